@@ -1,0 +1,1 @@
+"""The commands. Flags are defined here and nowhere else."""

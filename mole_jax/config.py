@@ -1,0 +1,87 @@
+"""What a run is: one frozen dataclass, one line a field, and its JSON round trip."""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
+
+from mole_jax.errors import UserError
+
+
+def option(default: Any, help: str, *, low: float | None = None, high: float | None = None) -> Any:
+    """A config field: its default, its one-line description and its inclusive range."""
+    return dataclasses.field(default=default, metadata={"help": help, "low": low, "high": high})
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Everything that decides a run's result, and where it reads and writes."""
+
+    model: Literal["logistic", "mlp", "cnn", "cnn_released"] = option("cnn", "the classifier")
+    dataset: str = option("synthetic", "the name of a prepared dataset")
+    epochs: int = option(20, "passes over the training split", low=1)
+    batch_size: int = option(100, "images a training step", low=1)
+    optimizer: Literal["adam", "sgd"] = option("adam", "adam is Keras' (eps 1e-7)")
+    learning_rate: float = option(1e-3, "constant", low=0)
+    l2: float = option(0.0, "times the sum of squares of all kernels and biases, added to the loss", low=0)
+    loss_reduction: Literal["mean", "sum"] = option("mean", "over the batch; the paper's own logistic regression used the sum")
+    normalize: Literal["image", "dataset", "batch", "imagenet"] = option(
+        "image", "image: minus its own channel means, /255; dataset: training-set means; batch: as the paper's code did"
+    )
+    balance: Literal["none", "sampler", "weights"] = option("sampler", "how training meets class imbalance")
+    augment: Literal["none", "dihedral"] = option("none", "dihedral: random flips and quarter turns")
+    bn_momentum: float = option(0.99, "of the moving batch-norm statistics; lower it for runs of a few hundred steps", low=0, high=1)
+    compute_dtype: Literal["float32", "bfloat16"] = option("float32", "of activations; parameters stay float32")
+    seed: int = option(0, "of initial weights, data order and augmentation", low=0)
+    checkpoint_every: int = option(0, "steps between checkpoints within an epoch; 0: at the end of each epoch only", low=0)
+    data_dir: str = option("data", "where prepared datasets lie")
+    run_dir: str = option("", "where this run writes; empty: runs/<model>-<dataset>-<hash of this config>")
+
+    def __post_init__(self) -> None:
+        """Checks every field's type, choices and range."""
+        for field in dataclasses.fields(self):
+            _check(field, get_type_hints(RunConfig)[field.name], getattr(self, field.name))
+
+    @property
+    def hash(self) -> str:
+        """Eight hex digits over whatever decides the result, but for the number of epochs, so that a run can be continued."""
+        text = json.dumps({k: v for k, v in sorted(self.to_dict().items()) if k not in NOT_IDENTITY})
+        return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as plain JSON values."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Reads what `to_dict` wrote.
+
+        Raises:
+            UserError: an unknown field, a wrong type, a value outside its choices or range.
+        """
+        known = {field.name for field in dataclasses.fields(cls)}
+        if unknown := sorted(set(values) - known):
+            raise UserError(f"unknown config field {unknown[0]!r}; the fields are {', '.join(sorted(known))}")
+        return cls(**values)
+
+
+# Where things lie, how long to train and how often to save do not change what a step computes.
+NOT_IDENTITY = ("epochs", "checkpoint_every", "data_dir", "run_dir")
+
+
+def _check(field: dataclasses.Field[Any], hint: Any, value: Any) -> None:
+    low, high = field.metadata["low"], field.metadata["high"]
+    if get_origin(hint) is Literal:
+        if value not in get_args(hint):
+            raise UserError(f"{field.name}={value!r} is not one of {', '.join(map(str, get_args(hint)))}")
+        return
+    if hint is float and type(value) is int:
+        return
+    if type(value) is not hint:
+        raise UserError(f"{field.name}={value!r} is a {type(value).__name__}; give a {hint.__name__}")
+    if low is not None and not value >= low:  # the negation also catches NaN
+        raise UserError(f"{field.name}={value!r} is too small; the smallest is {low}")
+    if high is not None and not value <= high:
+        raise UserError(f"{field.name}={value!r} is too large; the largest is {high}")

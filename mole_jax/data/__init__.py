@@ -1,0 +1,1 @@
+"""From source images to batches: layouts, protocols, preprocessing, shards, loader."""

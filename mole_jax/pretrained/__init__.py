@@ -1,0 +1,1 @@
+"""ImageNet weights as Flax variables: one file a source format."""
