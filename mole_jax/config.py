@@ -5,7 +5,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from mole_jax.errors import UserError
 
@@ -26,16 +26,22 @@ class RunConfig:
     optimizer: Literal["adam", "sgd"] = option("adam", "adam is Keras' (eps 1e-7)")
     learning_rate: float = option(1e-3, "constant", low=0)
     l2: float = option(0.0, "times the sum of squares of all kernels and biases, added to the loss", low=0)
-    loss_reduction: Literal["mean", "sum"] = option("mean", "over the batch; the paper's own logistic regression used the sum")
+    loss_reduction: Literal["mean", "sum"] = option(
+        "mean", "over the batch; the paper's own logistic regression used the sum"
+    )
     normalize: Literal["image", "dataset", "batch", "imagenet"] = option(
         "image", "image: minus its own channel means, /255; dataset: training-set means; batch: as the paper's code did"
     )
     balance: Literal["none", "sampler", "weights"] = option("sampler", "how training meets class imbalance")
     augment: Literal["none", "dihedral"] = option("none", "dihedral: random flips and quarter turns")
-    bn_momentum: float = option(0.99, "of the moving batch-norm statistics; lower it for runs of a few hundred steps", low=0, high=1)
+    bn_momentum: float = option(
+        0.99, "of the moving batch-norm statistics; lower it for runs of a few hundred steps", low=0, high=1
+    )
     compute_dtype: Literal["float32", "bfloat16"] = option("float32", "of activations; parameters stay float32")
     seed: int = option(0, "of initial weights, data order and augmentation", low=0)
-    checkpoint_every: int = option(0, "steps between checkpoints within an epoch; 0: at the end of each epoch only", low=0)
+    checkpoint_every: int = option(
+        0, "steps between checkpoints within an epoch; 0: at the end of each epoch only", low=0
+    )
     data_dir: str = option("data", "where prepared datasets lie")
     run_dir: str = option("", "where this run writes; empty: runs/<model>-<dataset>-<hash of this config>")
 
@@ -55,7 +61,7 @@ class RunConfig:
         return dataclasses.asdict(self)
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+    def from_dict(cls, values: Mapping[str, Any]) -> "RunConfig":
         """Reads what `to_dict` wrote.
 
         Raises:

@@ -1,9 +1,11 @@
 """The Model contract: pure functions, with no data, optimiser or flags inside."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import flax.linen as nn
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 # {"params": ..., "batch_stats": ...}: a plain pytree.
@@ -28,3 +30,22 @@ class Model(NamedTuple):
 def all_trainable(params: Any) -> Any:
     """The mask of a model with nothing frozen."""
     return jax.tree.map(lambda _: True, params)
+
+
+def from_linen(module: nn.Module, *, trainable: Callable[[Any], Any] = all_trainable) -> Model:
+    """Wraps a Linen module whose call is (images, *, train) -> [batch, 1] as a Model."""
+
+    def init(key: jax.Array, *, input_shape: Sequence[int]) -> Variables:
+        variables = module.init(key, jnp.zeros(input_shape, jnp.float32), train=False)
+        return {"params": variables["params"], "batch_stats": variables.get("batch_stats", {})}
+
+    def apply(
+        variables: Variables, images: Float[Array, "batch height width 3"], *, train: bool, key: jax.Array | None = None
+    ) -> tuple[Float[Array, " batch"], Any]:
+        rngs = None if key is None else {"dropout": key}
+        if not train:
+            return module.apply(variables, images, train=False)[:, 0], variables["batch_stats"]
+        logits, updated = module.apply(variables, images, train=True, rngs=rngs, mutable=["batch_stats"])
+        return logits[:, 0], updated.get("batch_stats", {})
+
+    return Model(init, apply, trainable)

@@ -1,0 +1,40 @@
+"""The paper's convolutional network, as its text describes it: four blocks, then 512;32;1."""
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float
+
+from mole_jax.models.base import Model, from_linen
+from mole_jax.models.fused import BatchNormReluMaxPool
+from mole_jax.models.layers import Conv, Head
+
+# (channels, kernel, stride, zero padding, pool) of each block.
+BLOCKS = ((32, 7, 1, 3, 2), (64, 5, 1, 2, 2), (128, 3, 1, 1, 2), (128, 3, 3, 0, 3))
+
+
+class CNN(nn.Module):
+    """Blocks of zero padding, convolution, batch norm, ReLU, max-pool; then fully connected layers."""
+
+    blocks: tuple[tuple[int, int, int, int, int], ...]
+    bn_momentum: float
+    dtype: DTypeLike
+
+    @nn.compact
+    def __call__(self, images: Float[Array, "batch height width 3"], *, train: bool) -> Float[Array, "batch 1"]:
+        """Gives the logits."""
+        x = images.astype(self.dtype)
+        for i, (channels, kernel, stride, padding, pool) in enumerate(self.blocks, start=1):
+            x = Conv(channels, (kernel, kernel), stride, padding, name=f"conv{i}", dtype=self.dtype)(x)
+            x = BatchNormReluMaxPool(pool, self.bn_momentum, name=f"bn{i}")(x, train=train)
+        return Head((512, 32, 1), dtype=self.dtype, name="head")(x.reshape(x.shape[0], -1))
+
+
+def model(
+    *,
+    blocks: tuple[tuple[int, int, int, int, int], ...] = BLOCKS,
+    bn_momentum: float = 0.99,
+    dtype: DTypeLike = jnp.float32,
+) -> Model:
+    """The network of the paper's text, 884,929 trainable parameters; with fewer blocks a smaller one."""
+    return from_linen(CNN(blocks, bn_momentum, dtype))

@@ -1,0 +1,34 @@
+"""Layers with Keras' defaults, which are the paper's."""
+
+from collections.abc import Sequence
+from functools import partial
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float
+
+# Keras: glorot-uniform kernels and zero biases (the latter is Flax's default too).
+Dense = partial(nn.Dense, kernel_init=nn.initializers.glorot_uniform())
+Conv = partial(nn.Conv, kernel_init=nn.initializers.glorot_uniform())
+
+
+class Head(nn.Module):
+    """Fully connected layers with ReLU between them; the last is linear (logits).
+
+    Attributes:
+        widths: neurons a layer.
+        dtype: of the activations.
+    """
+
+    widths: Sequence[int]
+    dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "batch features"]) -> Float[Array, "batch out"]:
+        """Applies the layers."""
+        for i, width in enumerate(self.widths):
+            x = Dense(width, name=f"fc{i + 1}", dtype=self.dtype)(x)
+            if i < len(self.widths) - 1:
+                x = nn.relu(x)
+        return x.astype(jnp.float32)

@@ -1,0 +1,116 @@
+"""Checkpoints of one run: the only module that knows orbax.
+
+A checkpoint is the train state, the loader's position, the run's config and its last validation figures. Kept are the newest, from
+which a run resumes, and the best by validation AUROC, from which it predicts.
+"""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import orbax.checkpoint as ocp
+
+from mole_jax.config import RunConfig
+from mole_jax.errors import UserError
+from mole_jax.training.state import TrainState
+
+Policies = ocp.checkpoint_managers
+
+
+class Checkpoint(NamedTuple):
+    """Attributes: the state; the loader's position as grain gives it; figures of the last validation, with `validation_auroc`."""
+
+    state: TrainState
+    loader: dict[str, Any]
+    figures: dict[str, Any]
+
+
+class Checkpoints:
+    """The checkpoints of one run directory; a context manager."""
+
+    def __init__(self, directory: Path) -> None:
+        """Opens `directory` (absolute), making it where it is missing."""
+        self._manager = ocp.CheckpointManager(
+            directory,
+            item_handlers={"state": ocp.StandardCheckpointHandler(), "about": ocp.JsonCheckpointHandler()},
+            options=ocp.CheckpointManagerOptions(
+                preservation_policy=Policies.AnyPreservationPolicy(
+                    [Policies.LatestN(1), Policies.BestN(get_metric_fn=lambda m: m["validation_auroc"], n=1)]
+                ),
+                best_fn=lambda metrics: metrics["validation_auroc"],
+                # The state's buffers are donated to the next step, which may overwrite them while an asynchronous save still reads.
+                enable_async_checkpointing=False,
+            ),
+        )
+
+    def __enter__(self) -> "Checkpoints":
+        """Nothing to do: the directory is open."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Closes the manager."""
+        self._manager.close()
+
+    @property
+    def latest_step(self) -> int | None:
+        """The newest checkpoint's step; None where there is none."""
+        return self._manager.latest_step()
+
+    @property
+    def best_step(self) -> int:
+        """The step of the checkpoint with the highest validation AUROC."""
+        return self._manager.best_step()
+
+    def save(self, checkpoint: Checkpoint, config: RunConfig) -> None:
+        """Writes a checkpoint; it appears whole or not at all."""
+        step = int(checkpoint.state.step)
+        about = {"config": config.to_dict(), "loader": checkpoint.loader, "figures": checkpoint.figures}
+        validated = checkpoint.figures.get("step") == step
+        self._manager.save(
+            step,
+            args=ocp.args.Composite(
+                state=ocp.args.StandardSave(checkpoint.state._asdict()), about=ocp.args.JsonSave(about)
+            ),
+            # A checkpoint from within an epoch has not been validated and must not be the best.
+            metrics={"validation_auroc": checkpoint.figures["validation_auroc"] if validated else -1.0},
+        )
+
+    def restore(self, step: int, like: TrainState) -> Checkpoint:
+        """Reads a checkpoint into the shapes and devices of `like`.
+
+        Raises:
+            UserError: the checkpoint holds other leaves, shapes or types; the differences are listed.
+        """
+        abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, like._asdict())
+        self._refuse_differences(step, abstract)
+        restored = self._manager.restore(
+            step, args=ocp.args.Composite(state=ocp.args.StandardRestore(abstract), about=ocp.args.JsonRestore())
+        )
+        return Checkpoint(TrainState(**restored.state), restored.about["loader"], restored.about["figures"])
+
+    def _refuse_differences(self, step: int, abstract: Any) -> None:
+        # Orbax restores what fits and stays silent about the rest, so the trees are compared here.
+        in_file, in_model = _shapes(self._manager.item_metadata(step).state.tree), _shapes(abstract)
+        differences = [f"{path} only in the checkpoint" for path in sorted(in_file.keys() - in_model.keys())]
+        differences += [f"{path} only in the model" for path in sorted(in_model.keys() - in_file.keys())]
+        differences += [
+            f"{path} is {in_file[path]} in the checkpoint and {in_model[path]} in the model"
+            for path in sorted(in_file.keys() & in_model.keys())
+            if in_file[path] != in_model[path]
+        ]
+        if differences:
+            more = f" and {len(differences) - 8} more" if len(differences) > 8 else ""
+            raise UserError(
+                f"the checkpoint of step {step} in {self._manager.directory} does not fit this model: "
+                f"{'; '.join(differences[:8])}{more}; use another --run_dir"
+            )
+
+
+def _shapes(tree: Any) -> dict[str, str]:
+    leaves = jax.tree_util.tree_flatten_with_path(tree, is_leaf=lambda x: hasattr(x, "shape"))[0]
+    return {_name(path): f"{leaf.dtype}{list(leaf.shape)}" for path, leaf in leaves if hasattr(leaf, "shape")}
+
+
+def _name(path: tuple[Any, ...]) -> str:
+    # A NamedTuple's field is an attribute in memory and a key on disk: both by their bare name.
+    return "/".join(str(getattr(p, "key", getattr(p, "name", getattr(p, "idx", p)))) for p in path)

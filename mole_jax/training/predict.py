@@ -1,0 +1,34 @@
+"""Logits for every image of a split, each exactly once."""
+
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import Float
+from tqdm import tqdm
+
+from mole_jax.data.loader import Source, evaluation_batches
+from mole_jax.training.steps import EvaluationStep
+
+
+def predict(
+    step: EvaluationStep, variables: Any, source: Source, *, batch_size: int, what: str
+) -> Float[np.ndarray, " n"]:
+    """Gives the logits in the order of `source`.
+
+    Args:
+        step: from `make_evaluation_step`.
+        variables: {"params", "batch_stats"}.
+        source: of n records.
+        batch_size: images a step; the last batch is padded.
+        what: shown beside the progress bar.
+    """
+    logits: list[np.ndarray] = []
+    total = -(-len(source) // batch_size)
+    for batch in tqdm(
+        evaluation_batches(source, batch_size=batch_size), total=total, desc=what, leave=False, disable=None
+    ):
+        logits.append(np.asarray(step(variables, jax.device_put(batch)))[batch["mask"]])
+    result = np.concatenate(logits)
+    assert len(result) == len(source), (len(result), len(source))
+    return result

@@ -1,0 +1,11 @@
+"""Randomness is derived, never carried: nothing random needs to be saved, and a resumed run draws what the unbroken one would."""
+
+import zlib
+
+import jax
+from jaxtyping import Array, Int
+
+
+def derive_key(seed: int, purpose: str, step: int | Int[Array, ""] = 0) -> jax.Array:
+    """The key for one purpose at one step."""
+    return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), zlib.crc32(purpose.encode())), step)

@@ -1,0 +1,48 @@
+"""All that training changes, in one immutable container."""
+
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Int
+
+from mole_jax.models.base import Model
+from mole_jax.training.randomness import derive_key
+
+
+class Sums(NamedTuple):
+    """Metrics as sums and counts, divided once at the end.
+
+    Attributes:
+        loss: sum over the images of each one's loss (with the L2 term counted once an image, so that loss/count is the mean).
+        correct: images on the right side of probability 0.5.
+        count: images.
+    """
+
+    loss: Float[Array, ""]
+    correct: Float[Array, ""]
+    count: Float[Array, ""]
+
+
+class TrainState(NamedTuple):
+    """Attributes: the step that comes next; the model's variables; the optimiser's; the sums since the epoch began."""
+
+    step: Int[Array, ""]
+    params: Any
+    batch_stats: Any
+    opt_state: optax.OptState
+    epoch: Sums
+
+
+def no_sums() -> Sums:
+    """Sums over no image."""
+    return Sums(*(jnp.zeros((), jnp.float32) for _ in Sums._fields))
+
+
+def initial_state(
+    model: Model, optimizer: optax.GradientTransformation, *, seed: int, input_shape: tuple[int, int, int, int]
+) -> TrainState:
+    """The state before the first step, from the seed alone."""
+    variables = model.init(derive_key(seed, "init"), input_shape=input_shape)
+    params = variables["params"]
+    return TrainState(jnp.zeros((), jnp.int32), params, variables["batch_stats"], optimizer.init(params), no_sums())

@@ -1,0 +1,90 @@
+"""The pure functions that are jitted: one training step, one evaluation step."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float
+
+from mole_jax.config import RunConfig
+from mole_jax.data.augment import dihedral
+from mole_jax.data.loader import Batch
+from mole_jax.data.normalize import Normalize
+from mole_jax.models.base import Model
+from mole_jax.training.randomness import derive_key
+from mole_jax.training.state import Sums, TrainState
+
+TrainStep = Callable[[TrainState, Batch], tuple[TrainState, Float[Array, ""]]]
+EvaluationStep = Callable[[Any, Batch], Float[Array, " batch"]]
+
+
+def l2_penalty(params: Any) -> Float[Array, ""]:
+    """The sum of squares of the kernels and biases of dense and convolutional layers; batch norm's scale and bias do not count."""
+    total = jnp.zeros((), jnp.float32)
+    for value in params.values():
+        if isinstance(value, Mapping):
+            total += l2_penalty(value)
+        elif "kernel" in params:
+            total += (value**2).sum()
+    return total
+
+
+def make_train_step(
+    model: Model,
+    optimizer: optax.GradientTransformation,
+    normalize: Normalize,
+    config: RunConfig,
+    *,
+    class_weights: tuple[float, float] = (1.0, 1.0),
+) -> TrainStep:
+    """Gives the jitted (state, batch) -> (state, the step's mean loss); the state passed in is consumed (donated).
+
+    Args:
+        model: as in the Model contract.
+        optimizer: made for the model's parameters.
+        normalize: from uint8 to float images.
+        config: `augment`, `l2`, `loss_reduction` and `seed` are read.
+        class_weights: of the loss of moles and of melanomas.
+    """
+
+    def step(state: TrainState, batch: Batch) -> tuple[TrainState, Float[Array, ""]]:
+        images, labels = batch["image"], batch["label"].astype(jnp.float32)
+        if config.augment == "dihedral":
+            images = dihedral(images, derive_key(config.seed, "augment", state.step))
+        inputs = normalize(images, batch["mask"])
+        weights = jnp.where(labels == 1, jnp.float32(class_weights[1]), jnp.float32(class_weights[0]))
+
+        def objective(params: Any) -> tuple[Float[Array, ""], tuple[Any, Any, Any]]:
+            logits, stats = model.apply(
+                {"params": params, "batch_stats": state.batch_stats},
+                inputs,
+                train=True,
+                key=derive_key(config.seed, "dropout", state.step),
+            )
+            losses = weights * optax.sigmoid_binary_cross_entropy(logits, labels)
+            penalty = config.l2 * l2_penalty(params) if config.l2 else jnp.zeros((), jnp.float32)
+            reduced = losses.sum() if config.loss_reduction == "sum" else losses.mean()
+            return reduced + penalty, (losses.mean() + penalty, logits, stats)
+
+        (_, (loss, logits, stats)), gradients = jax.value_and_grad(objective, has_aux=True)(state.params)
+        updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
+        correct = ((logits >= 0) == (labels == 1)).astype(jnp.float32)
+        sums = Sums(
+            state.epoch.loss + loss * labels.shape[0],
+            state.epoch.correct + correct.sum(),
+            state.epoch.count + labels.shape[0],
+        )
+        return TrainState(state.step + 1, optax.apply_updates(state.params, updates), stats, opt_state, sums), loss
+
+    return jax.jit(step, donate_argnums=0)
+
+
+def make_evaluation_step(model: Model, normalize: Normalize) -> EvaluationStep:
+    """Gives the jitted (variables, batch) -> logits, with the moving batch-norm statistics."""
+
+    def step(variables: Any, batch: Batch) -> Float[Array, " batch"]:
+        return model.apply(variables, normalize(batch["image"], batch["mask"]), train=False)[0]
+
+    return jax.jit(step)

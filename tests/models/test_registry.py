@@ -1,0 +1,52 @@
+"""Every registered model: its number of parameters and the shape and type of its output."""
+
+import typing
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from experiments.recipes import RECIPES
+from mole_jax.config import RunConfig
+from mole_jax.models import MODELS
+
+# Trainable parameters: the paper's own count for the MLP, hand-worked for the others (the convolutions' and dense layers' weights
+# and biases, batch norm's scale and bias).
+PARAMETERS = {
+    "logistic": 224 * 224 * 3 + 1,
+    "mlp": 154_421_657,
+    "cnn": 884_929,
+    "cnn_released": 3_584 + 256 + 147_584 + 256 + 9_437_696 + 16_416 + 33,
+}
+
+
+def test_every_model_has_a_row_a_recipe_and_a_choice():
+    choices = set(typing.get_args(typing.get_type_hints(RunConfig)["model"]))
+    assert set(MODELS) == set(PARAMETERS) == set(RECIPES) == choices
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_parameter_count(name):
+    model = MODELS[name](RunConfig(model=name))
+    variables = jax.eval_shape(lambda: model.init(jax.random.key(0), input_shape=(1, 224, 224, 3)))
+    mask = jax.tree.leaves(model.trainable(variables["params"]))
+    leaves = jax.tree.leaves(variables["params"])
+    assert (
+        sum(int(np.prod(leaf.shape)) for leaf, trains in zip(leaves, mask, strict=True) if trains) == PARAMETERS[name]
+    )
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_output_is_one_float32_logit_an_image(name):
+    model = MODELS[name](RunConfig(model=name, compute_dtype="bfloat16"))
+
+    def logits(train):
+        variables = model.init(jax.random.key(0), input_shape=(1, 224, 224, 3))
+        return model.apply(variables, jnp.zeros((2, 224, 224, 3)), train=train, key=jax.random.key(1))
+
+    for train in (False, True):
+        output, stats = jax.eval_shape(lambda train=train: logits(train))
+        assert output.shape == (2,)
+        assert output.dtype == jnp.float32
+        assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(stats))
