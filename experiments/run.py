@@ -6,7 +6,6 @@ The same command again goes on where it stopped. Exit status 75: stopped by SIGT
 """
 
 import dataclasses
-import logging
 import sys
 from pathlib import Path
 
@@ -33,23 +32,36 @@ def command() -> int:
     """Runs the experiment."""
     config = config_from_flags()
     xla.configure()
+    from experiments.predictions import to_predictions
     from mole_jax.data.dataset import load_dataset
-    from mole_jax.training.experiment import run
-    from mole_jax.training.loop import Interrupted, NonFinite
+    from mole_jax.evaluation.predictions import write_predictions
+    from mole_jax.evaluation.summary import evaluate_run, write_metrics
+    from mole_jax.evaluation.table import format_table
+    from mole_jax.training.loop import Interrupted, NonFinite, train
+    from mole_jax.training.rundir import claim, exclusive
 
+    run_dir = Path(config.run_dir)
     dataset = load_dataset(Path(config.data_dir), config.dataset)
-    print(f"{config.model} on {dataset.describe()}; run directory {config.run_dir}")
-    try:
-        run(config, dataset)
-    except Interrupted as stop:
-        print(stop, file=sys.stderr)
-        return 75  # EX_TEMPFAIL: try again
-    except NonFinite as stop:
-        print(f"error: {stop}", file=sys.stderr)
-        return 1
+    with exclusive(run_dir):
+        claim(run_dir, config, fingerprint=dataset.facts.fingerprint)
+        print(f"{config.model} on {dataset.describe()}\nrun directory {run_dir}", flush=True)
+        try:
+            logits = train(config, dataset, run_dir)
+        except Interrupted as stop:
+            print(stop, file=sys.stderr)
+            return 75  # EX_TEMPFAIL: try again
+        except NonFinite as stop:
+            print(f"error: {stop}", file=sys.stderr)
+            return 1
+        predictions = {split: to_predictions(dataset.rows[split], values) for split, values in logits.items()}
+        (run_dir / "predictions").mkdir(exist_ok=True)
+        for split, of_split in predictions.items():
+            write_predictions(run_dir / "predictions" / f"{split}.csv", of_split)
+        metrics = evaluate_run(predictions, leaky=dataset.facts.leaky, protocol=dataset.facts.protocol, seed=config.seed)
+        write_metrics(run_dir / "metrics.json", metrics)
+    print(f"\n{format_table(metrics)}\n\nresults in {run_dir}: metrics.json, predictions/, metrics.jsonl, checkpoints/")
     return 0
 
 
 if __name__ == "__main__":
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")
     cli.main(command, description=__doc__ or "")

@@ -16,7 +16,7 @@ from tqdm import tqdm
 from mole_jax.config import RunConfig
 from mole_jax.data.loader import steps_per_epoch, train_batches
 from mole_jax.data.normalize import normalizer
-from mole_jax.data.dataset import Dataset
+from mole_jax.data.dataset import IMAGE_SHAPE, Dataset
 from mole_jax.errors import UserError
 from mole_jax.models import MODELS
 from mole_jax.training.checkpoint import Checkpoint, Checkpoints
@@ -60,8 +60,8 @@ def train(config: RunConfig, dataset: Dataset, run_dir: Path) -> dict[str, Float
     labels = dataset.labels["train"]
     per_epoch = steps_per_epoch(len(labels), config.batch_size)
     model = MODELS[config.model](config)
-    normalize = normalizer(config.normalize, channel_mean=dataset.channel_mean)
-    input_shape = (1, *dataset.image_shape)
+    normalize = normalizer(config.normalize, channel_mean=dataset.facts.channel_mean)
+    input_shape = (1, *IMAGE_SHAPE)
     shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), input_shape=input_shape))
     optimizer = build_optimizer(config, model.trainable(shapes["params"]))
     train_step = make_train_step(model, optimizer, normalize, config, class_weights=_class_weights(config, labels))

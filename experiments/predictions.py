@@ -1,0 +1,26 @@
+"""From a run's logits to the predictions CSV that evaluation, and any other tool, starts from."""
+
+import numpy as np
+from jaxtyping import Float
+from scipy.special import expit
+
+from mole_jax.data.manifest import ManifestRow
+from mole_jax.evaluation.predictions import METADATA, STRING, Predictions
+
+
+def to_predictions(rows: list[ManifestRow], logits: Float[np.ndarray, " n"]) -> Predictions:
+    """Joins the rows of one split with their logits; score is the sigmoid, computed in float64."""
+
+    def column(name: str) -> np.ndarray:
+        values = [getattr(row, name) for row in rows]
+        return np.array(["" if value != value else f"{value}" for value in values], STRING)  # NaN: unknown
+
+    wide = logits.astype(np.float64)
+    return Predictions(
+        image_id=column("image_id"),
+        lesion_id=column("lesion_id"),
+        label=np.array([row.label for row in rows]),
+        score=expit(wide),
+        logit=wide,
+        metadata={name: column(name) for name in METADATA},
+    )

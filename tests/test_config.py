@@ -1,0 +1,30 @@
+"""The config checks what it is given and survives JSON."""
+
+import json
+
+import pytest
+
+from mole_jax.config import RunConfig
+from mole_jax.errors import UserError
+
+
+def test_json_round_trip():
+    config = RunConfig(model="mlp", learning_rate=0.5, augment="dihedral")
+    assert RunConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"model": "vgg"}, "model='vgg' is not one of logistic, mlp, cnn, cnn_released"),
+        ({"epochs": 0}, "epochs=0 is too small; the smallest is 1"),
+        ({"bn_momentum": 1.5}, "bn_momentum=1.5 is too large; the largest is 1"),
+        ({"learning_rate": float("nan")}, "learning_rate=nan is too small"),
+        ({"batch_size": 2.5}, "batch_size=2.5 is a float; give a int"),
+        ({"epoch": 3}, "unknown config field 'epoch'; the fields are augment, "),
+    ],
+)
+def test_mistakes_name_the_field_the_value_and_the_remedy(values, message):
+    with pytest.raises(UserError) as error:
+        RunConfig.from_dict(values)
+    assert message in str(error.value)

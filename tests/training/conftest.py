@@ -1,0 +1,18 @@
+"""One small prepared dataset of drawn lesions for all training tests."""
+
+import pytest
+
+from mole_jax.data.dataset import load_dataset
+from mole_jax.data.prepare import prepare
+
+
+@pytest.fixture(scope="session")
+def data_dir(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    prepare("synthetic", examples=50, data_dir=folder, workers=1)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def dataset(data_dir):
+    return load_dataset(data_dir, "synthetic")

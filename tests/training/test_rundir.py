@@ -1,0 +1,54 @@
+"""A run directory belongs to one run, one process and one dataset; its log survives a kill."""
+
+import dataclasses
+import json
+
+import pytest
+
+from mole_jax.config import RunConfig
+from mole_jax.errors import UserError
+from mole_jax.training.rundir import Log, claim, exclusive
+
+
+def test_a_second_process_is_refused(tmp_path):
+    with exclusive(tmp_path), pytest.raises(UserError, match=r"another process is training in .*; wait for it or use another"):  # noqa: SIM117
+        with exclusive(tmp_path):
+            pass
+    with exclusive(tmp_path):
+        pass
+
+
+def test_claim_writes_what_the_run_is(tmp_path):
+    claim(tmp_path, RunConfig(), fingerprint="abc")
+    assert RunConfig.from_dict(json.loads((tmp_path / "config.json").read_text())) == RunConfig()
+    environment = json.loads((tmp_path / "environment.json").read_text())
+    assert environment["dataset_fingerprint"] == "abc"
+    assert environment["packages"]["jax"]
+    assert environment["devices"]
+
+
+def test_more_epochs_are_the_same_run_and_another_learning_rate_is_not(tmp_path):
+    claim(tmp_path, RunConfig(), fingerprint="abc")
+    claim(tmp_path, RunConfig(epochs=30), fingerprint="abc")
+    with pytest.raises(UserError, match=r"another config \(learning_rate: 0.001 there, 0.1 now\); use another --run_dir"):
+        claim(tmp_path, RunConfig(learning_rate=0.1), fingerprint="abc")
+    with pytest.raises(UserError, match=r"dataset 'synthetic' has changed .* \(fingerprint abc then, xyz now\)"):
+        claim(tmp_path, RunConfig(), fingerprint="xyz")
+
+
+def test_the_hash_leaves_out_what_does_not_change_a_step():
+    assert RunConfig().hash == dataclasses.replace(RunConfig(), epochs=3, run_dir="x", data_dir="y", checkpoint_every=9).hash
+    assert RunConfig().hash != RunConfig(seed=1).hash
+
+
+def test_the_log_drops_later_steps_and_a_torn_line(tmp_path):
+    with Log(tmp_path, resume_step=0) as log:
+        for step in (1, 2, 3):
+            log.write(step, {"train_loss": step / 10})
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 4, "train_')
+    with Log(tmp_path, resume_step=2) as log:
+        log.write(3, {"train_loss": 0.5})
+    rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert rows == [{"step": 1, "train_loss": 0.1}, {"step": 2, "train_loss": 0.2}, {"step": 3, "train_loss": 0.5}]
+    assert list(tmp_path.glob("events*"))

@@ -1,0 +1,111 @@
+"""The train step: traced once, and its loss, penalty, weights and mask by hand."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from mole_jax.config import RunConfig
+from mole_jax.data.normalize import normalizer
+from mole_jax.models import mlp
+from mole_jax.training.optimizer import build_optimizer
+from mole_jax.training.state import initial_state
+from mole_jax.training.steps import l2_penalty, make_evaluation_step, make_train_step
+
+SHAPE = (1, 8, 8, 3)
+MODEL = mlp.model(widths=(4, 1))
+
+
+def batch(seed, n=6):
+    random = np.random.default_rng(seed)
+    return {
+        "image": random.integers(0, 256, (n, 8, 8, 3)).astype(np.uint8),
+        "label": (np.arange(n) % 3 == 0).astype(np.int32),
+        "mask": np.ones(n, bool),
+    }
+
+
+def setup(*, trainable=True, class_weights=(1.0, 1.0), model=MODEL, **settings):
+    config = RunConfig(**{"model": "mlp", "optimizer": "sgd", "learning_rate": 0.5, **settings})
+    shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), input_shape=SHAPE))["params"]
+    mask = jax.tree.map(lambda _: True, shapes) if trainable is True else trainable
+    optimizer = build_optimizer(config, mask)
+    state = initial_state(model, optimizer, seed=config.seed, input_shape=SHAPE)
+    normalize = normalizer(config.normalize, channel_mean=(0.5, 0.5, 0.5))
+    return state, make_train_step(model, optimizer, normalize, config, class_weights=class_weights)
+
+
+def test_the_step_is_traced_once():
+    traces = []
+
+    def counting_apply(*args, **kwargs):
+        traces.append(1)
+        return MODEL.apply(*args, **kwargs)
+
+    state, step = setup(model=MODEL._replace(apply=counting_apply), optimizer="adam")
+    for seed in range(4):
+        state, _ = step(state, jax.device_put(batch(seed)))
+    assert len(traces) == 1
+    assert int(state.step) == 4
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@pytest.mark.parametrize("weights", [(1.0, 1.0), (0.75, 1.5)])
+def test_loss_and_update_by_hand(reduction, weights):
+    state, step = setup(loss_reduction=reduction, class_weights=weights, l2=0.01, normalize="dataset")
+    given = batch(0)
+    params = jax.tree.map(np.array, state.params)
+
+    def by_hand(params):
+        x = jnp.asarray(given["image"], jnp.float32).reshape(6, -1) / 255 - 0.5
+        h = jnp.maximum(x @ params["head"]["fc1"]["kernel"] + params["head"]["fc1"]["bias"][None], 0)
+        logits = (h @ params["head"]["fc2"]["kernel"] + params["head"]["fc2"]["bias"][None])[:, 0]
+        y = jnp.asarray(given["label"], jnp.float32)
+        p = 1 / (1 + jnp.exp(-logits))
+        losses = -(weights[1] * y * jnp.log(p) + weights[0] * (1 - y) * jnp.log(1 - p))
+        penalty = 0.01 * sum((leaf**2).sum() for leaf in jax.tree.leaves(params))
+        return (losses.sum() if reduction == "sum" else losses.mean()) + penalty, losses.mean() + penalty
+
+    gradients, mean_loss = jax.grad(by_hand, has_aux=True)(jax.tree.map(jnp.asarray, params))
+    new, loss = step(state, jax.device_put(given))
+    np.testing.assert_allclose(loss, mean_loss, rtol=1e-5)
+    jax.tree.map(
+        lambda after, before, g: np.testing.assert_allclose(after, before - 0.5 * g, rtol=1e-4, atol=1e-6), new.params, params, gradients
+    )
+    assert float(new.epoch.count) == 6
+    np.testing.assert_allclose(new.epoch.loss, 6 * mean_loss, rtol=1e-5)
+
+
+def test_a_frozen_parameter_stays_bit_for_bit_and_has_no_moments():
+    mask = {"head": {"fc1": {"kernel": False, "bias": False}, "fc2": {"kernel": True, "bias": True}}}
+    state, step = setup(trainable=mask, optimizer="adam")
+    before = jax.tree.map(np.array, state.params["head"])
+    moments = sum(leaf.size for leaf in jax.tree.leaves(state.opt_state))
+    assert moments < 3 * (4 + 1) + 3
+    for seed in range(3):
+        state, _ = step(state, jax.device_put(batch(seed)))
+    np.testing.assert_array_equal(state.params["head"]["fc1"]["kernel"], before["fc1"]["kernel"])
+    assert not np.array_equal(state.params["head"]["fc2"]["kernel"], before["fc2"]["kernel"])
+
+
+def test_l2_counts_kernels_and_biases_but_not_batch_norm():
+    one = jnp.ones
+    params = {"conv1": {"kernel": one((3, 2)), "bias": one(2)}, "bn1": {"scale": one(9), "bias": one(9)}, "head": {"fc1": {"kernel": 2 * one(2)}}}
+    assert float(l2_penalty(params)) == 6 + 2 + 8
+
+
+def test_evaluation_ignores_what_stands_beside_an_image():
+    state, _ = setup()
+    evaluate = make_evaluation_step(MODEL, normalizer("image", channel_mean=(0.0, 0.0, 0.0)))
+    variables = {"params": state.params, "batch_stats": state.batch_stats}
+    given = batch(1)
+    alone = [evaluate(variables, jax.device_put({k: v[i : i + 1] for k, v in given.items()}))[0] for i in range(6)]
+    np.testing.assert_allclose(evaluate(variables, jax.device_put(given)), np.array(alone), rtol=1e-5, atol=1e-6)
+
+
+def test_sgd_is_optax_sgd():
+    params = {"a": jnp.asarray([1.0, 2.0])}
+    ours = build_optimizer(RunConfig(optimizer="sgd", learning_rate=0.1), {"a": True})
+    updates, _ = ours.update({"a": jnp.asarray([3.0, -1.0])}, ours.init(params), params)
+    np.testing.assert_allclose(optax.apply_updates(params, updates)["a"], [0.7, 2.1], rtol=1e-6)
