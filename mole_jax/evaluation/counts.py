@@ -16,7 +16,7 @@ from mole_jax.evaluation.groups import Groups, draw_weights
 # Work on this many (distinct score, resample) cells at a time: a few arrays of it stay in a core's cache.
 CELLS = 2**16
 # More draws of images than this in all and the number of resamples is cut, but never below FEWEST.
-MOST_DRAWS = 1_000_000_000
+MOST_DRAWS = 400_000_000
 FEWEST = 200
 
 
@@ -83,5 +83,5 @@ class Counter:
 
 
 def affordable_resamples(n: int, resamples: int) -> int:
-    """How many of the `resamples` asked for are taken of `n` images: all up to half a million images, then fewer."""
+    """How many of the `resamples` asked for are taken of `n` images: all up to 200,000 images, then fewer."""
     return min(resamples, max(FEWEST, MOST_DRAWS // n))
