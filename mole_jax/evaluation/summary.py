@@ -1,0 +1,171 @@
+"""From predictions to the dictionary that is written as metrics.json; `schema.md` describes it."""
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from mole_jax.errors import UserError
+from mole_jax.evaluation.counts import affordable_resamples
+from mole_jax.evaluation.intervals import LEVEL
+from mole_jax.evaluation.leakage import shared_groups
+from mole_jax.evaluation.operating_points import (
+    TARGET_SENSITIVITIES,
+    OperatingPoint,
+    choose_operating_points,
+    given_threshold,
+)
+from mole_jax.evaluation.predictions import Predictions
+from mole_jax.evaluation.split_figures import split_figures
+
+SCHEMA = 1
+RESAMPLES = 2000
+# Honest published results on dermoscopy end below this (winners of ISIC 2020: .949 on the private test set).
+SUSPICIOUS_AUROC = 0.98
+
+
+def evaluate(
+    test: Predictions,
+    *,
+    validation: Predictions | None = None,
+    threshold: float | None = None,
+    target_sensitivity: Sequence[float] | None = None,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Evaluates one file of test predictions.
+
+    Args:
+        test: what is judged.
+        validation: where thresholds are chosen and the temperature is fitted. Never the test set.
+        threshold: a threshold named by the user, the main operating point where given.
+        target_sensitivity: for the operating points chosen on validation; None: .90, .95, .98.
+        resamples: of the cluster bootstrap.
+        seed: of the cluster bootstrap.
+
+    Returns:
+        See `schema.md`. Without validation and threshold there are threshold-free figures only.
+
+    Raises:
+        UserError: target sensitivities without validation; an impossible threshold, sensitivity or number of resamples.
+    """
+    if target_sensitivity is not None and validation is None:
+        raise UserError(
+            f"target_sensitivity={','.join(map(str, target_sensitivity))} needs validation predictions to choose the "
+            "threshold on, never the test set; give --validation=FILE, or --threshold=NUMBER instead"
+        )
+    points = [] if threshold is None else [given_threshold(threshold)]
+    if validation is not None:
+        points += choose_operating_points(validation, target_sensitivity or TARGET_SENSITIVITIES)
+    splits = {"test": test} if validation is None else {"validation": validation, "test": test}
+    return _summarise(splits, points, leaky=None, protocol=None, resamples=resamples, seed=seed)
+
+
+def evaluate_run(
+    splits: Mapping[str, Predictions],
+    *,
+    leaky: bool,
+    protocol: str,
+    target_sensitivity: Sequence[float] = TARGET_SENSITIVITIES,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Evaluates a run: thresholds chosen on validation, figures of train, validation and test.
+
+    Args:
+        splits: `train`, `validation` and `test`; train may be absent.
+        leaky: whether the protocol lets copies of one lesion straddle the splits.
+        protocol: how the splits were made: given, grouped or paper.
+        target_sensitivity: for the operating points chosen on validation.
+        resamples: of the cluster bootstrap.
+        seed: of the cluster bootstrap.
+
+    Returns:
+        See `schema.md`.
+
+    Raises:
+        UserError: validation or test is missing, or there is another split.
+    """
+    if not {"validation", "test"} <= set(splits) <= {"train", "validation", "test"}:
+        raise UserError(f"the splits are {', '.join(splits)}; give validation and test, and train if you like")
+    points = choose_operating_points(splits["validation"], target_sensitivity)
+    ordered = {name: splits[name] for name in ("train", "validation", "test") if name in splits}
+    return _summarise(ordered, points, leaky=leaky, protocol=protocol, resamples=resamples, seed=seed)
+
+
+def write_metrics(path: str | os.PathLike[str], metrics: Mapping[str, Any]) -> None:
+    """Writes metrics.json, all of it or nothing."""
+    path = Path(path)
+    text = json.dumps(metrics, indent=2, allow_nan=False) + "\n"
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        (Path(folder) / path.name).write_text(text, encoding="utf-8")
+        (Path(folder) / path.name).replace(path)
+
+
+def _summarise(
+    splits: Mapping[str, Predictions],
+    points: Sequence[OperatingPoint],
+    *,
+    leaky: bool | None,
+    protocol: str | None,
+    resamples: int,
+    seed: int,
+) -> dict[str, Any]:
+    if resamples < 2:
+        raise UserError(f"resamples={resamples} gives no interval; give at least 2, usually 2000")
+    shared = shared_groups(splits)
+    figures = {}
+    for name, predictions in splits.items():
+        figures[name] = split_figures(predictions, points, resamples=resamples, seed=seed)
+        figures[name]["resamples"] = affordable_resamples(predictions.n, resamples)
+        # Thresholds chosen on validation flatter validation's own figures.
+        figures[name]["optimistic"] = name == "train" or (name == "validation" and bool(points))
+    return {
+        "schema": SCHEMA,
+        "protocol": protocol,
+        "leaky": leaky,
+        "level": LEVEL,
+        "bootstrap": {"resamples": resamples, "seed": seed, "unit": "lesion, within class", "interval": "percentile"},
+        "main_operating_point": points[0].name if points else None,
+        "operating_points": {point.name: asdict(point) for point in points},
+        "splits": figures,
+        "shared_groups": shared,
+        "warnings": _warnings(figures, shared, leaky=leaky, protocol=protocol, resamples=resamples),
+    }
+
+
+def _warnings(
+    figures: Mapping[str, Any],
+    shared: Sequence[Mapping[str, Any]],
+    *,
+    leaky: bool | None,
+    protocol: str | None,
+    resamples: int,
+) -> list[str]:
+    warnings = []
+    if leaky:
+        warnings.append(
+            f"LEAKY: protocol {protocol!r} lets copies of one lesion lie in training and test; "
+            "these figures say nothing of new patients"
+        )
+    for pair in shared:
+        first, second = pair["splits"]
+        warnings.append(
+            f"LEAKAGE: {pair['groups']} lesions lie in both {first} and {second} "
+            f"({pair['affected_images']} images of {second}), for example {', '.join(pair['examples'])}"
+        )
+    for name, split in figures.items():
+        if split["grouped_by"] == "image_id":
+            warnings.append(
+                f"{name} has no lesion_id: every image counts as a lesion of its own; "
+                "intervals are too narrow if lesions repeat"
+            )
+        if split["resamples"] < resamples:
+            warnings.append(f"{name} is large: {split['resamples']} bootstrap resamples instead of {resamples}")
+    auroc = figures["test"]["auroc"]["value"]
+    if auroc is not None and auroc >= SUSPICIOUS_AUROC and not leaky:
+        warnings.append(f"test AUROC {auroc:.3f} is above honest published results for dermoscopy; look for leakage")
+    return warnings
