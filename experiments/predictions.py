@@ -5,7 +5,7 @@ from jaxtyping import Float
 from scipy.special import expit
 
 from mole_jax.data.manifest import ManifestRow
-from mole_jax.evaluation.predictions import METADATA, STRING, Predictions
+from mole_jax.evaluation.predictions import METADATA, Predictions
 
 
 def to_predictions(rows: list[ManifestRow], logits: Float[np.ndarray, " n"]) -> Predictions:
@@ -13,7 +13,7 @@ def to_predictions(rows: list[ManifestRow], logits: Float[np.ndarray, " n"]) -> 
 
     def column(name: str) -> np.ndarray:
         values = [getattr(row, name) for row in rows]
-        return np.array(["" if value != value else f"{value}" for value in values], STRING)  # NaN: unknown
+        return np.array(["" if value != value else f"{value}" for value in values], np.str_)  # NaN: unknown
 
     wide = logits.astype(np.float64)
     return Predictions(
