@@ -12,9 +12,9 @@ from mole_jax.errors import UserError
 
 DESCRIPTION = """Prepares a dataset: decodes, crops and splits the images of a source, once.
 
-  python -m experiments.prepare --dataset=synthetic                        drawn lesions, needs no source
-  python -m experiments.prepare --dataset=ham10000 --source=DIR            HAM10000 as downloaded, lesions kept together
-  python -m experiments.prepare --dataset=kaggle --source=DIR              train_sep, valid, test / Melanoma, NotMelanoma
+  python -m experiments.prepare --dataset=synthetic                   drawn lesions, needs no source
+  python -m experiments.prepare --dataset=ham10000 --source=DIR       HAM10000 as downloaded, lesions kept together
+  python -m experiments.prepare --dataset=kaggle --source=DIR         train_sep, valid, test / Melanoma, NotMelanoma
 """
 
 DATASET = flags.DEFINE_string("dataset", None, "the name to prepare it under; 'synthetic' needs no source")
@@ -58,9 +58,10 @@ def describe(summary: PrepareSummary) -> str:
         for split, (moles, melanomas) in facts.counts.items()
     )
     lines = [
-        f"{facts.name}: layout {facts.layout}, {facts.files:,} files; protocol {facts.protocol} ({PROTOCOLS[facts.protocol].description})",
+        f"{facts.name}: layout {facts.layout}; protocol {facts.protocol}, {PROTOCOLS[facts.protocol].description}",
         counts,
-        f"  {facts.files:,} files = {facts.images:,} prepared + {facts.quarantined:,} quarantined + {facts.not_selected:,} not selected",
+        f"  {facts.files:,} files = {facts.images:,} prepared + {facts.quarantined:,} quarantined"
+        f" + {facts.not_selected:,} not selected",
     ]
     if facts.quarantined or facts.without_image:
         rows = f", {facts.without_image:,} metadata rows without an image" if facts.without_image else ""

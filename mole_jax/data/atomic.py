@@ -38,9 +38,9 @@ def exclusive(parent: Path) -> Iterator[None]:
 
 @contextmanager
 def new_folder(parent: Path) -> Iterator[Path]:
-    """A fresh folder to write into; removed afterwards, unless `publish` has moved it. Also removes what a kill left behind.
+    """A fresh folder to write into; removed afterwards, unless `publish` has moved it.
 
-    To be used under `exclusive(parent)`, which makes sure that the leftovers are nobody's.
+    Also removes what a kill left behind. To be used under `exclusive(parent)`, so that the leftovers are nobody's.
     """
     folder = parent / INCOMPLETE
     for leftover in (folder, parent / REPLACED):

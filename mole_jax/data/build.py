@@ -105,7 +105,7 @@ def build(folder: Path, name: str, listing: Listing, load: Load, settings: Setti
 
 
 def select(records: Sequence[Record], examples: int, seed: int) -> list[Record]:
-    """The paper's random down-selection: `examples` in all, half of each class, in the order of the source; 0 keeps all.
+    """The paper's random down-selection: `examples` in all, half of each class; 0 keeps all. The order stays.
 
     Raises:
         UserError: a class has too few.
@@ -124,7 +124,7 @@ def select(records: Sequence[Record], examples: int, seed: int) -> list[Record]:
 
 
 class _Content:
-    """Gathered while the records pass by: the fingerprint, and the training pixels' channel moments as exact integers."""
+    """Gathered while the records pass by: the fingerprint, and the moments of the training pixels as exact integers."""
 
     def __init__(self) -> None:
         self.digest = hashlib.sha256()
@@ -134,7 +134,7 @@ class _Content:
 
     def add(self, split: Split, example: Example, image: UInt8[np.ndarray, "224 224 3"]) -> None:
         self.digest.update(f"{split}\0{example.image_id}\0{example.lesion_id}\0{example.label}\0".encode())
-        self.digest.update(image)
+        self.digest.update(image.data)
         if split == "train":
             values = image.reshape(-1, 3).astype(np.uint32)
             self._pixels += len(values)
@@ -174,10 +174,9 @@ def _check_classes(records: Sequence[Record], quarantined: Sequence[Quarantined]
     counts = Counter(record.label for record in records)
     for label, name in enumerate(CLASSES):
         if not counts[label]:
-            first = f"; {len(quarantined)} files are unusable, the first: {quarantined[0]}" if quarantined else ""
-            raise UserError(
-                f"the source has no usable {name} image, and {counts[1 - label]} of {CLASSES[1 - label]}{first}"
-            )
+            others = f"{counts[1 - label]} {CLASSES[1 - label]} and {len(quarantined)} quarantined"
+            first = f", such as {quarantined[0].source_path!r}: {quarantined[0].reason}" if quarantined else ""
+            raise UserError(f"the source has no usable {name} image ({others}{first}); both classes are needed")
 
 
 def _check_space(folder: Path, images: int) -> None:

@@ -1,4 +1,4 @@
-"""Every candidate's pixels, decoded on all cores straight into rows of a scratch file; no pixels travel between processes."""
+"""Every candidate's pixels, decoded on all cores straight into rows of a scratch file, never through a pipe."""
 
 import multiprocessing
 import os
@@ -66,7 +66,7 @@ def _decode_one(job: _Job) -> Example | Quarantined:
         return Quarantined(record.source_path, str(error))
     with scratch.open("r+b") as file:
         file.seek(row * IMAGE_BYTES)
-        file.write(np.ascontiguousarray(loaded.image))
+        file.write(loaded.image.tobytes())
     return Example.from_record(record, sha256=loaded.sha256, width=loaded.width, height=loaded.height, row=row)
 
 

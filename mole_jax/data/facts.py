@@ -90,6 +90,7 @@ def dataset_directory(data_dir: Path, name: str) -> Path:
         have = f"prepared are {', '.join(prepared)}" if prepared else "nothing is prepared there"
         source = "" if name == "synthetic" else " --source=DIR"
         raise UserError(
-            f"no dataset {name!r} in {data_dir} ({have}); make it with: python -m experiments.prepare --dataset={name}{source}"
+            f"no dataset {name!r} in {str(data_dir)!r} ({have}); "
+            f"make it with: python -m experiments.prepare --dataset={name}{source}"
         )
     return directory

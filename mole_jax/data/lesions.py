@@ -1,7 +1,8 @@
 """Draws a pigmented lesion on skin, seen through a dermatoscope.
 
-Atypia drives the letters of dermoscopy's ABCD rule (Nachbar et al. 1994, J Am Acad Dermatol 30:551-559): asymmetry, border, colours
-and diameter, and how regular the pigment network is; each with noise of its own. Skin, hairs, position and light know nothing of it.
+Atypia drives the letters of dermoscopy's ABCD rule (Nachbar et al. 1994, J Am Acad Dermatol 30:551-559): asymmetry,
+border, colours and diameter, and how regular the pigment network is; each with noise of its own. Skin, hairs, position
+and light know nothing of it.
 """
 
 from typing import Final, NamedTuple
@@ -40,7 +41,7 @@ def draw_lesion(atypia: float, rng: np.random.Generator) -> Lesion:
         atypia: about -3 (a harmless mole) to 3 (a textbook melanoma).
         rng: decides everything else.
     """
-    asymmetry, border, variegation, diameter, disorder = 1 / (1 + np.exp(-(1.3 * atypia + rng.normal(0, 0.9, 5))))
+    asymmetry, border, variegation, diameter, disorder = _sigmoid(1.3 * atypia + rng.normal(0, 0.9, 5)).tolist()
     y, x = np.mgrid[-1 : 1 : CANVAS * 1j, -1 : 1 : CANVAS * 1j].astype(np.float32)
     angle = np.arctan2(y, x)
     radius = rng.normal(0.40, 0.07) + 0.05 * diameter
@@ -62,16 +63,16 @@ def draw_lesion(atypia: float, rng: np.random.Generator) -> Lesion:
     towards = rng.uniform(0, 2 * np.pi)
     shade = 0.35 * asymmetry * (x * np.cos(towards) + y * np.sin(towards)) / radius
     bend = 1.2 + 8 * disorder
-    lines = [np.cos((34 * x + bend * _smooth_noise(rng, 5))), np.cos((34 * y + bend * _smooth_noise(rng, 5)))]
+    lines = [np.cos(34 * x + bend * _smooth_noise(rng, 5)), np.cos(34 * y + bend * _smooth_noise(rng, 5))]
     network = np.maximum(*lines) * rng.uniform(0.06, 0.14)
-    colour *= (1 - network + shade + 0.05 * _smooth_noise(rng, 24))[..., None]
+    colour *= (1 + shade - network + 0.05 * _smooth_noise(rng, 24))[..., None]
     return Lesion(np.clip(colour, 0, 1), opacity, _mix(SKINS, rng))
 
 
 def photograph(lesion: Lesion, rng: np.random.Generator) -> UInt8[np.ndarray, "224 224 3"]:
     """Takes one picture: turned, shifted, magnified, with its own light, hairs and noise."""
     canvas = np.concatenate([lesion.colour, lesion.opacity[..., None]], axis=-1)
-    turned = Image.fromarray(np.round(255 * canvas).astype(np.uint8), "RGBA").transform(
+    turned = Image.fromarray(np.round(255 * canvas).astype(np.uint8)).transform(
         (IMAGE_SIZE, IMAGE_SIZE), Image.Transform.AFFINE, _camera(rng), Image.Resampling.BILINEAR
     )
     view = np.asarray(turned, np.float32) / 255
@@ -90,8 +91,8 @@ def photograph(lesion: Lesion, rng: np.random.Generator) -> UInt8[np.ndarray, "2
         + rng.uniform(-0.08, 0.08) * y
         - rng.uniform(0, 0.15) * (x**2 + y**2)
     )
-    tint = rng.normal(1, 0.03, 3)
-    picture = scene * light[..., None] * tint + rng.normal(0, 0.012, scene.shape)
+    tint = rng.normal(1, 0.03, 3).astype(np.float32)
+    picture = scene * light[..., None] * tint + 0.012 * rng.standard_normal(scene.shape, np.float32)
     return np.round(255 * np.clip(picture, 0, 1)).astype(np.uint8)
 
 

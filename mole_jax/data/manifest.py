@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_type_hints
+from typing import Any, get_type_hints
 
 from mole_jax.data.records import Example, Quarantined, Split
 
@@ -66,7 +66,7 @@ def write_manifest(path: Path, rows: Iterable[ManifestRow]) -> None:
 
 
 def read_manifest(directory: Path) -> list[ManifestRow]:
-    """Reads `manifest.csv` of a prepared dataset: train, then validation, then test, each in the order of its records."""
+    """Reads `manifest.csv` of a prepared dataset: train, validation, test, each in the order of its records."""
     types = get_type_hints(ManifestRow)
     with (directory / "manifest.csv").open(encoding="utf-8", newline="") as file:
         return [
@@ -106,7 +106,7 @@ def _cell(value: object) -> str:
     return str(value)
 
 
-def _parse(text: str, hint: object) -> object:
+def _parse(text: str, hint: object) -> Any:
     if hint is int:
         return int(text)
     if hint is float:

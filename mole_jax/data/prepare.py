@@ -52,8 +52,8 @@ def prepare(
 ) -> PrepareSummary:
     """Prepares a dataset under data_dir/<name>/<version>.
 
-    It is written beside its place and moved there when complete. The same source, settings and library versions give the same
-    bytes, whatever the number of workers.
+    It is written beside its place and moved there when complete. The same source, settings and library versions give
+    the same bytes, whatever the number of workers.
 
     Args:
         name: lower-case letters, digits and underscores.

@@ -1,4 +1,4 @@
-"""One image file -> uint8 RGB of 224x224. Pure functions; imports nothing heavy, because every worker process imports it."""
+"""One image file -> uint8 RGB of 224x224. Pure functions, light to import: every worker process does."""
 
 import hashlib
 import io
@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 IMAGE_SIZE: Final = 224
 # What cameras and archives write. Pillow would also run Ghostscript on an EPS; a source of images needs none of that.
@@ -59,8 +59,8 @@ def load_image(path: Path) -> LoadedImage:
 def decode_rgb(data: bytes) -> UInt8[np.ndarray, "height width 3"]:
     """Decodes an image file to plain RGB, upright.
 
-    EXIF orientation is applied; grey, palette and CMYK are converted; 16 bits are scaled to 8; transparency is laid on white,
-    as image viewers do; of an animation the first frame is taken.
+    EXIF orientation is applied; grey, palette and CMYK are converted; 16 bits are scaled to 8; transparency is laid on
+    white, as image viewers do; of an animation the first frame is taken.
 
     Raises:
         UnusableImageError: not an image, truncated, a decompression bomb, or of a kind that has no plain RGB.
@@ -74,7 +74,7 @@ def decode_rgb(data: bytes) -> UInt8[np.ndarray, "height width 3"]:
                 return np.asarray(_to_rgb(ImageOps.exif_transpose(image)))
     except UnusableImageError:
         raise
-    except Image.UnidentifiedImageError as error:
+    except UnidentifiedImageError as error:
         raise UnusableImageError("not an image") from error
     except Exception as error:  # a damaged file makes Pillow's decoders raise almost anything
         raise UnusableImageError(
@@ -99,8 +99,8 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 def to_model_size(rgb: UInt8[np.ndarray, "height width 3"]) -> UInt8[np.ndarray, "224 224 3"]:
     """Brings an image to 224x224.
 
-    224x224 stays as it is. 600x450, HAM10000's own size (either way up), is halved over its central 448x448, the paper's
-    section 2. Anything else is cropped to its largest central square and resized with Pillow's anti-aliased bicubic filter.
+    224x224 stays as it is. 600x450, HAM10000's own size (either way up), is halved over its central 448x448, as the
+    paper does. Anything else is cropped to its largest central square and resized with Pillow's anti-aliased bicubic.
     """
     height, width, _ = rgb.shape
     if (height, width) == (IMAGE_SIZE, IMAGE_SIZE):
@@ -117,7 +117,7 @@ def centre_crop(rgb: UInt8[np.ndarray, "height width 3"], side: int) -> UInt8[np
     return rgb[top : top + side, left : left + side]
 
 
-def halve(rgb: UInt8[np.ndarray, "height width 3"]) -> UInt8[np.ndarray, "height/2 width/2 3"]:
+def halve(rgb: UInt8[np.ndarray, "height width 3"]) -> UInt8[np.ndarray, "height//2 width//2 3"]:
     """The mean of every 2x2 block, exact, halves rounded up. Height and width are even."""
     height, width, channels = rgb.shape
     blocks = rgb.reshape(height // 2, 2, width // 2, 2, channels)

@@ -76,8 +76,8 @@ def group_examples(examples: Sequence[Example]) -> list[list[int]]:
 def find_leak(examples: Sequence[Example], splits: Sequence[Split]) -> str:
     """Why scores on these splits would flatter, in one phrase; "" if nothing is found.
 
-    Looks for lesions and files that lie in more than one split, and for augmented copies (the Kaggle set's AUG_*) outside of
-    training, whose originals are unknown.
+    Looks for lesions and files that lie in more than one split, and for augmented copies (the Kaggle set's AUG_*)
+    outside of training, whose originals are unknown.
     """
     for noun, key in (
         ("lesion", lambda example: example.lesion_id),
@@ -101,7 +101,8 @@ def check_splits(examples: Sequence[Example], splits: Sequence[Split]) -> None:
             if not counts[split, label]:
                 total = sum(example.label == label for example in examples)
                 raise UserError(
-                    f"the {split} split would hold no {name} image (the source has {total} usable); more images are needed"
+                    f"the {split} split would hold no {name} image, of {total} usable ones; "
+                    "add images or choose another --protocol"
                 )
 
 
@@ -116,8 +117,8 @@ def _given(examples: Sequence[Example], seed: int) -> list[Split]:
 def _grouped(examples: Sequence[Example], seed: int) -> list[Split]:
     """60/20/20 of each class, whole groups at a time.
 
-    The groups come in a seeded order, the largest first; each goes to the split that lacks the largest share of what it should
-    hold of the group's commoner class. So every split is within one group of its target.
+    The groups come in a seeded order, the largest first; each goes to the split that lacks the largest share of what it
+    should hold of the group's commoner class. So every split is within one group of its target.
     """
     groups = group_examples(examples)
     groups.sort(key=lambda group: (-len(group), shuffle_key(seed, "grouped", min(examples[i].image_id for i in group))))

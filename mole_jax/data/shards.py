@@ -1,7 +1,7 @@
 """A prepared dataset on disk: a TFDS directory of ArrayRecord shards, written and read without TensorFlow.
 
-The shards are written record by record and then described to TFDS (`tfds.folder_dataset.write_metadata`), instead of through a
-TFDS builder, whose shuffler holds a whole split in memory when the order is to be kept.
+The shards are written record by record and then described to TFDS (`tfds.folder_dataset.write_metadata`), instead of
+through a TFDS builder, whose shuffler holds a whole split in memory when the order is to be kept.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -101,9 +101,9 @@ def open_split(directory: Path, split: str) -> Sequence[dict[str, Any]]:
         split: "train", "validation" or "test".
 
     Returns:
-        A TFDS data source, picklable: `len(source)` and `source[i]`, a dict of `image` (uint8 [224, 224, 3]), `label` (0 or 1),
-        `age` (float32, NaN if unknown) and, as UTF-8 bytes, `image_id`, `lesion_id`, `source_path`, `dx`, `dx_type`, `sex`,
-        `localization`. Record i is row i of that split in the manifest.
+        A TFDS data source, picklable: `len(source)` and `source[i]`, a dict of `image` (uint8 [224, 224, 3]), `label`
+        (0 or 1), `age` (float32, NaN if unknown) and, as UTF-8 bytes, `image_id`, `lesion_id`, `source_path`, `dx`,
+        `dx_type`, `sex`, `localization`. Record i is row i of that split in the manifest.
 
     Raises:
         UserError: no such split, or no prepared dataset there.

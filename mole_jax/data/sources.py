@@ -1,6 +1,7 @@
 """The layouts that a source may have: which files are examples, and what is known of each."""
 
 import hashlib
+import itertools
 import os
 from collections import defaultdict
 from collections.abc import Callable
@@ -70,8 +71,8 @@ def list_source(source: Path, layout: str = "auto") -> Listing:
     if layout == "auto":
         if not found:
             raise UserError(
-                f"source {str(source)!r} has no known layout: {len(tree.files)} files, but no HAM10000_metadata table and no folders "
-                "Melanoma and NotMelanoma (optionally below train_sep, valid, test)"
+                f"source {str(source)!r} has no known layout: {len(tree.files)} files, but no HAM10000_metadata table "
+                "and no folders Melanoma and NotMelanoma (optionally below train_sep, valid, test)"
             )
         layout = found[0]
     elif layout not in found:
@@ -138,7 +139,7 @@ def _ham10000(tree: Tree) -> _Candidates:
 
 
 def _folder(tree: Tree) -> _Candidates:
-    """Melanoma|NotMelanoma, and optionally a table image_id,lesion_id at the top that says which images show one lesion."""
+    """Melanoma|NotMelanoma, and optionally a CSV image_id,lesion_id at the top that groups the images."""
     tables = [
         path for path in tree.files if "/" not in path and path.endswith(".csv") and _lists_lesions(tree.root / path)
     ]
@@ -181,9 +182,7 @@ def _class_of(path: str) -> int | None:
 def _given_split(path: str) -> Split | None:
     """The split folder right above a class folder."""
     parts = [part.lower() for part in path.split("/")[:-1]]
-    splits = [
-        SPLIT_FOLDERS[a] for a, b in zip(parts, parts[1:], strict=False) if a in SPLIT_FOLDERS and b in CLASS_FOLDERS
-    ]
+    splits = [SPLIT_FOLDERS[a] for a, b in itertools.pairwise(parts) if a in SPLIT_FOLDERS and b in CLASS_FOLDERS]
     return splits[-1] if splits else None
 
 
@@ -210,7 +209,7 @@ def _without_image(table: str, rows: dict[str, dict[str, str]], seen: set[str]) 
 
 
 def _unique(records: list[Record]) -> tuple[tuple[Record, ...], list[Quarantined]]:
-    """Keeps the first file of an image_id; none where its files are of both classes, since nobody knows which one is right."""
+    """Keeps the first file of an image_id; none where its files are of both classes, since either may be right."""
     by_id = defaultdict(list)
     for record in records:
         by_id[record.image_id].append(record)

@@ -1,12 +1,12 @@
 """The dataset that needs no download: drawn lesions. They are no photographs, and nothing medical follows from them.
 
-Every lesion has a hidden atypia, of which the two classes have overlapping normal distributions; `lesions` draws what it leads to.
-So the best possible classifier is known, and no classifier can be perfect.
+Every lesion has a hidden atypia, of which the two classes have overlapping normal distributions; `lesions` draws what
+it leads to. So the best possible classifier is known, and no classifier can be perfect.
 """
 
 import hashlib
 import itertools
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -47,13 +47,13 @@ def load_synthetic(seed: int, record: Record) -> LoadedImage:
     lesion, image = (int(number) for number in record.image_id.removeprefix("SYN_").split("_"))
     drawing = draw_lesion(_atypia(seed, lesion, record.label), _generator(seed, lesion, "lesion"))
     pixels = photograph(drawing, _generator(seed, lesion, f"image {image}"))
-    return LoadedImage(pixels, hashlib.sha256(pixels).hexdigest(), IMAGE_SIZE, IMAGE_SIZE)
+    return LoadedImage(pixels, hashlib.sha256(pixels.data).hexdigest(), IMAGE_SIZE, IMAGE_SIZE)
 
 
 def _lesion_records(seed: int, lesion: int, label: int) -> list[Record]:
     rng = _generator(seed, lesion, "metadata")
     age = 5 * round(rng.normal(52 + 4 * _atypia(seed, lesion, label), 14) / 5)
-    facts = {
+    facts: dict[str, Any] = {
         "lesion_id": f"SYN_{lesion:06d}",
         "label": label,
         "dx": ("nv", "mel")[label],

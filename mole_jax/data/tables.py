@@ -1,4 +1,4 @@
-"""Metadata tables: HAM10000_metadata.csv, Dataverse's tab-separated spelling of it, and a folder's own list of lesions."""
+"""Metadata tables: HAM10000_metadata.csv, Dataverse's tab-separated form of it, and a folder's own list of lesions."""
 
 import csv
 import io
