@@ -1,0 +1,81 @@
+"""python -m experiments.prepare: source images -> a dataset that every other command reads."""
+
+from pathlib import Path
+
+from absl import flags
+
+from experiments import cli
+from mole_jax.data.prepare import PrepareSummary, prepare
+from mole_jax.data.protocols import PROTOCOLS
+from mole_jax.data.sources import LAYOUTS
+from mole_jax.errors import UserError
+
+DESCRIPTION = """Prepares a dataset: decodes, crops and splits the images of a source, once.
+
+  python -m experiments.prepare --dataset=synthetic                   drawn lesions, needs no source
+  python -m experiments.prepare --dataset=ham10000 --source=DIR       HAM10000 as downloaded, lesions kept together
+  python -m experiments.prepare --dataset=kaggle --source=DIR         train_sep, valid, test / Melanoma, NotMelanoma
+"""
+
+DATASET = flags.DEFINE_string("dataset", None, "the name to prepare it under; 'synthetic' needs no source")
+SOURCE = flags.DEFINE_string("source", None, "the folder that the images were unpacked into")
+LAYOUT = flags.DEFINE_enum(
+    "layout", "auto", ["auto", *LAYOUTS, "synthetic"], "how the source is laid out; auto recognises it"
+)
+PROTOCOL = flags.DEFINE_enum(
+    "protocol", "auto", ["auto", *PROTOCOLS], "who goes into which split; auto: given for kaggle, else grouped"
+)
+EXAMPLES = flags.DEFINE_integer("examples", 0, "so many images at random, half of each class; 0: all (synthetic: 600)")
+DATA_DIR = flags.DEFINE_string("data_dir", "data", "where prepared datasets lie")
+SEED = flags.DEFINE_integer("seed", 0, "of the split, of the choice of examples and of drawn images")
+WORKERS = flags.DEFINE_integer("workers", None, "processes that decode; default: one a core")
+OVERWRITE = flags.DEFINE_bool("overwrite", False, "replace a dataset of that name")
+
+
+def command() -> None:
+    """Prepares the dataset and says what came of it."""
+    if DATASET.value is None:
+        raise UserError("give --dataset=NAME, the name to prepare it under; --dataset=synthetic needs no source")
+    summary = prepare(
+        DATASET.value,
+        None if SOURCE.value is None else Path(SOURCE.value).expanduser(),
+        layout=LAYOUT.value,
+        protocol=PROTOCOL.value,
+        examples=EXAMPLES.value,
+        data_dir=Path(DATA_DIR.value).expanduser(),
+        seed=SEED.value,
+        workers=WORKERS.value,
+        overwrite=OVERWRITE.value,
+    )
+    print(describe(summary))
+
+
+def describe(summary: PrepareSummary) -> str:
+    """The summary for people, a few lines."""
+    facts = summary.facts
+    counts = "\n".join(
+        f"  {split:<11}{moles:>7,} moles {melanomas:>7,} melanomas"
+        for split, (moles, melanomas) in facts.counts.items()
+    )
+    lines = [
+        f"{facts.name}: layout {facts.layout}; protocol {facts.protocol}, {PROTOCOLS[facts.protocol].description}",
+        counts,
+        f"  {facts.files:,} files = {facts.images:,} prepared + {facts.quarantined:,} quarantined"
+        f" + {facts.not_selected:,} not selected",
+    ]
+    if facts.quarantined or facts.without_image:
+        rows = f", {facts.without_image:,} metadata rows without an image" if facts.without_image else ""
+        lines.append(f"  why: {summary.directory / 'quarantine.csv'}{rows}")
+    if facts.leaky:
+        lines.append(f"  LEAKY: {facts.leak}; scores on it will flatter")
+    if facts.layout == "synthetic":
+        lines.append("  drawn, not photographed: good for trying things out, never for a claim")
+    if summary.already_prepared:
+        lines.append(f"{summary.directory} was already prepared like this; nothing to do")
+    else:
+        lines.append(f"{summary.directory} in {summary.seconds:.1f} s, {facts.images / summary.seconds:,.0f} images/s")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    cli.main(command, description=DESCRIPTION)

@@ -1,0 +1,60 @@
+"""A folder that appears complete or not at all, written by one process at a time."""
+
+import fcntl
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from mole_jax.errors import UserError
+
+# Below the dataset's own folder, where a rename is atomic; no TFDS version looks like this.
+INCOMPLETE: Final = "incomplete"
+REPLACED: Final = "replaced"
+
+
+@contextmanager
+def exclusive(parent: Path) -> Iterator[None]:
+    """Holds a lock on a folder, which is made if need be; the system frees it even when the process is killed.
+
+    Raises:
+        UserError: another process holds it, or the folder cannot be made.
+    """
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        lock = (parent / ".lock").open("w")
+    except OSError as error:
+        raise UserError(f"cannot write below {str(parent)!r}: {error.strerror}; give another --data_dir") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UserError(
+                f"another process is preparing {str(parent)!r}; wait for it or give another --dataset name"
+            ) from error
+        yield
+
+
+@contextmanager
+def new_folder(parent: Path) -> Iterator[Path]:
+    """A fresh folder to write into; removed afterwards, unless `publish` has moved it.
+
+    Also removes what a kill left behind. To be used under `exclusive(parent)`, so that the leftovers are nobody's.
+    """
+    folder = parent / INCOMPLETE
+    for leftover in (folder, parent / REPLACED):
+        shutil.rmtree(leftover, ignore_errors=True)
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def publish(folder: Path, final: Path) -> None:
+    """Moves a complete folder to its place, in the stead of what is there."""
+    if final.exists():
+        final.rename(final.parent / REPLACED)
+    folder.rename(final)
+    shutil.rmtree(final.parent / REPLACED, ignore_errors=True)

@@ -1,0 +1,196 @@
+"""Builds one dataset in an empty folder: choose, decode, split, write the shards, the manifest and the facts."""
+
+import dataclasses
+import hashlib
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8
+from tqdm import tqdm
+
+from mole_jax.data.decode import IMAGE_BYTES, Load, decode, read_row
+from mole_jax.data.facts import DatasetFacts
+from mole_jax.data.manifest import ManifestRow, write_manifest, write_quarantine
+from mole_jax.data.protocols import PROTOCOLS, check_splits, find_leak, shuffle_key
+from mole_jax.data.records import CLASSES, SPLITS, Example, Quarantined, Record, Split
+from mole_jax.data.shards import ShardWriter
+from mole_jax.data.sources import Listing
+from mole_jax.errors import UserError
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What decides a dataset's content, besides the library versions.
+
+    Attributes:
+        layout: of the source, "synthetic" for drawn images.
+        protocol: a key of PROTOCOLS.
+        seed: of the split, of the choice of examples and of drawn images.
+        examples: so many, half of each class; 0 for all.
+        source_fingerprint: of the listing.
+    """
+
+    layout: str
+    protocol: str
+    seed: int
+    examples: int
+    source_fingerprint: str
+
+
+def build(folder: Path, name: str, listing: Listing, load: Load, settings: Settings, *, workers: int) -> DatasetFacts:
+    """Writes the complete dataset.
+
+    Args:
+        folder: empty; left half-written if anything fails.
+        name: of the dataset.
+        listing: of the source.
+        load: a record's pixels.
+        settings: what to make of it.
+        workers: processes that decode.
+
+    Raises:
+        UserError: too few usable images of a class, or too little disk space.
+    """
+    candidates = select(listing.records, settings.examples, settings.seed)
+    _check_classes(candidates, listing.quarantined)
+    _check_space(folder, len(candidates))
+    scratch = folder / "scratch"
+    decoded = decode(candidates, load, scratch, workers=workers)
+    examples = [item for item in decoded if isinstance(item, Example)]
+    quarantined = [*listing.quarantined, *(item for item in decoded if isinstance(item, Quarantined))]
+    _check_classes(examples, quarantined)
+
+    protocol = PROTOCOLS[settings.protocol]
+    assigned = protocol.assign(examples, settings.seed)
+    check_splits(examples, assigned)
+    splits = _in_order(examples, assigned, settings.seed)
+    rows = [ManifestRow.from_example(example, split) for split in SPLITS for example in splits[split]]
+    leak = find_leak(examples, assigned)
+
+    writer = ShardWriter(folder, name)
+    content = _Content()
+    with tqdm(total=len(examples), unit=" images", desc="shards", disable=None) as progress:
+        for split, members in splits.items():
+            writer.write_split(split, len(members), _features(split, members, scratch, content, progress))
+    scratch.unlink()
+    facts = DatasetFacts(
+        name=name,
+        **dataclasses.asdict(settings),
+        fingerprint=content.digest.hexdigest(),
+        leaky=protocol.leaky or bool(leak),
+        leak=leak,
+        channel_mean=content.mean(),
+        channel_std=content.std(),
+        counts={
+            split: [sum(e.label == label for e in members) for label in range(len(CLASSES))]
+            for split, members in splits.items()
+        },
+        files=listing.files,
+        quarantined=len(quarantined),
+        not_selected=len(listing.records) - len(candidates),
+        without_image=len(listing.without_image),
+    )
+    assert facts.files == facts.images + facts.quarantined + facts.not_selected, "nothing is dropped silently"
+    write_manifest(folder / "manifest.csv", rows)
+    write_quarantine(
+        folder / "quarantine.csv", [*sorted(quarantined, key=lambda item: item.source_path), *listing.without_image]
+    )
+    writer.finish(description=_describe(facts), metadata=facts.to_dict())
+    return facts
+
+
+def select(records: Sequence[Record], examples: int, seed: int) -> list[Record]:
+    """The paper's random down-selection: `examples` in all, half of each class; 0 keeps all. The order stays.
+
+    Raises:
+        UserError: a class has too few.
+    """
+    if not examples:
+        return list(records)
+    chosen: set[str] = set()
+    for label, name in enumerate(CLASSES):
+        ids = [record.image_id for record in records if record.label == label]
+        if len(ids) < examples // 2:
+            raise UserError(
+                f"examples={examples} needs {examples // 2} {name} images and the source has {len(ids)}; ask for fewer"
+            )
+        chosen.update(sorted(ids, key=lambda image_id: shuffle_key(seed, "select", image_id))[: examples // 2])
+    return [record for record in records if record.image_id in chosen]
+
+
+class _Content:
+    """Gathered while the records pass by: the fingerprint, and the moments of the training pixels as exact integers."""
+
+    def __init__(self) -> None:
+        self.digest = hashlib.sha256()
+        self._pixels = 0
+        self._sum = np.zeros(3, np.int64)
+        self._squares = np.zeros(3, np.int64)
+
+    def add(self, split: Split, example: Example, image: UInt8[np.ndarray, "224 224 3"]) -> None:
+        self.digest.update(f"{split}\0{example.image_id}\0{example.lesion_id}\0{example.label}\0".encode())
+        self.digest.update(image.data)
+        if split == "train":
+            values = image.reshape(-1, 3).astype(np.uint32)
+            self._pixels += len(values)
+            self._sum += values.sum(axis=0, dtype=np.int64)
+            self._squares += (values * values).sum(axis=0, dtype=np.int64)
+
+    def mean(self) -> list[float]:
+        return [float(x) for x in self._sum / (255 * self._pixels)]
+
+    def std(self) -> list[float]:
+        mean = self._sum / self._pixels
+        return [float(x) / 255 for x in np.sqrt(self._squares / self._pixels - mean**2)]
+
+
+def _features(
+    split: Split, members: Sequence[Example], scratch: Path, content: _Content, progress: "tqdm[Any]"
+) -> Iterator[dict[str, Any]]:
+    for example in members:
+        image = read_row(scratch, example.row)
+        content.add(split, example, image)
+        row = dataclasses.asdict(ManifestRow.from_example(example, split))
+        keep = ("label", "image_id", "lesion_id", "source_path", "dx", "dx_type", "age", "sex", "localization")
+        yield {"image": image, **{name: row[name] for name in keep}}
+        progress.update()
+
+
+def _in_order(examples: Sequence[Example], assigned: Sequence[Split], seed: int) -> dict[Split, list[Example]]:
+    """The members of each split in a pseudo-random order, so that any stretch of a split is a fair sample of it."""
+    splits: dict[Split, list[Example]] = {split: [] for split in SPLITS}
+    pairs = zip(examples, assigned, strict=True)
+    for example, split in sorted(pairs, key=lambda pair: shuffle_key(seed, "order", pair[0].image_id)):
+        splits[split].append(example)
+    return splits
+
+
+def _check_classes(records: Sequence[Record], quarantined: Sequence[Quarantined]) -> None:
+    counts = Counter(record.label for record in records)
+    for label, name in enumerate(CLASSES):
+        if not counts[label]:
+            others = f"{counts[1 - label]} {CLASSES[1 - label]} and {len(quarantined)} quarantined"
+            first = f", such as {quarantined[0].source_path!r}: {quarantined[0].reason}" if quarantined else ""
+            raise UserError(f"the source has no usable {name} image ({others}{first}); both classes are needed")
+
+
+def _check_space(folder: Path, images: int) -> None:
+    """Asks for twice the pixels: the scratch file and the shards lie side by side for a while."""
+    needed, free = 2 * images * IMAGE_BYTES, shutil.disk_usage(folder).free
+    if needed > free:
+        raise UserError(
+            f"{images} images need {needed / 1e9:.1f} GB and {str(folder.parent)!r} has {free / 1e9:.1f} GB free"
+        )
+
+
+def _describe(facts: DatasetFacts) -> str:
+    drawn = "Synthetic drawings, not photographs. " if facts.layout == "synthetic" else ""
+    leak = f"LEAKY: {facts.leak}. " if facts.leaky else ""
+    return (
+        f"{drawn}{leak}Layout {facts.layout}, protocol {facts.protocol}, seed {facts.seed}. Labels: 0 mole, 1 melanoma."
+    )

@@ -1,0 +1,114 @@
+"""manifest.csv and quarantine.csv: what became of every file of a source, for people and for other tools."""
+
+import csv
+import dataclasses
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from mole_jax.data.records import Example, Quarantined, Split
+
+
+@dataclass(frozen=True)
+class ManifestRow:
+    """One example of a prepared dataset. The rows of a split stand in the order of its records.
+
+    Attributes:
+        image_id: unique within the dataset.
+        lesion_id: the group; the image's own id where the lesion is unknown.
+        label: 0 mole, 1 melanoma.
+        split: train, validation or test.
+        source_path: relative to the source; bytes that are not UTF-8 as \\xNN.
+        sha256: of the source file, in hex.
+        width: of the source image in pixels.
+        height: of the source image in pixels.
+        augmented_from: the image_id of the original, "" for an original.
+        dx: the diagnosis, "" if unknown; so with the other texts.
+        dx_type: how the diagnosis was made.
+        age: in years, NaN if unknown (empty in the file).
+        sex: male, female, unknown or "".
+        localization: the site on the body.
+    """
+
+    image_id: str
+    lesion_id: str
+    label: int
+    split: Split
+    source_path: str
+    sha256: str
+    width: int
+    height: int
+    augmented_from: str
+    dx: str
+    dx_type: str
+    age: float
+    sex: str
+    localization: str
+
+    @classmethod
+    def from_example(cls, example: Example, split: Split) -> "ManifestRow":
+        """The example as the manifest has it."""
+        names = [
+            field.name
+            for field in dataclasses.fields(cls)
+            if field.name not in ("split", "source_path", "augmented_from")
+        ]
+        values = {name: getattr(example, name) for name in names}
+        return cls(**values, split=split, source_path=printable(example.source_path), augmented_from="")
+
+
+def write_manifest(path: Path, rows: Iterable[ManifestRow]) -> None:
+    """Writes the rows as CSV, UTF-8, with a header."""
+    names = [field.name for field in dataclasses.fields(ManifestRow)]
+    _write_csv(path, names, ([_cell(getattr(row, name)) for name in names] for row in rows))
+
+
+def read_manifest(directory: Path) -> list[ManifestRow]:
+    """Reads `manifest.csv` of a prepared dataset: train, validation, test, each in the order of its records."""
+    types = get_type_hints(ManifestRow)
+    with (directory / "manifest.csv").open(encoding="utf-8", newline="") as file:
+        return [
+            ManifestRow(**{name: _parse(text, types[name]) for name, text in row.items()})
+            for row in csv.DictReader(file)
+        ]
+
+
+def write_quarantine(path: Path, quarantined: Iterable[Quarantined]) -> None:
+    """Writes `source_path,reason`."""
+    _write_csv(
+        path, ["source_path", "reason"], ([printable(item.source_path), printable(item.reason)] for item in quarantined)
+    )
+
+
+def read_quarantine(directory: Path) -> list[Quarantined]:
+    """Reads `quarantine.csv` of a prepared dataset."""
+    with (directory / "quarantine.csv").open(encoding="utf-8", newline="") as file:
+        return [Quarantined(**row) for row in csv.DictReader(file)]
+
+
+def printable(path: str) -> str:
+    """Bytes of a file name that are not UTF-8 become \\xNN; everything else stays."""
+    return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def _write_csv(path: Path, names: list[str], rows: Iterable[list[str]]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(names)
+        writer.writerows(rows)
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, float):
+        return "" if math.isnan(value) else f"{value:g}"
+    return str(value)
+
+
+def _parse(text: str, hint: object) -> Any:
+    if hint is int:
+        return int(text)
+    if hint is float:
+        return float(text) if text else math.nan
+    return text

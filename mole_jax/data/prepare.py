@@ -1,0 +1,138 @@
+"""From source images to a prepared dataset: list, choose, decode, split, write; all or nothing."""
+
+import dataclasses
+import functools
+import os
+import re
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from mole_jax.data.atomic import exclusive, new_folder, publish
+from mole_jax.data.build import Settings, build
+from mole_jax.data.decode import Load
+from mole_jax.data.facts import DatasetFacts, read_facts
+from mole_jax.data.preprocess import LoadedImage, load_image
+from mole_jax.data.protocols import choose_protocol
+from mole_jax.data.records import Record
+from mole_jax.data.shards import VERSION
+from mole_jax.data.sources import LAYOUTS, Listing, list_source
+from mole_jax.data.synthetic import DEFAULT_EXAMPLES, list_synthetic, load_synthetic
+from mole_jax.errors import UserError
+
+
+@dataclass(frozen=True)
+class PrepareSummary:
+    """What `prepare` has done.
+
+    Attributes:
+        directory: where the dataset lies, data_dir/<name>/<version>.
+        facts: its counts, its protocol, its leaks.
+        seconds: how long it took.
+        already_prepared: nothing was done, since the same dataset was there.
+    """
+
+    directory: Path
+    facts: DatasetFacts
+    seconds: float
+    already_prepared: bool
+
+
+def prepare(
+    name: str,
+    source: Path | None = None,
+    *,
+    layout: str = "auto",
+    protocol: str = "auto",
+    examples: int = 0,
+    data_dir: Path = Path("data"),
+    seed: int = 0,
+    workers: int | None = None,
+    overwrite: bool = False,
+) -> PrepareSummary:
+    """Prepares a dataset under data_dir/<name>/<version>.
+
+    It is written beside its place and moved there when complete. The same source, settings and library versions give
+    the same bytes, whatever the number of workers.
+
+    Args:
+        name: lower-case letters, digits and underscores.
+        source: the folder of images; None for the synthetic layout, which has none.
+        layout: a key of LAYOUTS, "synthetic", or "auto" to recognise it (without a source, "synthetic" for that name).
+        protocol: a key of PROTOCOLS, or "auto" for the layout's own.
+        examples: so many images, half of each class, chosen at random; 0 for all (600 for synthetic).
+        data_dir: where prepared datasets lie.
+        seed: of the split, of the choice of examples and of drawn images.
+        workers: processes that decode; None for one a core.
+        overwrite: replace a dataset of that name.
+
+    Raises:
+        UserError: a setting is wrong, the source is unusable, or another dataset of that name is there.
+    """
+    started = time.monotonic()
+    _check_arguments(name, source, layout, examples, seed, workers, data_dir)
+    if source is None:
+        examples = examples or DEFAULT_EXAMPLES
+    listing, load = _list(source, layout, examples, seed)
+    protocol = choose_protocol(protocol, listing.layout)
+    settings = Settings(listing.layout, protocol, seed, examples, listing.fingerprint)
+    final = data_dir / name / VERSION
+    with exclusive(final.parent):
+        if final.exists() and not overwrite:
+            return PrepareSummary(
+                final, _same_or_refuse(final, settings), time.monotonic() - started, already_prepared=True
+            )
+        with new_folder(final.parent) as folder:
+            facts = build(folder, name, listing, load, settings, workers=workers or _cores())
+            publish(folder, final)
+    return PrepareSummary(final, facts, time.monotonic() - started, already_prepared=False)
+
+
+def _check_arguments(
+    name: str, source: Path | None, layout: str, examples: int, seed: int, workers: int | None, data_dir: Path
+) -> None:
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+        raise UserError(f"dataset name {name!r}: use lower-case letters, digits and underscores, a letter first")
+    if layout not in ("auto", "synthetic", *LAYOUTS):
+        raise UserError(f"layout {layout!r} is not one of auto, {', '.join(LAYOUTS)}, synthetic")
+    if layout == "synthetic" and source is not None:
+        raise UserError("the layout synthetic draws its images and takes no source")
+    if source is None and layout != "synthetic" and name != "synthetic":
+        raise UserError(
+            f"dataset {name!r} needs a source; give --source=DIR, the folder that the images were unpacked into"
+        )
+    if source is not None and data_dir.resolve().is_relative_to(source.resolve()):
+        raise UserError(
+            f"data_dir {str(data_dir)!r} lies inside the source {str(source)!r}, which would become its own input"
+        )
+    if examples < 0 or examples % 2:
+        raise UserError(f"examples={examples} is not an even number; it is shared between two classes")
+    if seed < 0:
+        raise UserError(f"seed={seed} is negative")
+    if workers is not None and workers < 1:
+        raise UserError(f"workers={workers} is too small; the smallest is 1")
+
+
+def _list(source: Path | None, layout: str, examples: int, seed: int) -> tuple[Listing, Load]:
+    if source is None:
+        return list_synthetic(examples, seed), functools.partial(load_synthetic, seed)
+    return list_source(source, layout), functools.partial(_load_file, source.resolve())
+
+
+def _load_file(root: Path, record: Record) -> LoadedImage:
+    return load_image(root / record.source_path)
+
+
+def _same_or_refuse(final: Path, settings: Settings) -> DatasetFacts:
+    facts = read_facts(final)
+    for key, asked in dataclasses.asdict(settings).items():
+        if (there := getattr(facts, key)) != asked:
+            difference = "from another source" if key == "source_fingerprint" else f"with {key}={there}, not {asked}"
+            raise UserError(
+                f"{final} was prepared {difference}; give --overwrite to replace it, or another --dataset name"
+            )
+    return facts
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

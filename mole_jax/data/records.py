@@ -1,0 +1,77 @@
+"""What one image of a source is, before and after anybody has looked at its pixels."""
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import Final, Literal, get_args
+
+Split = Literal["train", "validation", "test"]
+SPLITS: Final[tuple[Split, ...]] = get_args(Split)
+# The index is the label.
+CLASSES: Final = ("mole", "melanoma")
+METADATA_COLUMNS: Final = ("dx", "dx_type", "age", "sex", "localization")
+
+
+@dataclass(frozen=True)
+class Record:
+    """One image that a source offers, with what the source says of it.
+
+    Attributes:
+        source_path: relative to the source, with "/" between folders; bytes that are not UTF-8 as lone surrogates.
+        image_id: unique within a dataset.
+        label: 0 mole (in truth: anything but melanoma), 1 melanoma.
+        lesion_id: the group; the image's own id where the lesion is unknown.
+        given_split: the source's own split, None where it has none.
+        dx: the diagnosis in HAM10000's short form, "" if unknown; so with the other texts.
+        dx_type: how the diagnosis was made, such as "histo".
+        age: in years, NaN if unknown.
+        sex: "male", "female", "unknown" or "".
+        localization: the site on the body.
+    """
+
+    source_path: str
+    image_id: str
+    label: int
+    lesion_id: str
+    given_split: Split | None = None
+    dx: str = ""
+    dx_type: str = ""
+    age: float = math.nan
+    sex: str = ""
+    localization: str = ""
+
+
+@dataclass(frozen=True)
+class Quarantined:
+    """A file, or a row of a metadata table, that did not become an example.
+
+    Attributes:
+        source_path: of the file; of the table for a row that has no image.
+        reason: for people, one phrase.
+    """
+
+    source_path: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Example(Record):
+    """A record whose pixels could be read.
+
+    Attributes:
+        sha256: of the file's bytes, in hex; of the pixels for images that were drawn.
+        width: of the source image in pixels, after its EXIF orientation.
+        height: likewise.
+        row: where its pixels lie in the scratch file.
+    """
+
+    sha256: str = ""
+    width: int = 0
+    height: int = 0
+    row: int = -1
+
+    @classmethod
+    def from_record(cls, record: Record, *, sha256: str, width: int, height: int, row: int) -> "Example":
+        """The record with what reading its pixels has added."""
+        fields = {field.name: getattr(record, field.name) for field in dataclasses.fields(Record)}
+        return cls(**fields, sha256=sha256, width=width, height=height, row=row)
