@@ -47,7 +47,9 @@ def write_flax_safetensors(path: Path, pretrained: Pretrained) -> None:
         raise UserError(f"cannot write {path} ({error.strerror}): give another place") from error
 
 
-def from_flax_safetensors(tensors: Mapping[str, Shaped[np.ndarray, "..."]], metadata: Mapping[str, str]) -> Source:
+def from_flax_safetensors(
+    path: Path, tensors: Mapping[str, Shaped[np.ndarray, "..."]], metadata: Mapping[str, str]
+) -> Source:
     """What `write_flax_safetensors` wrote, its digest checked.
 
     Raises:
@@ -58,7 +60,7 @@ def from_flax_safetensors(tensors: Mapping[str, Shaped[np.ndarray, "..."]], meta
     if any(metadata.get(key) not in values for key, values in known.items()) or metadata.get("digest") != _digest(
         tensors, stated
     ):
-        raise UserError("the ported weights file was altered after it was written: run port_weights again")
+        raise UserError(f"{path} was altered after it was written: run experiments.port_weights again")
     origin = json.loads(metadata["provenance"])
     return Source(
         FORMAT,

@@ -12,7 +12,7 @@ from mole_jax.errors import UserError
 from mole_jax.models.resnet import ResNet, ResNetConfig
 from mole_jax.pretrained.weights import Source
 
-_SHOWN = 8  # names a list in the message; the exception carries them all
+_SHOWN = 5  # names a list in the message; the exception carries them all
 
 
 class WeightsMismatchError(UserError):
@@ -47,7 +47,7 @@ def match(source: Source, architecture: ResNetConfig, file: str) -> tuple[dict[s
     """
     bias = source.tensors.get("params/fc/bias")
     config = replace(architecture, variant=source.variant, classes=None if bias is None else bias.size)
-    expected = flatten_dict(abstract_variables(config), sep="/")
+    expected = flat_shapes(config)
     tensors = source.tensors
     other_shape = [
         f"{name} (file {_shape(tensors[name])}, model {_shape(expected[name])})"
@@ -63,15 +63,16 @@ def match(source: Source, architecture: ResNetConfig, file: str) -> tuple[dict[s
     return unflatten_dict({name: np.asarray(tensors[name], np.float32) for name in expected}, sep="/"), config
 
 
-def abstract_variables(config: ResNetConfig) -> Any:
-    """Shapes and types of `ResNet(config)`'s variables; nothing is computed."""
+def flat_shapes(config: ResNetConfig) -> dict[str, jax.ShapeDtypeStruct]:
+    """Flax name -> shape and type of each of `ResNet(config)`'s variables; nothing is computed."""
     image = jax.ShapeDtypeStruct((1, 32, 32, 3), jnp.float32)
     key = jax.eval_shape(lambda: jax.random.key(0))
-    return jax.eval_shape(lambda key, x: ResNet(config).init(key, x, train=False), key, image)
+    variables = jax.eval_shape(lambda key, x: ResNet(config).init(key, x, train=False), key, image)
+    return flatten_dict(variables, sep="/")
 
 
 def _check_values(name: str, array: Any, file: str) -> None:
-    if not np.issubdtype(array.dtype, np.floating):
+    if not jnp.issubdtype(array.dtype, jnp.floating):  # unlike NumPy's, this knows bfloat16
         raise UserError(
             f"{file}: {name} holds {array.dtype} values instead of floats: the file is quantised or damaged"
         )

@@ -21,7 +21,9 @@ def read_safetensors(path: Path) -> tuple[Tensors, dict[str, str]]:
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
-    except (safetensors.SafetensorError, OSError, TypeError, AttributeError) as error:
+    except (TypeError, AttributeError) as error:  # how it fails on types that NumPy has not
+        raise UserError(f"{path} holds numbers of a type that NumPy lacks ({error}): save it as float32") from error
+    except (safetensors.SafetensorError, OSError) as error:
         raise UserError(f"{path} is a damaged safetensors file ({error}): download or write it again") from error
 
 
@@ -40,12 +42,12 @@ def read_torch_checkpoint(path: Path) -> Tensors:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
-        reason = str(error).split("\n")[0]
         raise UserError(
-            f"{path} is damaged or holds more than tensors, which is not loaded as it could run code ({reason}): "
-            "save its state_dict() alone"
+            f"{path} is damaged or holds more than tensors, which is not loaded as it could run code "
+            f"({type(error).__name__}): save its state_dict() alone"
         ) from error
     state = state.get("state_dict", state) if isinstance(state, dict) else {}
     if not state or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise UserError(f"{path} holds no state dict: save model.state_dict(), bare or under the key 'state_dict'")
-    return {name: value.numpy() for name, value in state.items()}
+    # NumPy has no bfloat16.
+    return {name: (value.float() if value.is_floating_point() else value).numpy() for name, value in state.items()}
