@@ -11,7 +11,7 @@ from typing import cast, get_args
 import numpy as np
 from flax.traverse_util import flatten_dict
 from jaxtyping import Shaped
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from mole_jax.errors import UserError
 from mole_jax.models.resnet import Variant
@@ -41,7 +41,7 @@ def write_flax_safetensors(path: Path, pretrained: Pretrained) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
             unfinished = Path(folder) / path.name
-            save_file(tensors, unfinished, metadata)
+            unfinished.write_bytes(save(tensors, metadata))  # save_file's files are readable by their owner alone
             unfinished.replace(path)
     except OSError as error:
         raise UserError(f"cannot write {path} ({error.strerror}): give another place") from error

@@ -28,7 +28,14 @@ def read_keras_h5(path: Path) -> Source:
             ignored = tuple(name for name in ("optimizer", "optimizer_weights") if name in file)
     except UserError:
         raise
-    except (OSError, KeyError, RuntimeError, ValueError) as error:  # what h5py raises on truncated and altered files
+    except (
+        OSError,
+        LookupError,
+        RuntimeError,
+        ValueError,
+        TypeError,
+        AttributeError,
+    ) as error:  # h5py on altered files
         raise UserError(f"{path} is a damaged HDF5 file ({error}): download or save it again") from error
     tensors, names, unknown = {}, {}, []
     for layer, arrays in layers.items():

@@ -37,7 +37,10 @@ def test_the_file_is_plain_safetensors_under_flat_flax_names(ported, weights):
     assert json.loads(metadata["provenance"])["file"] == "source.h5"
 
 
-def test_nothing_unfinished_is_left_beside_it(ported):
+def test_nothing_unfinished_is_left_beside_it_and_others_may_read_it(ported, tmp_path):
+    ordinary = tmp_path / "ordinary"
+    ordinary.touch()
+    assert ported.stat().st_mode == ordinary.stat().st_mode
     assert [path.name for path in ported.parent.iterdir()] == ["ported.safetensors"]
 
 

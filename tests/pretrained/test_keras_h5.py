@@ -152,6 +152,13 @@ def test_a_listed_array_that_is_missing(tmp_path, tiny, weights, write_keras):
         load_pretrained(str(path), architecture=tiny)
 
 
+def test_an_array_where_a_group_should_be(tmp_path):
+    with h5py.File(tmp_path / "a.weights.h5", "w") as file:
+        file["layers/conv2d"] = np.zeros(3, np.float32)
+    with pytest.raises(UserError, match=r"a\.weights\.h5 is a damaged HDF5 file"):
+        load_pretrained(str(tmp_path / "a.weights.h5"))
+
+
 def test_a_file_cannot_reach_other_files(tmp_path, tiny, weights, write_keras):
     secret = write_keras(tmp_path / "secret.h5", weights("v1"))
     path = write_keras(tmp_path / "a.h5", weights("v1"))
