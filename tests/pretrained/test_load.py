@@ -39,10 +39,10 @@ def test_random_is_loud_seeded_and_has_no_preprocessing(tiny, caplog):
     assert not np.array_equal(*kernels)
 
 
-def test_random_weights_are_scaled_as_flax_initialises_them():
+def test_random_weights_have_the_scale_of_he_2015():
     variables = load_pretrained("random").variables
     kernel = variables["params"]["layer4_0"]["conv2"]["kernel"]
-    assert kernel.std() == pytest.approx((2 / (3 * 3 * 512)) ** 0.5, rel=1e-2)  # He et al. 2015, by fan-out
+    assert kernel.std() == pytest.approx((2 / (3 * 3 * 512)) ** 0.5, rel=1e-2)
     assert (variables["params"]["bn1"]["scale"] == 1).all()
     assert (variables["params"]["bn1"]["bias"] == 0).all()
     assert (variables["batch_stats"]["bn1"]["mean"] == 0).all()
