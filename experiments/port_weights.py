@@ -1,0 +1,66 @@
+"""Ports ImageNet weights of Keras or torch into a safetensors file of Flax variables."""
+
+from pathlib import Path
+
+from absl import flags
+
+from experiments import cli
+from mole_jax.errors import UserError
+
+DESCRIPTION = """Ports a ResNet's ImageNet weights into one safetensors file of Flax variables.
+
+  python -m experiments.port_weights --source=resnet50.safetensors --out=resnet50_flax.safetensors
+
+Reads Keras .h5 and .weights.h5, .safetensors under the names of torchvision, timm or Hugging Face, and torch .pth
+(where torch is installed). Variant (v1, v1.5), preprocessing and origin go into the file and come back with it."""
+
+_SOURCE = flags.DEFINE_string(
+    "source", None, "the weights file to read, or 'auto' for the official Keras ResNet50", required=True
+)
+_OUT = flags.DEFINE_string("out", None, "the safetensors file to write", required=True)
+_ARCHITECTURE = flags.DEFINE_enum(
+    "architecture",
+    "resnet50",
+    ["resnet18", "resnet34", "resnet50", "resnet101", "resnet152"],
+    "the network in the source",
+)
+
+
+def run() -> None:
+    """Reads, checks, writes, and prints what was found."""
+    out = Path(_OUT.value)
+    if Path(_SOURCE.value).resolve() == out.resolve():
+        raise UserError(f"--out={out} is the source itself: give another name")
+
+    from mole_jax.models.resnet import ARCHITECTURES
+    from mole_jax.pretrained.flax_safetensors import write_flax_safetensors
+    from mole_jax.pretrained.load import load_pretrained
+    from mole_jax.pretrained.weights import count_parameters
+
+    pretrained = load_pretrained(_SOURCE.value, architecture=ARCHITECTURES[_ARCHITECTURE.value])
+    write_flax_safetensors(out, pretrained)
+    classes = pretrained.config.classes
+    lines = {
+        "source": pretrained.provenance.file,
+        "sha256": pretrained.provenance.sha256,
+        "format": pretrained.provenance.format,
+        "network": f"{_ARCHITECTURE.value} {pretrained.variant}",
+        "classes": "no classifier" if classes is None else classes,
+        "preprocessing": pretrained.preprocessing,
+        "parameters": f"{count_parameters(pretrained.variables['params']):,}",
+        "moving statistics": f"{count_parameters(pretrained.variables['batch_stats']):,}",
+        "ignored": _summary(pretrained.ignored),
+        "written": out,
+    }
+    for label, value in lines.items():
+        print(f"{label:18} {value}")
+
+
+def _summary(names: tuple[str, ...]) -> str:
+    """All distinct last parts with their counts: `53 x num_batches_tracked`."""
+    ends = [name.rpartition(".")[2] for name in names]
+    return ", ".join(f"{ends.count(end)} x {end}" for end in dict.fromkeys(ends)) or "nothing"
+
+
+if __name__ == "__main__":
+    cli.main(run, description=DESCRIPTION)
