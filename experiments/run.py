@@ -46,18 +46,20 @@ def command() -> int:
         claim(run_dir, config, fingerprint=dataset.facts.fingerprint)
         print(f"{config.model} on {dataset.describe()}\nrun directory {run_dir}", flush=True)
         try:
-            logits = train(config, dataset, run_dir)
+            trained = train(config, dataset, run_dir)
         except Interrupted as stop:
             print(stop, file=sys.stderr)
             return 75  # EX_TEMPFAIL: try again
         except NonFinite as stop:
             print(f"error: {stop}", file=sys.stderr)
             return 1
-        predictions = {split: to_predictions(dataset.rows[split], values) for split, values in logits.items()}
+        predictions = {split: to_predictions(dataset.rows[split], values) for split, values in trained.logits.items()}
         (run_dir / "predictions").mkdir(exist_ok=True)
         for split, of_split in predictions.items():
             write_predictions(run_dir / "predictions" / f"{split}.csv", of_split)
-        metrics = evaluate_run(predictions, leaky=dataset.facts.leaky, protocol=dataset.facts.protocol, seed=config.seed)
+        metrics = evaluate_run(
+            predictions, leaky=dataset.facts.leaky, protocol=dataset.facts.protocol, seed=config.seed
+        )
         write_metrics(run_dir / "metrics.json", metrics)
     print(f"\n{format_table(metrics)}\n\nresults in {run_dir}: metrics.json, predictions/, metrics.jsonl, checkpoints/")
     return 0

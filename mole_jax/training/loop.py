@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -16,9 +16,11 @@ from tqdm import tqdm
 from mole_jax.config import RunConfig
 from mole_jax.data.loader import steps_per_epoch, train_batches
 from mole_jax.data.normalize import normalizer
+from mole_jax.data.records import Split
 from mole_jax.data.dataset import IMAGE_SHAPE, Dataset
 from mole_jax.errors import UserError
 from mole_jax.models import MODELS
+from mole_jax.models.base import Variables
 from mole_jax.training.checkpoint import Checkpoint, Checkpoints
 from mole_jax.training.optimizer import build_optimizer
 from mole_jax.training.predict import predict
@@ -35,6 +37,18 @@ class NonFinite(Exception):
     """A metric became infinite or NaN; says which, at which step."""
 
 
+class Trained(NamedTuple):
+    """What a run gives, all from the checkpoint with the best validation AUROC.
+
+    Attributes:
+        variables: {"params", "batch_stats"}.
+        logits: of every split, in the order of its records.
+    """
+
+    variables: Variables
+    logits: dict[str, Float[np.ndarray, "..."]]
+
+
 @contextmanager
 def _sigterm() -> Iterator[list[int]]:
     """Gives a list that is empty until SIGTERM comes."""
@@ -46,11 +60,8 @@ def _sigterm() -> Iterator[list[int]]:
         signal.signal(signal.SIGTERM, before)
 
 
-def train(config: RunConfig, dataset: Dataset, run_dir: Path) -> dict[str, Float[np.ndarray, " n"]]:
+def train(config: RunConfig, dataset: Dataset, run_dir: Path) -> Trained:
     """Trains to `config.epochs`, from the newest checkpoint in `run_dir` where there is one.
-
-    Returns:
-        The logits of every split, in the order of its records, from the checkpoint with the best validation AUROC.
 
     Raises:
         Interrupted: SIGTERM came; the state has been saved.
@@ -67,8 +78,7 @@ def train(config: RunConfig, dataset: Dataset, run_dir: Path) -> dict[str, Float
     train_step = make_train_step(model, optimizer, normalize, config, class_weights=_class_weights(config, labels))
     evaluation_step = make_evaluation_step(model, normalize)
 
-    def logits_of(split: str, state: TrainState) -> Float[np.ndarray, " n"]:
-        variables = {"params": state.params, "batch_stats": state.batch_stats}
+    def logits_of(split: Split, variables: Variables) -> Float[np.ndarray, " n"]:
         return predict(evaluation_step, variables, dataset.splits[split], batch_size=config.batch_size, what=split)
 
     state = initial_state(model, optimizer, seed=config.seed, input_shape=input_shape)
@@ -108,7 +118,10 @@ def train(config: RunConfig, dataset: Dataset, run_dir: Path) -> dict[str, Float
                         _write_loss(log, pending)
                         pending = None
                         figures = _epoch_figures(
-                            step, state, labels=dataset.labels["validation"], logits=logits_of("validation", state)
+                            step,
+                            state,
+                            labels=dataset.labels["validation"],
+                            logits=logits_of("validation", _variables(state)),
                         )
                         log.write(
                             step,
@@ -130,8 +143,12 @@ def train(config: RunConfig, dataset: Dataset, run_dir: Path) -> dict[str, Float
                 _write_loss(log, pending)
                 pending = (step + 1, loss)
                 bar.update()
-        best = checkpoints.restore(checkpoints.best_step, state).state
-    return {split: logits_of(split, best) for split in dataset.splits}
+        best = _variables(checkpoints.restore(checkpoints.best_step, state).state)
+    return Trained(best, {split: logits_of(split, best) for split in dataset.splits})
+
+
+def _variables(state: TrainState) -> Variables:
+    return {"params": state.params, "batch_stats": state.batch_stats}
 
 
 def _class_weights(config: RunConfig, labels: Int[np.ndarray, " n"]) -> tuple[float, float]:

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -24,9 +25,7 @@ def lines(run_dir):
 
 
 def same(a, b):
-    assert a.keys() == b.keys()
-    for split in a:
-        np.testing.assert_array_equal(a[split], b[split])
+    jax.tree.map(np.testing.assert_array_equal, a, b)
 
 
 def test_logistic_regression_learns_the_training_split(dataset, tmp_path):
@@ -73,10 +72,14 @@ def test_sigterm_within_an_epoch_saves_and_the_next_start_goes_on_bit_for_bit(da
 def test_predictions_come_from_the_best_epoch_not_the_last(dataset, tmp_path, monkeypatch):
     figures = loop._epoch_figures
     scripted = iter([0.6, 0.9, 0.5, 0.4])
-    monkeypatch.setattr(loop, "_epoch_figures", lambda *a, **k: {**figures(*a, **k), "validation_auroc": next(scripted)})
+    monkeypatch.setattr(
+        loop, "_epoch_figures", lambda *a, **k: {**figures(*a, **k), "validation_auroc": next(scripted)}
+    )
     best = train(LOGISTIC, dataset, tmp_path / "four")
     monkeypatch.undo()
-    monkeypatch.setattr(loop, "_epoch_figures", lambda *a, **k: {**figures(*a, **k), "validation_auroc": k["labels"].size + a[0]})
+    monkeypatch.setattr(
+        loop, "_epoch_figures", lambda *a, **k: {**figures(*a, **k), "validation_auroc": k["labels"].size + a[0]}
+    )
     same(best, train(dataclasses.replace(LOGISTIC, epochs=2), dataset, tmp_path / "two"))
 
 
@@ -89,7 +92,9 @@ def test_a_loss_that_is_not_finite_stops_the_run_naming_step_and_metric(dataset,
 
 def test_fewer_epochs_than_done_are_refused(dataset, tmp_path):
     train(LOGISTIC, dataset, tmp_path)
-    with pytest.raises(UserError, match=r"epochs=2 is 10 steps, but the run in .* has already done 20: give at least --epochs=4"):
+    with pytest.raises(
+        UserError, match=r"epochs=2 is 10 steps, but the run in .* has already done 20: give at least --epochs=4"
+    ):
         train(dataclasses.replace(LOGISTIC, epochs=2), dataset, tmp_path)
 
 

@@ -11,7 +11,10 @@ from mole_jax.training.rundir import Log, claim, exclusive
 
 
 def test_a_second_process_is_refused(tmp_path):
-    with exclusive(tmp_path), pytest.raises(UserError, match=r"another process is training in .*; wait for it or use another"):  # noqa: SIM117
+    with (
+        exclusive(tmp_path),
+        pytest.raises(UserError, match=r"another process is training in .*; wait for it or use another"),
+    ):  # noqa: SIM117
         with exclusive(tmp_path):
             pass
     with exclusive(tmp_path):
@@ -30,14 +33,19 @@ def test_claim_writes_what_the_run_is(tmp_path):
 def test_more_epochs_are_the_same_run_and_another_learning_rate_is_not(tmp_path):
     claim(tmp_path, RunConfig(), fingerprint="abc")
     claim(tmp_path, RunConfig(epochs=30), fingerprint="abc")
-    with pytest.raises(UserError, match=r"another config \(learning_rate: 0.001 there, 0.1 now\); use another --run_dir"):
+    with pytest.raises(
+        UserError, match=r"another config \(learning_rate: 0.001 there, 0.1 now\); use another --run_dir"
+    ):
         claim(tmp_path, RunConfig(learning_rate=0.1), fingerprint="abc")
     with pytest.raises(UserError, match=r"dataset 'synthetic' has changed .* \(fingerprint abc then, xyz now\)"):
         claim(tmp_path, RunConfig(), fingerprint="xyz")
 
 
 def test_the_hash_leaves_out_what_does_not_change_a_step():
-    assert RunConfig().hash == dataclasses.replace(RunConfig(), epochs=3, run_dir="x", data_dir="y", checkpoint_every=9).hash
+    assert (
+        RunConfig().hash
+        == dataclasses.replace(RunConfig(), epochs=3, run_dir="x", data_dir="y", checkpoint_every=9).hash
+    )
     assert RunConfig().hash != RunConfig(seed=1).hash
 
 

@@ -71,7 +71,10 @@ def test_loss_and_update_by_hand(reduction, weights):
     new, loss = step(state, jax.device_put(given))
     np.testing.assert_allclose(loss, mean_loss, rtol=1e-5)
     jax.tree.map(
-        lambda after, before, g: np.testing.assert_allclose(after, before - 0.5 * g, rtol=1e-4, atol=1e-6), new.params, params, gradients
+        lambda after, before, g: np.testing.assert_allclose(after, before - 0.5 * g, rtol=1e-4, atol=1e-6),
+        new.params,
+        params,
+        gradients,
     )
     assert float(new.epoch.count) == 6
     np.testing.assert_allclose(new.epoch.loss, 6 * mean_loss, rtol=1e-5)
@@ -91,7 +94,11 @@ def test_a_frozen_parameter_stays_bit_for_bit_and_has_no_moments():
 
 def test_l2_counts_kernels_and_biases_but_not_batch_norm():
     one = jnp.ones
-    params = {"conv1": {"kernel": one((3, 2)), "bias": one(2)}, "bn1": {"scale": one(9), "bias": one(9)}, "head": {"fc1": {"kernel": 2 * one(2)}}}
+    params = {
+        "conv1": {"kernel": one((3, 2)), "bias": one(2)},
+        "bn1": {"scale": one(9), "bias": one(9)},
+        "head": {"fc1": {"kernel": 2 * one(2)}},
+    }
     assert float(l2_penalty(params)) == 6 + 2 + 8
 
 
