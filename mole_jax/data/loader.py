@@ -8,7 +8,7 @@ from typing import Any, Literal, Protocol, TypedDict, runtime_checkable
 
 import grain
 import numpy as np
-from jaxtyping import Bool, Int, UInt8
+from jaxtyping import Bool, Int, Shaped
 
 # Two readers keep two batches ahead of the step; more only costs memory (a batch of 500 is 75 MB).
 READ = grain.ReadOptions(num_threads=2, prefetch_buffer_size=2)
@@ -16,16 +16,19 @@ READ = grain.ReadOptions(num_threads=2, prefetch_buffer_size=2)
 
 @runtime_checkable
 class Source(Protocol):
-    """Random access to the records of one split; a record has at least `image` (uint8 [height, width, 3]) and `label`."""
+    """Random access to the records of one split.
+
+    A record has at least `image` (uint8 [height, width, 3], or the stored features of one) and `label`.
+    """
 
     def __len__(self) -> int: ...  # noqa: D105
     def __getitems__(self, record_keys: list[int]) -> Any: ...  # noqa: D105
 
 
 class Batch(TypedDict):
-    """What a step takes. Padding has mask False, label 0 and black pixels."""
+    """What a step takes. Padding has mask False, label 0 and zeros for the image."""
 
-    image: UInt8[np.ndarray, "batch height width 3"]
+    image: Shaped[np.ndarray, "batch ..."]
     label: Int[np.ndarray, " batch"]
     mask: Bool[np.ndarray, " batch"]
 
@@ -119,7 +122,8 @@ def evaluation_batches(source: Source, *, batch_size: int) -> Iterator[Batch]:
 
 def _read(source: Source, indices: list[int], batch_size: int) -> Batch:
     records = source.__getitems__(indices)
-    images = np.zeros((batch_size, *records[0]["image"].shape), np.uint8)
+    first = records[0]["image"]
+    images = np.zeros((batch_size, *first.shape), first.dtype)
     for i, record in enumerate(records):
         images[i] = record["image"]
     labels = np.zeros(batch_size, np.int32)

@@ -1,0 +1,179 @@
+"""Transfer learning: a frozen, pretrained ResNet and a small network on its features.
+
+The variables are {"backbone": the ResNet's, "head": ours}. The backbone always runs in inference mode, so that its batch-norm statistics
+never move. While nothing of it is trained, the head alone can be trained on stored features; `on_features` and `on_images` then
+compute the same logits from the same head.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float
+
+from mole_jax.models.base import Model, Variables, from_linen
+from mole_jax.models.layers import Dense
+from mole_jax.models.resnet import ResNet, ResNetConfig
+
+HeadKind = Literal["paper", "pooled", "linear"]
+# Neurons of the fully connected layers; the paper's on the flattened 7x7x2048 map, the others on its average over the pixels.
+WIDTHS: dict[HeadKind, tuple[int, ...]] = {"paper": (4096, 1024, 256, 32, 1), "pooled": (256, 32, 1), "linear": (1,)}
+BACKBONE = "backbone"
+
+
+def features_of(head: HeadKind) -> Literal["maps", "pooled"]:
+    """What a head works on: feature maps [height, width, channels] or their average [channels]."""
+    return "maps" if head == "paper" else "pooled"
+
+
+class Head(nn.Module):
+    """Batch norm, then fully connected layers with ReLU between them.
+
+    The paper says "normalise" and used Keras' batch norm. The features are non-negative and of uneven scale, so that the other heads
+    need it too: for the linear one it is the standardisation that is usual before a logistic regression.
+
+    Attributes:
+        kind: which layers.
+        dropout: share of each fully connected layer's inputs that is dropped in training.
+        bn_momentum: of the moving statistics.
+        dtype: of the activations.
+    """
+
+    kind: HeadKind
+    dropout: float
+    bn_momentum: float
+    dtype: DTypeLike
+
+    @nn.compact
+    def __call__(self, features: Float[Array, "batch *map channels"], *, train: bool) -> Float[Array, "batch 1"]:
+        """Gives the logits."""
+        x = nn.BatchNorm(
+            use_running_average=not train,
+            momentum=self.bn_momentum,
+            epsilon=1e-3,  # Keras' default
+            use_fast_variance=False,
+            name="bn",
+        )(features.astype(jnp.float32))
+        x = x.reshape(x.shape[0], -1).astype(self.dtype)
+        widths = WIDTHS[self.kind]
+        for i, width in enumerate(widths, start=1):
+            x = nn.Dropout(self.dropout, deterministic=not train)(x)
+            x = Dense(width, name=f"fc{i}", dtype=self.dtype)(x)
+            x = nn.relu(x) if i < len(widths) else x
+        return x.astype(jnp.float32)
+
+
+class _OnFeatures(nn.Module):
+    head: dict[str, Any]
+
+    @nn.compact
+    def __call__(self, features: Float[Array, "batch *map channels"], *, train: bool) -> Float[Array, "batch 1"]:
+        return Head(**self.head, name="head")(features, train=train)
+
+
+class _OnImages(nn.Module):
+    resnet: ResNetConfig
+    head: dict[str, Any]
+
+    @nn.compact
+    def __call__(self, images: Float[Array, "batch height width 3"], *, train: bool) -> Float[Array, "batch 1"]:
+        _, named = ResNet(self.resnet, dtype=self.head["dtype"], name=BACKBONE)(images, train=False)
+        features = named["features"] if features_of(self.head["kind"]) == "maps" else named["pooled"]
+        return Head(**self.head, name="head")(features, train=train)
+
+
+def on_features(
+    head: HeadKind, *, dropout: float = 0.0, bn_momentum: float = 0.99, dtype: DTypeLike = jnp.float32
+) -> Model:
+    """The head alone; its `apply` takes the features that `features_of(head)` names instead of images."""
+    return from_linen(_OnFeatures({"kind": head, "dropout": dropout, "bn_momentum": bn_momentum, "dtype": dtype}))
+
+
+def on_images(
+    resnet: ResNetConfig,
+    head: HeadKind,
+    *,
+    unfreeze: float = 0.0,
+    backbone: Variables | None = None,
+    dropout: float = 0.0,
+    bn_momentum: float = 0.99,
+    dtype: DTypeLike = jnp.float32,
+) -> Model:
+    """Backbone and head.
+
+    Args:
+        resnet: the backbone.
+        head: which.
+        unfreeze: share of the backbone's layers, counted from its output, that is trained with the head: 0 to 1.
+        backbone: {"params", "batch_stats"} that `init` takes over; None draws them at random.
+        dropout: as in `Head`.
+        bn_momentum: of the head; the backbone's statistics never move.
+        dtype: of the activations.
+    """
+    settings = {"kind": head, "dropout": dropout, "bn_momentum": bn_momentum, "dtype": dtype}
+    trained = trained_layers(resnet, unfreeze)
+
+    def trainable(params: Any) -> Any:
+        def is_trained(path: tuple[Any, ...], _: Any) -> bool:
+            keys = tuple(key.key for key in path)
+            return keys[0] != BACKBONE or "/".join(keys[1:-1]) in trained
+
+        return jax.tree_util.tree_map_with_path(is_trained, params)
+
+    plain = from_linen(_OnImages(resnet, settings), trainable=trainable)
+
+    def init(key: jax.Array, *, input_shape: Sequence[int]) -> Variables:
+        if backbone is None:
+            return plain.init(key, input_shape=input_shape)
+        # Compiling the random numbers of 53 kernels takes long, and they would be thrown away.
+        images = jax.ShapeDtypeStruct(tuple(input_shape), jnp.float32)
+        features = jax.eval_shape(lambda x: extract(resnet, backbone, x, dtype=dtype), images)[features_of(head)]
+        of_head = on_features(head, dtype=dtype).init(key, input_shape=features.shape)
+        return {kind: {BACKBONE: jax.tree.map(jnp.asarray, backbone[kind]), **of_head[kind]} for kind in of_head}
+
+    def apply(
+        variables: Variables, images: Float[Array, "batch height width 3"], *, train: bool, key: jax.Array | None = None
+    ) -> tuple[Float[Array, " batch"], Any]:
+        # No gradient is asked for of what is frozen, so that the backward pass ends at the first layer that is trained.
+        params = jax.tree.map(
+            lambda p, trains: p if trains else jax.lax.stop_gradient(p),
+            variables["params"],
+            trainable(variables["params"]),
+        )
+        return plain.apply({**variables, "params": params}, images, train=train, key=key)
+
+    return Model(init, apply, trainable)
+
+
+def extract(
+    resnet: ResNetConfig,
+    backbone: Variables,
+    images: Float[Array, "batch height width 3"],
+    *,
+    dtype: DTypeLike = jnp.float32,
+) -> dict[str, Array]:
+    """The features of preprocessed images: `maps` [batch, height, width, channels] and `pooled` [batch, channels] (float32)."""
+    _, named = ResNet(resnet, dtype=dtype).apply(backbone, images, train=False)
+    return {"maps": named["features"], "pooled": named["pooled"]}
+
+
+def trained_layers(resnet: ResNetConfig, unfreeze: float) -> frozenset[str]:
+    """The last share of the convolutions and batch norms, by name ("layer4_2/conv3"); at least one where the share is not 0."""
+    layers = _layers(resnet)
+    count = max(1, round(unfreeze * len(layers))) if unfreeze else 0
+    return frozenset(layers[len(layers) - count :])
+
+
+def _layers(resnet: ResNetConfig) -> list[str]:
+    """Convolutions and batch norms from the input on; a block's shortcut comes first, as it starts from the block's input."""
+    names = ["conv1", "bn1"]
+    for block, _, stride in resnet.blocks:
+        bottleneck = resnet.block == "bottleneck"
+        has_shortcut = stride != 1 or (bottleneck and block == "layer1_0")
+        shortcut = ["downsample_conv", "downsample_bn"] if has_shortcut else []
+        inside = [f"{kind}{i}" for i in range(1, 4 if bottleneck else 3) for kind in ("conv", "bn")]
+        names += [f"{block}/{name}" for name in (*shortcut, *inside)]
+    return names

@@ -1,0 +1,214 @@
+"""Features of a frozen network, computed once per dataset and read from disk ever after.
+
+They lie beside the dataset, in `features/<key>/<level>/`: one memory-mapped .npy file a split and `meta.json`. The key stands for all that
+the features depend on: the dataset, the weights and how images are fed to them.
+"""
+
+import dataclasses
+import fcntl
+import hashlib
+import json
+import logging
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, Int
+from tqdm import tqdm
+
+from mole_jax.data.atomic import new_folder, publish
+from mole_jax.data.dataset import IMAGE_SHAPE, Dataset
+from mole_jax.data.loader import Batch, Source, evaluation_batches
+from mole_jax.data.normalize import Normalize
+from mole_jax.data.records import SPLITS, Split
+from mole_jax.errors import UserError
+from mole_jax.models.transfer import extract
+from mole_jax.pretrained.weights import Pretrained
+
+Level = Literal["maps", "pooled"]
+# Half precision keeps three digits at half the space: 10,000 maps of 7x7x2048 are 2 GB. Pooled features are 49 times fewer.
+DTYPES: dict[Level, str] = {"maps": "float16", "pooled": "float32"}
+# Fixed, so that the features do not depend on a run's batch size.
+BATCH_SIZE = 32
+
+Levels = dict[Level, dict[str, Any]]
+
+
+class FeatureSource:
+    """The stored features of one split, in place of its images."""
+
+    def __init__(self, path: Path, labels: Int[np.ndarray, " n"]) -> None:
+        """Maps the file; rows are read when they are asked for."""
+        self._rows = np.load(path, mmap_mode="r")
+        self._labels = labels
+
+    def __len__(self) -> int:
+        """How many records."""
+        return len(self._labels)
+
+    def __getitems__(self, record_keys: list[int]) -> list[dict[str, Any]]:
+        """The records: `image` holds the features."""
+        return [{"image": self._rows[key], "label": self._labels[key]} for key in record_keys]
+
+
+class FeatureCache:
+    """The features of one dataset from one backbone."""
+
+    def __init__(
+        self, dataset: Dataset, pretrained: Pretrained, *, normalize: Normalize, normalize_name: str, dtype: str
+    ) -> None:
+        """Describes them; nothing is computed yet.
+
+        Args:
+            dataset: prepared.
+            pretrained: the backbone.
+            normalize: from uint8 images to what the backbone is fed; must treat each image alone.
+            normalize_name: what stands for `normalize` in the key.
+            dtype: the backbone's compute type.
+        """
+        self._dataset, self._pretrained, self._normalize, self._dtype = dataset, pretrained, normalize, dtype
+        weights = {name: value for name, value in pretrained.describe().items() if name != "file"}
+        self._identity = {
+            "dataset_fingerprint": dataset.facts.fingerprint,
+            "weights": weights,
+            "network": json.loads(json.dumps(dataclasses.asdict(pretrained.config))),
+            "normalize": normalize_name,
+            "compute_dtype": dtype,
+        }
+        key = hashlib.sha256(json.dumps(self._identity, sort_keys=True).encode()).hexdigest()[:16]
+        self.directory = dataset.directory / "features" / key
+
+    def sources(self, level: Level) -> dict[Split, Source]:
+        """The stored features of every split; computes them first where they are missing or damaged.
+
+        Maps are stored with their averages, as they come from the same pass; pooled features alone are stored alone.
+
+        Raises:
+            UserError: the folder cannot be written, or the disk is too full.
+        """
+        with self._exclusive():
+            fault = self._fault(level)
+            if fault is not None:
+                if fault:
+                    logging.getLogger(__name__).warning("%s; its features are computed again", fault)
+                self._compute(("maps", "pooled") if level == "maps" else ("pooled",))
+        labels = self._dataset.labels
+        return {split: FeatureSource(self._file(level, split), labels[split]) for split in SPLITS}
+
+    def _file(self, level: Level, split: Split) -> Path:
+        return self.directory / level / f"{split}.npy"
+
+    def _fault(self, level: Level) -> str | None:
+        """None: all there and sound; "": never computed; else what is wrong, naming the file."""
+        meta_path = self.directory / level / "meta.json"
+        if not meta_path.parent.is_dir():
+            return ""
+        try:
+            meta = json.loads(meta_path.read_text())
+            if meta["identity"] != self._identity:
+                return f"{meta_path} describes other features than its folder's name says"
+            for split in SPLITS:
+                path = self._file(level, split)
+                size, stated = path.stat().st_size, meta["files"][split]
+                if size != stated["bytes"]:
+                    return f"{path} is {size} bytes long instead of {stated['bytes']}"
+                if _sha256(path) != stated["sha256"]:
+                    return f"{path} has changed since it was written (its checksum differs)"
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            return f"{meta_path.parent} is damaged ({type(error).__name__}: {error})"
+        return None
+
+    def _compute(self, levels: tuple[Level, ...]) -> None:
+        config, dtype, normalize = self._pretrained.config, self._dtype, self._normalize
+
+        @jax.jit
+        def features(variables: Any, batch: Batch) -> dict[str, jax.Array]:
+            # Both levels always, so that stored pooled features are the same bits with and without the maps.
+            both = extract(config, variables, normalize(batch["image"], batch["mask"]), dtype=jnp.dtype(dtype))
+            return {level: both[level].astype(DTYPES[level]) for level in DTYPES}
+
+        variables = jax.device_put(self._pretrained.variables)
+        image = np.zeros((1, *IMAGE_SHAPE), np.uint8)
+        shapes = jax.eval_shape(features, variables, Batch(image=image, label=np.zeros(1, np.int32), mask=np.ones(1, bool)))
+        total = sum(len(source) for source in self._dataset.splits.values())
+        self._check_space(total * sum(shapes[level].size * shapes[level].dtype.itemsize for level in levels))
+        with (
+            new_folder(self.directory) as folder,
+            tqdm(total=total, unit=" images", desc="features", disable=None) as bar,
+        ):
+            for level in levels:
+                (folder / level).mkdir()
+            for split, source in self._dataset.splits.items():
+                files = {
+                    level: np.lib.format.open_memmap(
+                        folder / level / f"{split}.npy",
+                        mode="w+",
+                        dtype=DTYPES[level],
+                        shape=(len(source), *shapes[level].shape[1:]),
+                    )
+                    for level in levels
+                }
+                row = 0
+                for batch in evaluation_batches(source, batch_size=BATCH_SIZE):
+                    computed, count = features(variables, jax.device_put(batch)), int(batch["mask"].sum())
+                    for level, file in files.items():
+                        file[row : row + count] = _finite(np.asarray(computed[level])[:count], level, split)
+                    row += count
+                    bar.update(count)
+                for file in files.values():
+                    file.flush()
+            for level in levels:
+                self._finish(folder / level)
+                publish(folder / level, self.directory / level)
+
+    def _finish(self, folder: Path) -> None:
+        paths = {split: folder / f"{split}.npy" for split in SPLITS}
+        files = {split: {"bytes": path.stat().st_size, "sha256": _sha256(path)} for split, path in paths.items()}
+        meta = {"identity": self._identity, "file": self._pretrained.provenance.file, "files": files}
+        (folder / "meta.json").write_text(json.dumps(meta, indent=2) + "\n")
+
+    def _check_space(self, needed: int) -> None:
+        free = shutil.disk_usage(self.directory).free
+        if needed > free:
+            raise UserError(
+                f"the features need {needed / 1e9:.1f} GB and {self.directory} has {free / 1e9:.1f} GB free: "
+                "make room, choose --head=linear or --head=pooled, whose features are 49 times smaller, or give --feature_cache=off"
+            )
+
+    @contextmanager
+    def _exclusive(self) -> Iterator[None]:
+        """Waits for another process that computes the same features, instead of computing them twice."""
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            lock = (self.directory / ".lock").open("w")
+        except OSError as error:
+            raise UserError(
+                f"cannot write features below {self.directory} ({error.strerror}): give --feature_cache=off, "
+                "or a --data_dir that can be written"
+            ) from error
+        with lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                logging.getLogger(__name__).warning("waiting for another process that computes %s", self.directory)
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+
+def _finite(rows: Float[np.ndarray, "..."], level: str, split: str) -> Float[np.ndarray, "..."]:
+    if not np.isfinite(rows).all():
+        raise UserError(
+            f"the network gives {level} on the {split} split that are not finite or too large for {rows.dtype}: "
+            "check --weights and --normalize, or give --feature_cache=off"
+        )
+    return rows
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
