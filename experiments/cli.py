@@ -1,7 +1,7 @@
 """What every command shares: parse the flags, run, and turn a user's mistake into one sentence and exit status 2.
 
-Exit status: 0 success, 2 a user's mistake, 1 a fault (with its traceback), 130 interrupted from the keyboard. A command may
-return another status of its own.
+Exit status: 0 success, 2 a user's mistake, 1 a fault (with its traceback), 130 interrupted from the keyboard. A
+command may return another status of its own.
 """
 
 import sys

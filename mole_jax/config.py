@@ -52,7 +52,9 @@ class RunConfig:
 
     @property
     def hash(self) -> str:
-        """Eight hex digits over whatever decides the result, but for the number of epochs, so that a run can be continued."""
+        """Eight hex digits over whatever decides the result, but for the number of epochs, so that a run can be
+        continued.
+        """
         text = json.dumps({k: v for k, v in sorted(self.to_dict().items()) if k not in NOT_IDENTITY})
         return hashlib.sha256(text.encode()).hexdigest()[:8]
 

@@ -4,9 +4,9 @@ The shards are written record by record and then described to TFDS (`tfds.folder
 through a TFDS builder, whose shuffler holds a whole split in memory when the order is to be kept.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol, runtime_checkable
 
 from mole_jax.data.preprocess import IMAGE_SIZE
 from mole_jax.data.records import CLASSES, SPLITS
@@ -16,6 +16,14 @@ VERSION: Final = "1.0.0"
 EXAMPLES_PER_SHARD: Final = 1000  # 150 MB
 # One record a group makes random access cheap; raw bytes read 2.5 times as fast as zstd, for 1.4 times the space.
 WRITER_OPTIONS: Final = "group_size:1,uncompressed"
+
+
+@runtime_checkable
+class Source(Protocol):
+    """Random access to the records of one split; a record has `image` (uint8 [height, width, 3]) and `label`."""
+
+    def __len__(self) -> int: ...
+    def __getitems__(self, record_keys: list[int]) -> Any: ...
 
 
 class ShardWriter:
@@ -93,7 +101,7 @@ class ShardWriter:
         )
 
 
-def open_split(directory: Path, split: str) -> Sequence[dict[str, Any]]:
+def open_split(directory: Path, split: str) -> Source:
     """Opens a split for random access.
 
     Args:
