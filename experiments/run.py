@@ -2,7 +2,9 @@
 
     python -m experiments.run --model=cnn --dataset=synthetic
 
-The same command again goes on where it stopped. Exit status 75: stopped by SIGTERM with everything saved, run it again.
+A flag that is not given takes the model's recipe (the paper's settings, experiments/recipes.py), else its default
+below. The same command again goes on where it stopped. Exit status 75: stopped by SIGTERM with everything saved, run
+it again.
 """
 
 import dataclasses

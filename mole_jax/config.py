@@ -23,7 +23,7 @@ class RunConfig:
     dataset: str = option("synthetic", "the name of a prepared dataset")
     epochs: int = option(20, "passes over the training split", low=1)
     batch_size: int = option(100, "images a training step", low=1)
-    optimizer: Literal["adam", "sgd"] = option("adam", "adam is Keras' (eps 1e-7)")
+    optimizer: Literal["adam", "sgd"] = option("adam", "adam computes as Keras does, eps 1e-7")
     learning_rate: float = option(1e-3, "constant", low=0)
     l2: float = option(0.0, "times the sum of squares of all kernels and biases, added to the loss", low=0)
     loss_reduction: Literal["mean", "sum"] = option(
