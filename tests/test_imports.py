@@ -69,10 +69,11 @@ def test_evaluation_and_report_load_no_jax(package):
     "command", sorted(path.stem for path in (ROOT / "experiments").glob("*.py") if "cli.main(" in path.read_text())
 )
 def test_help_needs_no_jax(command):
+    heavy = sorted(JAX | {"tensorflow_datasets", "sklearn"})
     code = (
         "import atexit, runpy, sys; sys.argv = ['x', '--help'];"
-        f"atexit.register(lambda: print('LOADED', sorted({JAX | {'tensorflow_datasets', 'sklearn'}!r} &
-        set(sys.modules))));" f"runpy.run_module('experiments.{command}', run_name='__main__')"
+        f"atexit.register(lambda: print('LOADED', sorted(set({heavy}) & set(sys.modules))));"
+        f"runpy.run_module('experiments.{command}', run_name='__main__')"
     )
     run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert run.stdout.strip().endswith("LOADED []"), run.stdout[-500:] + run.stderr[-500:]
