@@ -1,15 +1,19 @@
 """What every command shares: parse the flags, run, and turn a user's mistake into one sentence and exit status 2.
 
-Exit status: 0 success, 2 a user's mistake, 1 a fault (with its traceback), 130 interrupted from the keyboard. A command may
-return another status of its own.
+Exit status: 0 success, 2 a user's mistake, 1 a fault (with its traceback), 130 interrupted from the keyboard. A command
+may return another status of its own.
 """
 
+import difflib
 import sys
-from collections.abc import Callable
+import textwrap
+from collections.abc import Callable, Iterator
 
-from absl import app, flags
+from absl import flags
 
 from mole_jax.errors import UserError
+
+WIDTH = 100
 
 
 def main(command: Callable[[], int | None], *, description: str) -> None:
@@ -19,13 +23,19 @@ def main(command: Callable[[], int | None], *, description: str) -> None:
         command: does the work; imports JAX itself, so that `--help` answers at once.
         description: shown by `--help` above the flags.
     """
-    sys.modules["__main__"].__doc__ = description
-    app.define_help_flags()
+    if {"--help", "-help", "-h"} & set(sys.argv[1:]):
+        print("\n".join([description.strip(), "", "Flags:", *_help_lines()]))
+        sys.exit(0)
     try:
         positional = flags.FLAGS(sys.argv)[1:]
         if positional:
             raise UserError(f"unexpected argument {positional[0]!r}: flags are written --name=value; --help lists them")
         status = command()
+    except flags.UnrecognizedFlagError as error:
+        print(
+            f"error: unknown flag --{error.flagname}{_suggestion(error.flagname)}; --help lists them", file=sys.stderr
+        )
+        sys.exit(2)
     except (UserError, flags.Error) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(2)
@@ -33,3 +43,29 @@ def main(command: Callable[[], int | None], *, description: str) -> None:
         print("interrupted", file=sys.stderr)
         sys.exit(130)
     sys.exit(status or 0)
+
+
+def _own_flags() -> list[flags.Flag]:
+    """The flags that the commands define, in their order; not those of libraries."""
+    by_module = flags.FLAGS.flags_by_module_dict()
+    return [
+        flag
+        for module, of_module in by_module.items()
+        if module.startswith("experiments.") or module == sys.argv[0]
+        for flag in of_module
+    ]
+
+
+def _help_lines() -> Iterator[str]:
+    for flag in _own_flags():
+        choices = getattr(flag.parser, "enum_values", None)
+        kind = "" if flag.boolean else "=" + ("|".join(choices) if choices else flag.flag_type().upper())
+        default = "" if flag.default is None else f" (default: {flag.default_as_str.strip(chr(39))})"
+        yield f"  --{'[no]' if flag.boolean else ''}{flag.name}{kind}"
+        text = flag.help.split(">: ", 1)[-1] if choices else flag.help  # absl puts <the|choices> before it
+        yield from textwrap.wrap(f"{text}{default}", WIDTH, initial_indent=" " * 8, subsequent_indent=" " * 8)
+
+
+def _suggestion(name: str) -> str:
+    close = difflib.get_close_matches(name, [flag.name for flag in _own_flags()], n=1)
+    return f", did you mean --{close[0]}?" if close else ""

@@ -11,7 +11,7 @@ def define_flags(config: type[Any]) -> None:
     hints = get_type_hints(config)
     for field in dataclasses.fields(config):
         hint = hints[field.name]
-        text = f"{field.metadata['help']} (default: the model's recipe, else {field.default!r})"
+        text = f"{field.metadata['help']} (default: {field.default!r})"
         if get_origin(hint) is Literal:
             flags.DEFINE_enum(field.name, None, [str(choice) for choice in get_args(hint)], text)
         else:

@@ -5,9 +5,9 @@ from pathlib import Path
 from absl import flags
 
 from experiments import cli
+from mole_jax.data.layouts import LAYOUTS
 from mole_jax.data.prepare import PrepareSummary, prepare
 from mole_jax.data.protocols import PROTOCOLS
-from mole_jax.data.sources import LAYOUTS
 from mole_jax.errors import UserError
 
 DESCRIPTION = """Prepares a dataset: decodes, crops and splits the images of a source, once.

@@ -4,8 +4,8 @@ from typing import Any
 
 # "Where the paper is silent" (initial weights, moments) the defaults are Keras', which its authors used.
 RECIPES: dict[str, dict[str, Any]] = {
-    # The paper's second logistic regression: Keras SGD, batch 500, ten epochs. Its own first one summed the loss over the
-    # batch and had no bias: --loss_reduction=sum --normalize=image.
+    # The paper's second logistic regression: Keras SGD, batch 500, ten epochs. Its own first one summed the loss over
+    # the batch and had no bias: --loss_reduction=sum --normalize=image.
     "logistic": {"optimizer": "sgd", "learning_rate": 0.1, "batch_size": 500, "epochs": 10},
     "mlp": {"l2": 1e-4},
     "cnn": {},

@@ -2,7 +2,9 @@
 
     python -m experiments.run --model=cnn --dataset=synthetic
 
-The same command again goes on where it stopped. Exit status 75: stopped by SIGTERM with everything saved, run it again.
+A flag that is not given takes the model's recipe (the paper's settings, experiments/recipes.py), else its default
+below. The same command again goes on where it stopped. Exit status 75: stopped by SIGTERM with everything saved, run
+it again.
 """
 
 import dataclasses
@@ -53,7 +55,7 @@ def command() -> int:
         except NonFinite as stop:
             print(f"error: {stop}", file=sys.stderr)
             return 1
-        predictions = {split: to_predictions(dataset.rows[split], values) for split, values in trained.logits.items()}
+        predictions = {str(split): to_predictions(dataset.rows[split], trained.logits[split]) for split in dataset.rows}
         (run_dir / "predictions").mkdir(exist_ok=True)
         for split, of_split in predictions.items():
             write_predictions(run_dir / "predictions" / f"{split}.csv", of_split)

@@ -23,7 +23,7 @@ class RunConfig:
     dataset: str = option("synthetic", "the name of a prepared dataset")
     epochs: int = option(20, "passes over the training split", low=1)
     batch_size: int = option(100, "images a training step", low=1)
-    optimizer: Literal["adam", "sgd"] = option("adam", "adam is Keras' (eps 1e-7)")
+    optimizer: Literal["adam", "sgd"] = option("adam", "adam computes as Keras does, eps 1e-7")
     learning_rate: float = option(1e-3, "constant", low=0)
     l2: float = option(0.0, "times the sum of squares of all kernels and biases, added to the loss", low=0)
     loss_reduction: Literal["mean", "sum"] = option(
@@ -52,7 +52,9 @@ class RunConfig:
 
     @property
     def hash(self) -> str:
-        """Eight hex digits over whatever decides the result, but for the number of epochs, so that a run can be continued."""
+        """Eight hex digits over whatever decides the result, but for the number of epochs, so that a run can be
+        continued.
+        """
         text = json.dumps({k: v for k, v in sorted(self.to_dict().items()) if k not in NOT_IDENTITY})
         return hashlib.sha256(text.encode()).hexdigest()[:8]
 

@@ -8,8 +8,9 @@ import pytest
 from absl import flags
 from jaxtyping import install_import_hook
 
-# Shapes and types are checked at run time in every package that handles arrays, in tests only; config.py checks itself, with
-# messages for people. (Here and not by jaxtyping's pytest option, which takes one package only beside a configured checker.)
+# Shapes and types are checked at run time in every package that handles arrays, in tests only; config.py checks
+# itself, with messages for people. (Here and not by jaxtyping's pytest option, which takes one package only beside a
+# configured checker.)
 PACKAGES = [f"mole_jax.{name}" for name in ("data", "models", "pretrained", "training", "evaluation", "report")]
 install_import_hook(PACKAGES, "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))")
 
@@ -22,7 +23,9 @@ flags.FLAGS.mark_as_parsed()
 
 @pytest.fixture(scope="session")
 def test_data() -> Path:
-    """The folder with HAM10000, ImageNet weights and reference predictions; the README's section on data says what it holds."""
+    """The folder with HAM10000, ImageNet weights and reference predictions; the README's section on data says what it
+    holds.
+    """
     root = Path(os.environ.get("MOLE_JAX_TEST_DATA", Path(__file__).parents[2] / "shared"))
     if not (root / "data").is_dir():
         pytest.skip(f"no test data at {root}; set MOLE_JAX_TEST_DATA to the folder that holds data/ and weights/")

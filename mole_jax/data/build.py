@@ -74,9 +74,10 @@ def build(folder: Path, name: str, listing: Listing, load: Load, settings: Setti
 
     writer = ShardWriter(folder, name)
     content = _Content()
-    with tqdm(total=len(examples), unit=" images", desc="shards", disable=None) as progress:
-        for split, members in splits.items():
-            writer.write_split(split, len(members), _features(split, members, scratch, content, progress))
+    for split, members in splits.items():
+        features = _features(split, members, scratch, content)
+        progress = tqdm(features, total=len(members), unit=" images", desc=f"writing {split}", disable=None)
+        writer.write_split(split, len(members), iter(progress))
     scratch.unlink()
     facts = DatasetFacts(
         name=name,
@@ -149,16 +150,13 @@ class _Content:
         return [float(x) / 255 for x in np.sqrt(self._squares / self._pixels - mean**2)]
 
 
-def _features(
-    split: Split, members: Sequence[Example], scratch: Path, content: _Content, progress: "tqdm[Any]"
-) -> Iterator[dict[str, Any]]:
+def _features(split: Split, members: Sequence[Example], scratch: Path, content: _Content) -> Iterator[dict[str, Any]]:
     for example in members:
         image = read_row(scratch, example.row)
         content.add(split, example, image)
         row = dataclasses.asdict(ManifestRow.from_example(example, split))
         keep = ("label", "image_id", "lesion_id", "source_path", "dx", "dx_type", "age", "sex", "localization")
         yield {"image": image, **{name: row[name] for name in keep}}
-        progress.update()
 
 
 def _in_order(examples: Sequence[Example], assigned: Sequence[Split], seed: int) -> dict[Split, list[Example]]:

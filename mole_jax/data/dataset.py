@@ -7,11 +7,10 @@ import numpy as np
 from jaxtyping import Int
 
 from mole_jax.data.facts import DatasetFacts, dataset_directory, read_facts
-from mole_jax.data.loader import Source
 from mole_jax.data.manifest import ManifestRow, read_manifest
 from mole_jax.data.preprocess import IMAGE_SIZE
 from mole_jax.data.records import CLASSES, SPLITS, Split
-from mole_jax.data.shards import open_split
+from mole_jax.data.shards import Source, open_split
 from mole_jax.errors import UserError
 
 IMAGE_SHAPE = (IMAGE_SIZE, IMAGE_SIZE, 3)
@@ -57,4 +56,5 @@ def load_dataset(data_dir: Path, name: str) -> Dataset:
                     f"the {split} split of {name!r} has no {class_name} among its {len(of_split)} images; "
                     "prepare it from a source with more images of that class"
                 )
-    return Dataset(directory, read_facts(directory), rows, {split: open_split(directory, split) for split in SPLITS})
+    splits = {split: open_split(directory, split) for split in SPLITS}
+    return Dataset(directory, read_facts(directory), rows, splits)

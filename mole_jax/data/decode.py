@@ -1,5 +1,6 @@
 """Every candidate's pixels, decoded on all cores straight into rows of a scratch file, never through a pipe."""
 
+import functools
 import multiprocessing
 import os
 import signal
@@ -39,18 +40,17 @@ def decode(records: Sequence[Record], load: Load, scratch: Path, *, workers: int
     """
     scratch.write_bytes(b"")
     jobs: Iterable[_Job] = ((load, scratch, row, record) for row, record in enumerate(records))
-    progress = tqdm(total=len(records), unit=" images", desc="images", disable=None)
-    with progress:
-        if workers == 1 or len(records) < WORTH_A_POOL:
-            return [_advance(progress, _decode_one(job)) for job in jobs]
-        # spawn: a fork would copy JAX's threads in a broken state.
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker) as pool:
-            try:
-                return [_advance(progress, result) for result in pool.map(_decode_one, jobs, chunksize=16)]
-            except BaseException:
-                pool.shutdown(cancel_futures=True)
-                raise
+    progress = functools.partial(tqdm, total=len(records), unit=" images", desc="decoding", disable=None)
+    if workers == 1 or len(records) < WORTH_A_POOL:
+        return list(progress(map(_decode_one, jobs)))
+    # spawn: a fork would copy JAX's threads in a broken state.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker) as pool:
+        try:
+            return list(progress(pool.map(_decode_one, jobs, chunksize=16)))
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
 
 
 def read_row(scratch: Path, row: int) -> UInt8[np.ndarray, "224 224 3"]:
@@ -68,11 +68,6 @@ def _decode_one(job: _Job) -> Example | Quarantined:
         file.seek(row * IMAGE_BYTES)
         file.write(loaded.image.tobytes())
     return Example.from_record(record, sha256=loaded.sha256, width=loaded.width, height=loaded.height, row=row)
-
-
-def _advance(progress: "tqdm[object]", result: Example | Quarantined) -> Example | Quarantined:
-    progress.update()
-    return result
 
 
 def _start_worker() -> None:

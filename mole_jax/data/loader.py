@@ -1,28 +1,20 @@
 """Batches from a random-access split, through grain: one grain element is one whole batch.
 
-Batching inside the element means that there is no remainder to lose between workers, and that the iterator's state is one number.
+Batching inside the element means that there is no remainder to lose between workers, and that the iterator's state is
+one number.
 """
 
 from collections.abc import Iterator
-from typing import Any, Literal, Protocol, TypedDict, runtime_checkable
+from typing import Any, Literal, TypedDict
 
 import grain
 import numpy as np
 from jaxtyping import Bool, Int, Shaped
 
+from mole_jax.data.shards import Source
+
 # Two readers keep two batches ahead of the step; more only costs memory (a batch of 500 is 75 MB).
 READ = grain.ReadOptions(num_threads=2, prefetch_buffer_size=2)
-
-
-@runtime_checkable
-class Source(Protocol):
-    """Random access to the records of one split.
-
-    A record has at least `image` (uint8 [height, width, 3], or the stored features of one) and `label`.
-    """
-
-    def __len__(self) -> int: ...  # noqa: D105
-    def __getitems__(self, record_keys: list[int]) -> Any: ...  # noqa: D105
 
 
 class Batch(TypedDict):
@@ -45,7 +37,8 @@ def epoch_order(labels: Int[np.ndarray, " n"], *, seed: int, epoch: int, balance
         labels: 0 or 1 for each record.
         seed: with `epoch`, decides the order.
         epoch: counted from 0.
-        balance: draw each class equally often (one may be one ahead): a fresh part of the larger class in each epoch, the
+        balance: draw each class equally often (one may be one ahead): a fresh part of the larger class in each epoch,
+        the
             smaller class repeated, no image twice more often than another of its class. Else every image once.
     """
     random = np.random.default_rng((seed, epoch))
@@ -108,8 +101,8 @@ def train_batches(
 ) -> grain.DatasetIterator[Batch]:
     """`steps` batches of equal size. The iterator's `get_state` and `set_state` save and restore its position.
 
-    Epochs follow each other without a gap (see `steps_per_epoch`), each shuffled from (seed, epoch), so that every image of a
-    class is drawn equally often, whatever the batch size.
+    Epochs follow each other without a gap (see `steps_per_epoch`), each shuffled from (seed, epoch), so that every
+    image of a class is drawn equally often, whatever the batch size.
     """
     batches = _TrainBatches(source, labels, batch_size=batch_size, steps=steps, seed=seed, balance=balance == "sampler")
     return iter(grain.MapDataset.source(batches).to_iter_dataset(READ))

@@ -12,11 +12,12 @@ from mole_jax.data.atomic import exclusive, new_folder, publish
 from mole_jax.data.build import Settings, build
 from mole_jax.data.decode import Load
 from mole_jax.data.facts import DatasetFacts, read_facts
+from mole_jax.data.layouts import LAYOUTS
 from mole_jax.data.preprocess import LoadedImage, load_image
 from mole_jax.data.protocols import choose_protocol
 from mole_jax.data.records import Record
 from mole_jax.data.shards import VERSION
-from mole_jax.data.sources import LAYOUTS, Listing, list_source
+from mole_jax.data.sources import Listing, list_source
 from mole_jax.data.synthetic import DEFAULT_EXAMPLES, list_synthetic, load_synthetic
 from mole_jax.errors import UserError
 
@@ -95,6 +96,10 @@ def _check_arguments(
         raise UserError(f"dataset name {name!r}: use lower-case letters, digits and underscores, a letter first")
     if layout not in ("auto", "synthetic", *LAYOUTS):
         raise UserError(f"layout {layout!r} is not one of auto, {', '.join(LAYOUTS)}, synthetic")
+    if name == "synthetic" and source is not None:
+        raise UserError(
+            "the name synthetic is kept for drawn images, which have no source; give another --dataset name"
+        )
     if layout == "synthetic" and source is not None:
         raise UserError("the layout synthetic draws its images and takes no source")
     if source is None and layout != "synthetic" and name != "synthetic":

@@ -12,7 +12,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 IMAGE_SIZE: Final = 224
 # What cameras and archives write. Pillow would also run Ghostscript on an EPS; a source of images needs none of that.
-FORMATS: Final = ("BMP", "GIF", "JPEG", "MPO", "PNG", "PPM", "TIFF", "WEBP")
+FORMATS: Final = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 MAX_FILE_BYTES: Final = 1 << 28
 MAX_PIXELS: Final = 1 << 26
 

@@ -1,29 +1,15 @@
-"""The layouts that a source may have: which files are examples, and what is known of each."""
+"""What a source offers: its layout recognised, every file either a candidate or quarantined."""
 
 import hashlib
-import itertools
 import os
 from collections import defaultdict
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import Final
+from pathlib import Path
 
-from mole_jax.data.records import Quarantined, Record, Split
-from mole_jax.data.tables import column_names, metadata, read_table
+from mole_jax.data.layouts import LAYOUTS, NEEDS, recognise
+from mole_jax.data.records import Quarantined, Record
 from mole_jax.data.tree import Tree, list_tree
 from mole_jax.errors import UserError
-
-CLASS_FOLDERS: Final = {"notmelanoma": 0, "melanoma": 1}
-SPLIT_FOLDERS: Final[dict[str, Split]] = {
-    "train_sep": "train",
-    "train": "train",
-    "valid": "validation",
-    "validation": "validation",
-    "val": "validation",
-    "test": "test",
-}
-TABLE_SUFFIXES: Final = ("", ".csv", ".tab", ".tsv", ".txt")
 
 
 @dataclass(frozen=True)
@@ -48,14 +34,6 @@ class Listing:
     fingerprint: str
 
 
-@dataclass(frozen=True)
-class _Candidates:
-    records: list[Record]
-    quarantined: list[Quarantined]
-    without_image: list[Quarantined]
-    table: str | None = None
-
-
 def list_source(source: Path, layout: str = "auto") -> Listing:
     """Lists a source folder.
 
@@ -77,7 +55,7 @@ def list_source(source: Path, layout: str = "auto") -> Listing:
         layout = found[0]
     elif layout not in found:
         seen = f"it looks like {found[0]}" if found else "it has no known layout"
-        raise UserError(f"source {str(source)!r} does not have the layout {layout} ({_NEEDS[layout]}); {seen}")
+        raise UserError(f"source {str(source)!r} does not have the layout {layout} ({NEEDS[layout]}); {seen}")
     candidates = LAYOUTS[layout](tree)
     records, duplicates = _unique(candidates.records)
     files = len(tree.files) + len(tree.quarantined) - (candidates.table is not None)
@@ -86,126 +64,6 @@ def list_source(source: Path, layout: str = "auto") -> Listing:
     return Listing(
         layout, records, quarantined, tuple(candidates.without_image), files, _fingerprint(tree, candidates.table)
     )
-
-
-def recognise(tree: Tree) -> list[str]:
-    """The layouts that fit, the most specific first."""
-    found = []
-    if any(_given_split(path) is not None for path in tree.files):
-        found.append("kaggle")
-    if _ham10000_tables(tree):
-        found.append("ham10000")
-    if any(_class_of(path) is not None for path in tree.files):
-        found.append("folder")
-    return found
-
-
-def _kaggle(tree: Tree) -> _Candidates:
-    """train_sep|valid|test / Melanoma|NotMelanoma, the paper's data set."""
-    records, quarantined = [], []
-    for path in tree.files:
-        label, split = _class_of(path), _given_split(path)
-        if label is None or split is None:
-            quarantined.append(Quarantined(path, "not in a class folder of a split"))
-        else:
-            image_id = _image_id(path)
-            records.append(Record(path, image_id, label, image_id, split))
-    return _Candidates(records, quarantined, [])
-
-
-def _ham10000(tree: Tree) -> _Candidates:
-    """Images anywhere, what they are in HAM10000_metadata; class folders, where there are some, must agree with it."""
-    table_path = _one_table(tree, _ham10000_tables(tree))
-    table = read_table(tree.root / table_path, required=("image_id", "dx"))
-    records, quarantined, seen = [], [], set()
-    for path in tree.files:
-        if path == table_path:
-            continue
-        image_id = _image_id(path)
-        seen.add(image_id)
-        row = table.rows.get(image_id)
-        if row is None:
-            reason = "contradictory rows" if image_id in table.contradictory else "no row"
-            quarantined.append(Quarantined(path, f"{reason} in {table_path}"))
-            continue
-        label = int(row["dx"] == "mel")
-        if not row["dx"]:
-            quarantined.append(Quarantined(path, f"no diagnosis in {table_path}"))
-        elif _class_of(path) not in (None, label):
-            quarantined.append(Quarantined(path, f"its class folder contradicts dx={row['dx']} in {table_path}"))
-        else:
-            records.append(Record(path, image_id, label, row.get("lesion_id") or image_id, **metadata(row)))
-    return _Candidates(records, quarantined, _without_image(table_path, table.rows, seen), table_path)
-
-
-def _folder(tree: Tree) -> _Candidates:
-    """Melanoma|NotMelanoma, and optionally a CSV image_id,lesion_id at the top that groups the images."""
-    tables = [
-        path for path in tree.files if "/" not in path and path.endswith(".csv") and _lists_lesions(tree.root / path)
-    ]
-    table_path = _one_table(tree, tables) if tables else None
-    rows = read_table(tree.root / table_path, required=("image_id", "lesion_id")).rows if table_path else {}
-    records, quarantined, seen = [], [], set()
-    for path in tree.files:
-        if path == table_path:
-            continue
-        label, image_id = _class_of(path), _image_id(path)
-        seen.add(image_id)
-        if label is None:
-            quarantined.append(Quarantined(path, "not in a class folder"))
-        else:
-            row = rows.get(image_id, {})
-            records.append(Record(path, image_id, label, row.get("lesion_id") or image_id, **metadata(row)))
-    return _Candidates(records, quarantined, _without_image(table_path or "", rows, seen), table_path)
-
-
-# Which files are examples, by layout. `auto` tries them in the order of `recognise`.
-LAYOUTS: Final[dict[str, Callable[[Tree], _Candidates]]] = {"kaggle": _kaggle, "ham10000": _ham10000, "folder": _folder}
-_NEEDS: Final = {
-    "kaggle": "folders train_sep, valid and test, in each Melanoma and NotMelanoma",
-    "ham10000": "a table HAM10000_metadata.csv",
-    "folder": "folders Melanoma and NotMelanoma",
-}
-
-
-def _image_id(path: str) -> str:
-    """The file's name without its ending; bytes that are not UTF-8 as \\xNN."""
-    return PurePosixPath(path).stem.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-
-
-def _class_of(path: str) -> int | None:
-    """The label of the innermost class folder."""
-    labels = [CLASS_FOLDERS[part.lower()] for part in path.split("/")[:-1] if part.lower() in CLASS_FOLDERS]
-    return labels[-1] if labels else None
-
-
-def _given_split(path: str) -> Split | None:
-    """The split folder right above a class folder."""
-    parts = [part.lower() for part in path.split("/")[:-1]]
-    splits = [SPLIT_FOLDERS[a] for a, b in itertools.pairwise(parts) if a in SPLIT_FOLDERS and b in CLASS_FOLDERS]
-    return splits[-1] if splits else None
-
-
-def _ham10000_tables(tree: Tree) -> list[str]:
-    """Where HAM10000_metadata lies; Dataverse delivers it without an ending, or as .tab."""
-    names = {f"ham10000_metadata{suffix}" for suffix in TABLE_SUFFIXES}
-    return [path for path in tree.files if PurePosixPath(path).name.lower() in names]
-
-
-def _lists_lesions(path: Path) -> bool:
-    return {"image_id", "lesion_id"} <= set(column_names(path))
-
-
-def _one_table(tree: Tree, tables: list[str]) -> str:
-    if len(tables) > 1:
-        raise UserError(
-            f"{tree.root} holds {len(tables)} metadata tables, {' and '.join(tables[:2])}; leave one of them"
-        )
-    return tables[0]
-
-
-def _without_image(table: str, rows: dict[str, dict[str, str]], seen: set[str]) -> list[Quarantined]:
-    return [Quarantined(table, f"row {image_id} has no image") for image_id in rows if image_id not in seen]
 
 
 def _unique(records: list[Record]) -> tuple[tuple[Record, ...], list[Quarantined]]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-
 from mole_jax.config import RunConfig
 from mole_jax.models import cnn, cnn_released, logistic, mlp
 from mole_jax.models.base import Model

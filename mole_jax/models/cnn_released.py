@@ -1,7 +1,7 @@
 """The convolutional network that the paper's released code trained.
 
-Every padding layer of that code was fed the input image, so its first two blocks were dead code: what was trained is one padded
-3x3 convolution and one with stride 3.
+Every padding layer of that code was fed the input image, so its first two blocks were dead code: what was trained is
+one padded 3x3 convolution and one with stride 3.
 """
 
 import jax.numpy as jnp

@@ -1,8 +1,10 @@
-"""Batch norm, ReLU and max-pool as one layer with its own gradient: the same numbers as the three, with less memory traffic.
+"""Batch norm, ReLU and max-pool as one layer with its own gradient: the same numbers as the three, with less memory
+traffic.
 
-Normalising is an affine map a channel, hence monotone: the largest normalised pixel of a window is the normalised largest pixel (the
-smallest, where gamma is negative). So we pool first and normalise what is left, a quarter of the pixels or a ninth; and the gradient
-needs only the convolution's output, the pooled extremes and the statistics. Measured in RESULTS.md.
+Normalising is an affine map a channel, hence monotone: the largest normalised pixel of a window is the normalised
+largest pixel (the smallest, where gamma is negative). So we pool first and normalise what is left, a quarter of the
+pixels or a ninth; and the gradient needs only the convolution's output, the pooled extremes and the statistics.
+Measured in RESULTS.md.
 """
 
 from functools import partial
@@ -77,8 +79,9 @@ def _backward(size: int, epsilon: float, saved: Any, cotangents: Any) -> tuple[P
     d_bias = gradient.sum(axis=(0, 1, 2))
     d_scale = (gradient * normalised).sum(axis=(0, 1, 2))
 
-    # The gradient of batch norm itself: dx = slope * (dy - mean(dy) - x_normalised * mean(dy * x_normalised)), where dy is zero
-    # but at each window's extreme. Pixels that share the extreme share its gradient, as the gradient of jnp.max has it.
+    # The gradient of batch norm itself: dx = slope * (dy - mean(dy) - x_normalised * mean(dy * x_normalised)), where
+    # dy is zero but at each window's extreme. Pixels that share the extreme share its gradient, as the gradient of
+    # jnp.max has it.
     def spread(pooled: jax.Array) -> jax.Array:
         full = jnp.broadcast_to(pooled[:, :, None, :, None], (batch, rows, size, columns, size, channels))
         full = full.reshape(batch, rows * size, columns * size, channels)

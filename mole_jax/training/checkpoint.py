@@ -1,7 +1,7 @@
 """Checkpoints of one run: the only module that knows orbax.
 
-A checkpoint is the train state, the loader's position, the run's config and its last validation figures. Kept are the newest, from
-which a run resumes, and the best by validation AUROC, from which it predicts.
+A checkpoint is the train state, the loader's position, the run's config and its last validation figures. Kept are the
+newest, from which a run resumes, and the best by validation AUROC, from which it predicts.
 """
 
 from pathlib import Path
@@ -18,7 +18,9 @@ Policies = ocp.checkpoint_managers
 
 
 class Checkpoint(NamedTuple):
-    """Attributes: the state; the loader's position as grain gives it; figures of the last validation, with `validation_auroc`."""
+    """Attributes: the state; the loader's position as grain gives it; figures of the last validation, with
+    `validation_auroc`.
+    """
 
     state: TrainState
     loader: dict[str, Any]
@@ -38,7 +40,8 @@ class Checkpoints:
                     [Policies.LatestN(1), Policies.BestN(get_metric_fn=lambda m: m["validation_auroc"], n=1)]
                 ),
                 best_fn=lambda metrics: metrics["validation_auroc"],
-                # The state's buffers are donated to the next step, which may overwrite them while an asynchronous save still reads.
+                # The state's buffers are donated to the next step, which may overwrite them while an asynchronous
+                # save still reads.
                 enable_async_checkpointing=False,
             ),
         )

@@ -23,9 +23,10 @@ from tqdm import tqdm
 
 from mole_jax.data.atomic import new_folder, publish
 from mole_jax.data.dataset import IMAGE_SHAPE, Dataset
-from mole_jax.data.loader import Batch, Source, evaluation_batches
+from mole_jax.data.loader import Batch, evaluation_batches
 from mole_jax.data.normalize import Normalize
 from mole_jax.data.records import SPLITS, Split
+from mole_jax.data.shards import Source
 from mole_jax.errors import UserError
 from mole_jax.models.transfer import extract
 from mole_jax.pretrained.weights import Pretrained

@@ -14,10 +14,10 @@ from sklearn.metrics import roc_auc_score
 from tqdm import tqdm
 
 from mole_jax.config import RunConfig
+from mole_jax.data.dataset import IMAGE_SHAPE, Dataset
 from mole_jax.data.loader import steps_per_epoch, train_batches
 from mole_jax.data.normalize import normalizer
 from mole_jax.data.records import Split
-from mole_jax.data.dataset import IMAGE_SHAPE, Dataset
 from mole_jax.errors import UserError
 from mole_jax.models import MODELS
 from mole_jax.models.base import Variables
@@ -46,7 +46,7 @@ class Trained(NamedTuple):
     """
 
     variables: Variables
-    logits: dict[str, Float[np.ndarray, "..."]]
+    logits: dict[Split, Float[np.ndarray, "..."]]
 
 
 @contextmanager
@@ -83,7 +83,8 @@ def train(config: RunConfig, dataset: Dataset, run_dir: Path) -> Trained:
 
     state = initial_state(model, optimizer, seed=config.seed, input_shape=input_shape)
     with Checkpoints(run_dir.absolute() / "checkpoints") as checkpoints, _sigterm() as sigterm:
-        # A run resumes (1) from its newest checkpoint, (2) else from the seed. The best checkpoint is only for predictions.
+        # A run resumes (1) from its newest checkpoint, (2) else from the seed. The best checkpoint is only for
+        # predictions.
         figures: dict[str, Any] = {}
         total = per_epoch * config.epochs
         batches = train_batches(
@@ -103,8 +104,8 @@ def train(config: RunConfig, dataset: Dataset, run_dir: Path) -> Trained:
         if start:
             state, position, figures = checkpoints.restore(start, state)
             batches.set_state(position)
-        # The order of one round: evaluate, save, draw, step, log. What is saved is what was evaluated, and the loader's saved
-        # position is that of the saved state, since nothing has been drawn in between.
+        # The order of one round: evaluate, save, draw, step, log. What is saved is what was evaluated, and the
+        # loader's saved position is that of the saved state, since nothing has been drawn in between.
         with (
             Log(run_dir, resume_step=start) as log,
             tqdm(total=total, initial=start, desc="train", disable=None) as bar,
@@ -175,7 +176,7 @@ def _epoch_figures(
 ) -> dict[str, Any]:
     if not np.isfinite(logits).all():
         raise NonFinite(f"the validation logits are not finite at step {step}; lower --learning_rate")
-    count = float(state.epoch.count)
+    count = float(state.epoch.images)
     return {
         "step": step,
         "epoch_train_loss": float(state.epoch.loss) / count,

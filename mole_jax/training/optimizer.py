@@ -10,7 +10,8 @@ from mole_jax.config import RunConfig
 
 
 def scale_by_keras_adam(b1: float = 0.9, b2: float = 0.999, eps: float = 1e-7) -> optax.GradientTransformation:
-    """Adam as Keras computes it: epsilon is added to sqrt(v) *before* the bias correction, the "epsilon hat" of the Adam paper.
+    """Adam as Keras computes it: epsilon is added to sqrt(v) *before* the bias correction, the "epsilon hat" of the
+    Adam paper.
 
     Optax adds it after, which at the first step makes the same number about 30 times smaller.
 
@@ -44,7 +45,8 @@ def build_optimizer(config: RunConfig, trainable: Any) -> optax.GradientTransfor
 
     Args:
         config: `optimizer` and `learning_rate` are read.
-        trainable: a pytree of bool like the parameters; where False, the parameter never moves and has no optimiser state.
+        trainable: a pytree of bool like the parameters; where False, the parameter never moves and has no optimiser
+        state.
     """
     scale = scale_by_keras_adam() if config.optimizer == "adam" else optax.identity()
     chain = optax.chain(scale, optax.scale_by_learning_rate(config.learning_rate))

@@ -7,7 +7,8 @@ import numpy as np
 from jaxtyping import Float
 from tqdm import tqdm
 
-from mole_jax.data.loader import Source, evaluation_batches
+from mole_jax.data.loader import evaluation_batches
+from mole_jax.data.shards import Source
 from mole_jax.training.steps import EvaluationStep
 
 

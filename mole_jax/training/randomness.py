@@ -1,4 +1,6 @@
-"""Randomness is derived, never carried: nothing random needs to be saved, and a resumed run draws what the unbroken one would."""
+"""Randomness is derived, never carried: nothing random needs to be saved, and a resumed run draws what the unbroken
+one would.
+"""
 
 import zlib
 

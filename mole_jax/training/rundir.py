@@ -87,7 +87,7 @@ def claim(run_dir: Path, config: RunConfig, *, fingerprint: str) -> None:
 
 def environment(fingerprint: str) -> dict[str, Any]:
     """What the run depends on besides its config: versions, devices, code and data."""
-    versions = {}
+    versions: dict[str, str | None] = {}
     for package in PACKAGES:
         try:
             versions[package] = importlib.metadata.version(package)

@@ -14,14 +14,15 @@ class Sums(NamedTuple):
     """Metrics as sums and counts, divided once at the end.
 
     Attributes:
-        loss: sum over the images of each one's loss (with the L2 term counted once an image, so that loss/count is the mean).
+        loss: sum over the images of each one's loss (with the L2 term counted once an image, so that loss/images is
+        the mean).
         correct: images on the right side of probability 0.5.
-        count: images.
+        images: how many.
     """
 
     loss: Float[Array, ""]
     correct: Float[Array, ""]
-    count: Float[Array, ""]
+    images: Float[Array, ""]
 
 
 class TrainState(NamedTuple):

@@ -10,18 +10,21 @@ from jaxtyping import Array, Float
 
 from mole_jax.config import RunConfig
 from mole_jax.data.augment import dihedral
-from mole_jax.data.loader import Batch
 from mole_jax.data.normalize import Normalize
 from mole_jax.models.base import Model
 from mole_jax.training.randomness import derive_key
 from mole_jax.training.state import Sums, TrainState
 
-TrainStep = Callable[[TrainState, Batch], tuple[TrainState, Float[Array, ""]]]
-EvaluationStep = Callable[[Any, Batch], Float[Array, " batch"]]
+# A `mole_jax.data.loader.Batch` on the device.
+DeviceBatch = Mapping[str, Array]
+TrainStep = Callable[[TrainState, DeviceBatch], tuple[TrainState, Float[Array, ""]]]
+EvaluationStep = Callable[[Any, DeviceBatch], Float[Array, " batch"]]
 
 
 def l2_penalty(params: Any) -> Float[Array, ""]:
-    """The sum of squares of the kernels and biases of dense and convolutional layers; batch norm's scale and bias do not count."""
+    """The sum of squares of the kernels and biases of dense and convolutional layers; batch norm's scale and bias do
+    not count.
+    """
     total = jnp.zeros((), jnp.float32)
     for value in params.values():
         if isinstance(value, Mapping):
@@ -49,7 +52,7 @@ def make_train_step(
         class_weights: of the loss of moles and of melanomas.
     """
 
-    def step(state: TrainState, batch: Batch) -> tuple[TrainState, Float[Array, ""]]:
+    def step(state: TrainState, batch: DeviceBatch) -> tuple[TrainState, Float[Array, ""]]:
         images, labels = batch["image"], batch["label"].astype(jnp.float32)
         if config.augment == "dihedral":
             images = dihedral(images, derive_key(config.seed, "augment", state.step))
@@ -74,7 +77,7 @@ def make_train_step(
         sums = Sums(
             state.epoch.loss + loss * labels.shape[0],
             state.epoch.correct + correct.sum(),
-            state.epoch.count + labels.shape[0],
+            state.epoch.images + labels.shape[0],
         )
         return TrainState(state.step + 1, optax.apply_updates(state.params, updates), stats, opt_state, sums), loss
 
@@ -84,7 +87,7 @@ def make_train_step(
 def make_evaluation_step(model: Model, normalize: Normalize) -> EvaluationStep:
     """Gives the jitted (variables, batch) -> logits, with the moving batch-norm statistics."""
 
-    def step(variables: Any, batch: Batch) -> Float[Array, " batch"]:
+    def step(variables: Any, batch: DeviceBatch) -> Float[Array, " batch"]:
         return model.apply(variables, normalize(batch["image"], batch["mask"]), train=False)[0]
 
     return jax.jit(step)

@@ -1,4 +1,6 @@
-"""Batches: every image counted once in evaluation, equal batches and equal use in training, a position that can be restored."""
+"""Batches: every image counted once in evaluation, equal batches and equal use in training, a position that can be
+restored.
+"""
 
 import numpy as np
 import pytest

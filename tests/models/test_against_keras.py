@@ -85,7 +85,9 @@ def close(ours, theirs, what, scale=0.0):
 
 
 def close_trees(ours, theirs, what):
-    """Leaves are judged against their layer's largest: a convolution's bias before batch norm has only rounding as gradient."""
+    """Leaves are judged against their layer's largest: a convolution's bias before batch norm has only rounding as
+    gradient.
+    """
     assert jax.tree.structure(ours) == jax.tree.structure(theirs)
     for name, layer in theirs.items():
         if isinstance(layer, dict):

@@ -11,8 +11,8 @@ from experiments.recipes import RECIPES
 from mole_jax.config import RunConfig
 from mole_jax.models import MODELS
 
-# Trainable parameters: the paper's own count for the MLP, hand-worked for the others (the convolutions' and dense layers' weights
-# and biases, batch norm's scale and bias).
+# Trainable parameters: the paper's own count for the MLP, hand-worked for the others (the convolutions' and dense
+# layers' weights and biases, batch norm's scale and bias).
 PARAMETERS = {
     "logistic": 224 * 224 * 3 + 1,
     "mlp": 154_421_657,

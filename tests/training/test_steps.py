@@ -76,7 +76,7 @@ def test_loss_and_update_by_hand(reduction, weights):
         params,
         gradients,
     )
-    assert float(new.epoch.count) == 6
+    assert float(new.epoch.images) == 6
     np.testing.assert_allclose(new.epoch.loss, 6 * mean_loss, rtol=1e-5)
 
 

@@ -1,0 +1,155 @@
+import hashlib
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mole_jax.data.preprocess import UnusableImageError, decode_rgb, halve, load_image, to_model_size
+
+
+def noise(height, width, channels=3):
+    shape = (height, width, channels) if channels else (height, width)
+    return np.random.default_rng(height * width).integers(0, 256, shape, np.uint8)
+
+
+def encoded(image, file_format="PNG", **options):
+    buffer = io.BytesIO()
+    image.save(buffer, file_format, **options)
+    return buffer.getvalue()
+
+
+def test_halving_is_the_mean_of_each_2x2_block_with_halves_rounded_up():
+    block = np.array([[0, 1], [1, 0]], np.uint8)[..., None].repeat(3, axis=2)  # mean .5
+    assert halve(block).tolist() == [[[1, 1, 1]]]
+    pixels = noise(60, 80)
+    means = np.stack([pixels[y::2, x::2].astype(float) for y in (0, 1) for x in (0, 1)]).mean(axis=0)
+    np.testing.assert_array_equal(halve(pixels), np.floor(means + 0.5))
+
+
+def test_600x450_is_halved_over_its_central_448x448():
+    pixels = noise(450, 600)
+    np.testing.assert_array_equal(to_model_size(pixels), halve(pixels[1:449, 76:524]))
+
+
+def test_450x600_is_treated_like_600x450():
+    pixels = noise(600, 450)
+    np.testing.assert_array_equal(to_model_size(pixels), halve(pixels[76:524, 1:449]))
+
+
+def test_224x224_stays_bit_for_bit():
+    pixels = noise(224, 224)
+    np.testing.assert_array_equal(to_model_size(pixels), pixels)
+
+
+def test_other_sizes_are_cropped_to_the_central_square_and_resized():
+    pixels = np.full((300, 500, 3), 255, np.uint8)
+    pixels[:, 100:400] = [10, 200, 30]  # exactly the central square
+    np.testing.assert_array_equal(to_model_size(pixels), np.broadcast_to(np.uint8([10, 200, 30]), (224, 224, 3)))
+
+
+def test_shrinking_is_anti_aliased():
+    checkerboard = (np.indices((1120, 1120)).sum(axis=0) % 2 * 255).astype(np.uint8)[..., None].repeat(3, axis=2)
+    small = to_model_size(checkerboard).astype(float)
+    assert np.abs(small - 127.5).max() < 8, "without a filter the pattern would survive as black or white"
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 900), (28, 28), (223, 225)])
+def test_any_size_becomes_224x224(size):
+    assert to_model_size(noise(*size)).shape == (224, 224, 3)
+
+
+def test_exif_orientation_is_applied():
+    exif = Image.Exif()
+    exif[0x0112] = 6  # shown turned a quarter clockwise
+    pixels = noise(20, 30)
+    np.testing.assert_array_equal(decode_rgb(encoded(Image.fromarray(pixels), exif=exif)), np.rot90(pixels, -1))
+
+
+def test_grey_becomes_three_equal_channels():
+    grey = noise(9, 9, 0)
+    np.testing.assert_array_equal(decode_rgb(encoded(Image.fromarray(grey))), np.repeat(grey[..., None], 3, axis=2))
+
+
+def test_palette_becomes_its_colours():
+    palette = Image.new("P", (2, 1))
+    palette.putpalette([255, 0, 0, 0, 0, 255])
+    palette.putdata([0, 1])
+    assert decode_rgb(encoded(palette)).tolist() == [[[255, 0, 0], [0, 0, 255]]]
+
+
+def test_16_bits_are_scaled_not_clipped():
+    values = np.array([[0, 257, 32768, 65535]], np.uint16)
+    assert decode_rgb(encoded(Image.fromarray(values)))[..., 0].tolist() == [[0, 1, 128, 255]]
+
+
+def test_transparency_is_laid_on_white():
+    rgba = np.array([[[10, 20, 30, 255], [10, 20, 30, 0], [0, 0, 0, 128]]], np.uint8)
+    assert decode_rgb(encoded(Image.fromarray(rgba))).tolist() == [[[10, 20, 30], [255, 255, 255], [127, 127, 127]]]
+
+
+def test_cmyk_becomes_rgb():
+    cmyk = Image.new("CMYK", (8, 8), (0, 255, 255, 0))
+    np.testing.assert_allclose(decode_rgb(encoded(cmyk, "JPEG", quality=100))[4, 4], [255, 0, 0], atol=3)
+
+
+def test_load_image_hashes_the_file_and_keeps_its_size(tmp_path):
+    path = tmp_path / "a.png"
+    path.write_bytes(encoded(Image.fromarray(noise(30, 50))))
+    loaded = load_image(path)
+    assert (loaded.width, loaded.height) == (50, 30)
+    assert loaded.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def bomb():
+    """A PNG of a few bytes that claims 30,000x30,000 pixels."""
+
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", 30000, 30000, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0")) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "empty file"),
+        (b"not an image at all", "not an image"),
+        (encoded(Image.fromarray(noise(90, 90)), "JPEG")[:900], "cannot be decoded"),
+        (encoded(Image.fromarray(noise(90, 90)))[:900], "cannot be decoded"),
+        (encoded(Image.fromarray(noise(9, 9, 0).astype(np.float32)), "TIFF"), "floating-point pixels"),
+        (encoded(Image.fromarray(np.array([[70000]], np.int32)), "TIFF"), "beyond 16 bits"),
+        (bomb(), "30000x30000 pixels; the limit is|cannot be decoded: Image size"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not an image"),
+    ],
+)
+def test_unusable_files_are_named_with_the_reason(tmp_path, data, reason):
+    path = tmp_path / "file.jpg"
+    path.write_bytes(data)
+    with pytest.raises(UnusableImageError, match=reason):
+        load_image(path)
+
+
+def test_a_missing_file_is_unusable_too(tmp_path):
+    with pytest.raises(UnusableImageError, match="cannot be read: No such file"):
+        load_image(tmp_path / "gone.jpg")
+
+
+def test_huge_files_are_not_read(tmp_path):
+    path = tmp_path / "huge.jpg"
+    with path.open("wb") as file:
+        file.truncate(1 << 29)
+    with pytest.raises(UnusableImageError, match="file of 536870912 bytes; the limit is"):
+        load_image(path)
+
+
+def test_the_real_originals_are_halved_exactly(test_data):
+    paths = sorted((test_data / "data" / "ham10000_600x450").rglob("*.jpg"))
+    assert len(paths) == 24
+    for path in paths:
+        pixels = np.asarray(Image.open(path)).astype(int)[1:449, 76:524]
+        by_hand = (pixels[::2, ::2] + pixels[1::2, ::2] + pixels[::2, 1::2] + pixels[1::2, 1::2] + 2) // 4
+        np.testing.assert_array_equal(load_image(path).image, by_hand)

@@ -1,0 +1,73 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(*flags):
+    command = [sys.executable, "-m", "experiments.prepare", *flags]
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+
+
+@pytest.fixture
+def source(tmp_path):
+    """24 images in two class folders, and one file that is none."""
+    for i in range(24):
+        path = tmp_path / "source" / ("Melanoma", "NotMelanoma")[i % 2] / f"{i}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.random.default_rng(i).integers(0, 256, (20, 20, 3), np.uint8)).save(path)
+    (tmp_path / "source" / "Melanoma" / "notes.jpg").write_text("not an image")
+    return tmp_path / "source"
+
+
+def test_synthetic_needs_no_source(tmp_path):
+    result = run("--dataset=synthetic", "--examples=20", f"--data_dir={tmp_path}")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "drawn, not photographed" in result.stdout
+    assert (tmp_path / "synthetic" / "1.0.0" / "dataset_info.json").is_file()
+
+
+def test_the_output_says_what_was_seen_and_where_it_lies(source, tmp_path):
+    flags = ("--dataset=mine", f"--source={source}", f"--data_dir={tmp_path / 'data'}")
+    result = run(*flags)
+    assert (result.returncode, result.stderr) == (0, ""), "no progress bar where there is no terminal"
+    assert "mine: layout folder; protocol grouped" in result.stdout
+    assert "25 files = 24 prepared + 1 quarantined + 0 not selected" in result.stdout
+    assert "mine/1.0.0/quarantine.csv" in result.stdout
+    assert "images/s" in result.stdout
+    again = run(*flags)
+    assert again.returncode == 0
+    assert "was already prepared like this; nothing to do" in again.stdout
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ([], "give --dataset=NAME"),
+        (["--dataset=ham"], "dataset 'ham' needs a source; give --source=DIR"),
+        (["--dataset=ham", "--source={tmp}/nowhere"], "is missing; give --source=DIR"),
+        (["--dataset=ham", "--source={tmp}"], "holds no files"),
+        (
+            ["--dataset=ham", "--source={tmp}", "--layout=tree"],
+            "value should be one of <auto|kaggle|ham10000|folder|synthetic>",
+        ),
+        (["--dataset=ham", "--source={tmp}", "--protocol=random"], "value should be one of <auto|given|grouped>"),
+        (["--dataset=synthetic", "--examples=7"], "examples=7 is not an even number"),
+        (["--dataset=synthetic", "--examples=many"], "flag --examples=many"),
+        (["--dataset=synthetic", "--seed=-1"], "seed=-1 is negative"),
+        (["--dataset=synthetic", "--colour=red"], "Unknown command line flag 'colour'"),
+    ],
+)
+def test_a_users_mistake_is_one_sentence_and_status_2(tmp_path, flags, message):
+    (tmp_path / "empty").mkdir()
+    result = run(*(flag.format(tmp=tmp_path / "empty") for flag in flags), f"--data_dir={tmp_path / 'data'}")
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert message in result.stderr
+    assert result.stderr.startswith("error: ")
+    assert result.stderr.count("\n") == 1

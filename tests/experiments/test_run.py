@@ -1,0 +1,107 @@
+"""The command that runs an experiment: killed at a random moment it goes on bit for bit, and it writes the whole run
+directory.
+"""
+
+import json
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from mole_jax.data.prepare import prepare
+from mole_jax.training.rundir import exclusive
+
+ROOT = Path(__file__).parents[2]
+FLAGS = [
+    "--model=cnn",
+    "--batch_size=4",
+    "--epochs=2",
+    "--bn_momentum=0.9",
+    "--checkpoint_every=2",
+    "--augment=dihedral",
+]
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    prepare("synthetic", examples=50, data_dir=folder, workers=1)
+    return folder
+
+
+def start(data_dir, run_dir, *flags):
+    command = [sys.executable, "-m", "experiments.run", f"--data_dir={data_dir}", f"--run_dir={run_dir}", *flags]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def finish(process):
+    out, err = process.communicate()
+    assert process.returncode == 0, err
+    return out
+
+
+def steps(run_dir):
+    path = run_dir / "metrics.jsonl"
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    return [{name: value for name, value in row.items() if name != "seconds"} for row in rows]
+
+
+@pytest.fixture(scope="module")
+def whole(data_dir, tmp_path_factory):
+    run_dir = tmp_path_factory.mktemp("whole")
+    return run_dir, finish(start(data_dir, run_dir, *FLAGS))
+
+
+def test_the_run_directory_is_whole(whole):
+    run_dir, out = whole
+    for name in ("config.json", "environment.json", "metrics.jsonl", "metrics.json", "checkpoints"):
+        assert (run_dir / name).exists(), name
+    assert {path.name for path in (run_dir / "predictions").iterdir()} == {"train.csv", "validation.csv", "test.csv"}
+    metrics = json.loads((run_dir / "metrics.json").read_text())
+    assert metrics["splits"]["test"]["auroc"]["value"] is not None
+    assert f"{metrics['splits']['test']['auroc']['value']:.3f}" in out
+    assert str(run_dir) in out
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_killed_at_a_random_moment_it_goes_on_bit_for_bit(whole, data_dir, tmp_path, seed):
+    choose = random.Random(seed)
+    log = tmp_path / "metrics.jsonl"
+    process = start(data_dir, tmp_path, *FLAGS)
+    lines = choose.randint(1, 14)
+    while process.poll() is None and (not log.exists() or log.read_text().count("\n") < lines):
+        time.sleep(0.02)
+    time.sleep(choose.uniform(0, 0.5))
+    process.kill()
+    process.communicate()
+    assert not (tmp_path / "metrics.json").exists()
+    finish(start(data_dir, tmp_path, *FLAGS))
+    unbroken = whole[0]
+    for name in ("metrics.json", "predictions/train.csv", "predictions/validation.csv", "predictions/test.csv"):
+        assert (tmp_path / name).read_bytes() == (unbroken / name).read_bytes(), name
+    assert steps(tmp_path) == steps(unbroken)
+
+
+def test_a_second_run_in_one_directory_is_refused(data_dir, tmp_path):
+    with exclusive(tmp_path):
+        process = start(data_dir, tmp_path, "--model=logistic")
+        assert process.communicate()[1].startswith(f"error: another process is training in {tmp_path}; wait for it")
+        assert process.returncode == 2
+
+
+def test_another_config_in_one_directory_is_refused(data_dir, whole):
+    process = start(data_dir, whole[0], *FLAGS, "--learning_rate=0.5")
+    assert "another config (learning_rate: 0.001 there, 0.5 now); use another --run_dir" in process.communicate()[1]
+    assert process.returncode == 2
+
+
+def test_a_loss_that_is_not_finite_is_a_fault_in_one_sentence(data_dir, tmp_path):
+    process = start(
+        data_dir, tmp_path, "--model=logistic", "--learning_rate=1e38", "--loss_reduction=sum", "--batch_size=9"
+    )
+    error = process.communicate()[1]
+    assert process.returncode == 1
+    assert error.startswith("error: ") and "at step" in error, error

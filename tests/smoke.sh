@@ -1,0 +1,12 @@
+#!/bin/sh
+# The README's commands in their smallest form, one after the other, as a new user would type them.
+set -eux
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+"$BIN/python" -m experiments.prepare --dataset=synthetic --examples=60 --data_dir="$work/data"
+"$BIN/python" -m experiments.run --model=logistic --epochs=2 --data_dir="$work/data" --run_dir="$work/a"
+"$BIN/python" -m experiments.run --model=cnn --batch_size=8 --epochs=1 --bn_momentum=0.9 --data_dir="$work/data" --run_dir="$work/b"
+"$BIN/python" -m experiments.evaluate --predictions="$work/a/predictions/test.csv" --validation="$work/a/predictions/validation.csv" --out="$work/evaluation"
+"$BIN/python" -m experiments.compare --predictions="$work/a/predictions/test.csv,$work/b/predictions/test.csv" \
+  --validation="$work/a/predictions/validation.csv,$work/b/predictions/validation.csv" --out="$work/comparison"

@@ -1,0 +1,80 @@
+"""Imports go downwards only: experiments -> report -> evaluation, training -> models, pretrained, data -> config."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+# What each room may import of this project, besides itself.
+BOTTOM = {"mole_jax.config", "mole_jax.errors"}
+ALLOWED = {
+    "mole_jax.config": {"mole_jax.errors"},
+    "mole_jax.errors": set(),
+    "mole_jax.xla": set(),
+    "mole_jax.data": BOTTOM,
+    "mole_jax.models": BOTTOM | {"mole_jax.pretrained"},
+    "mole_jax.pretrained": BOTTOM | {"mole_jax.models"},
+    "mole_jax.training": BOTTOM | {"mole_jax.models", "mole_jax.pretrained", "mole_jax.data"},
+    "mole_jax.explain": BOTTOM | {"mole_jax.models"},
+    "mole_jax.evaluation": BOTTOM,
+    "mole_jax.report": BOTTOM | {"mole_jax.evaluation", "mole_jax.data"},
+}
+JAX = {"jax", "flax", "optax", "orbax", "grain"}
+LIGHT = ("mole_jax.evaluation", "mole_jax.report")
+
+
+def imports(path):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            yield node.module or ""
+
+
+def room(module):
+    return ".".join(module.split(".")[:2])
+
+
+FILES = sorted((ROOT / "mole_jax").rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_room_imports_only_what_lies_below_it(path):
+    here = room(str(path.relative_to(ROOT).with_suffix("")).replace("/", "."))
+    for module in imports(path):
+        assert module.split(".")[0] not in ("experiments", "benchmarks", "tests"), module
+        if module.startswith("mole_jax.") and room(module) != here:
+            assert room(module) in ALLOWED[here], f"{here} imports {module}"
+        if here in LIGHT:
+            assert module.split(".")[0] not in JAX, f"{here} imports {module}"
+        assert module != "absl" and not module.startswith("absl."), "flags are defined in experiments only"
+
+
+@pytest.mark.parametrize("package", LIGHT)
+def test_evaluation_and_report_load_no_jax(package):
+    modules = [
+        ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        for path in FILES
+        if ".".join(path.relative_to(ROOT).parts).startswith(package)
+    ]
+    code = f"import sys; import {', '.join(modules)}; print(sorted({JAX!r} & set(sys.modules)))"
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    "command", sorted(path.stem for path in (ROOT / "experiments").glob("*.py") if "cli.main(" in path.read_text())
+)
+def test_help_needs_no_jax(command):
+    heavy = sorted(JAX | {"tensorflow_datasets", "sklearn"})
+    code = (
+        "import atexit, runpy, sys; sys.argv = ['x', '--help'];"
+        f"atexit.register(lambda: print('LOADED', sorted(set({heavy}) & set(sys.modules))));"
+        f"runpy.run_module('experiments.{command}', run_name='__main__')"
+    )
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert run.stdout.strip().endswith("LOADED []"), run.stdout[-500:] + run.stderr[-500:]
+    assert "--[no]" in run.stdout or "--" in run.stdout
