@@ -10,4 +10,6 @@ RECIPES: dict[str, dict[str, Any]] = {
     "mlp": {"l2": 1e-4},
     "cnn": {},
     "cnn_released": {"normalize": "batch"},
+    # Its 0.99 of Keras' moving statistics is kept; a run of a hundred steps wants --bn_momentum=0.9.
+    "transfer": {"epochs": 5, "normalize": "weights"},
 }

@@ -39,16 +39,19 @@ def command() -> int:
     from mole_jax.evaluation.predictions import write_predictions
     from mole_jax.evaluation.summary import evaluate_run, write_metrics
     from mole_jax.evaluation.table import format_table
+    from mole_jax.pretrained.load import load_pretrained
     from mole_jax.training.loop import Interrupted, NonFinite, train
     from mole_jax.training.rundir import claim, exclusive
 
     run_dir = Path(config.run_dir)
     dataset = load_dataset(Path(config.data_dir), config.dataset)
+    pretrained = load_pretrained(config.weights, seed=config.seed) if config.model == "transfer" else None
     with exclusive(run_dir):
-        claim(run_dir, config, fingerprint=dataset.facts.fingerprint)
+        weights = pretrained.describe() if pretrained else None
+        claim(run_dir, config, fingerprint=dataset.facts.fingerprint, weights=weights)
         print(f"{config.model} on {dataset.describe()}\nrun directory {run_dir}", flush=True)
         try:
-            trained = train(config, dataset, run_dir)
+            trained = train(config, dataset, run_dir, pretrained=pretrained)
         except Interrupted as stop:
             print(stop, file=sys.stderr)
             return 75  # EX_TEMPFAIL: try again

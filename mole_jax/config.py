@@ -19,7 +19,7 @@ def option(default: Any, help: str, *, low: float | None = None, high: float | N
 class RunConfig:
     """Everything that decides a run's result, and where it reads and writes."""
 
-    model: Literal["logistic", "mlp", "cnn", "cnn_released"] = option("cnn", "the classifier")
+    model: Literal["logistic", "mlp", "cnn", "cnn_released", "transfer"] = option("cnn", "the classifier")
     dataset: str = option("synthetic", "the name of a prepared dataset")
     epochs: int = option(20, "passes over the training split", low=1)
     batch_size: int = option(100, "images a training step", low=1)
@@ -29,8 +29,11 @@ class RunConfig:
     loss_reduction: Literal["mean", "sum"] = option(
         "mean", "over the batch; the paper's own logistic regression used the sum"
     )
-    normalize: Literal["image", "dataset", "batch", "imagenet"] = option(
-        "image", "image: minus its own channel means, /255; dataset: training-set means; batch: as the paper's code did"
+    weight_decay: float = option(0.0, "decoupled (AdamW), of trained kernels, times the learning rate", low=0)
+    normalize: Literal["image", "dataset", "batch", "imagenet", "weights"] = option(
+        "image",
+        "image: minus its own channel means, /255; dataset: training-set means; batch: as the paper's code did; "
+        "weights: what transfer's pretrained weights were trained on",
     )
     balance: Literal["none", "sampler", "weights"] = option("sampler", "how training meets class imbalance")
     augment: Literal["none", "dihedral"] = option("none", "dihedral: random flips and quarter turns")
@@ -38,6 +41,17 @@ class RunConfig:
         0.99, "of the moving batch-norm statistics; lower it for runs of a few hundred steps", low=0, high=1
     )
     compute_dtype: Literal["float32", "bfloat16"] = option("float32", "of activations; parameters stay float32")
+    weights: str = option("auto", "transfer: auto (Keras', downloaded once), random, or a file; see the README")
+    head: Literal["paper", "pooled", "linear"] = option(
+        "paper", "transfer: paper: 4096;1024;256;32;1 on 7x7x2048; pooled: 256;32;1 or linear: 1 on its average"
+    )
+    dropout: float = option(0.0, "transfer: share of each fully connected layer's inputs", low=0, high=1)
+    feature_cache: Literal["auto", "off"] = option(
+        "auto", "transfer: auto stores the frozen network's features beside the dataset, unless images are augmented"
+    )
+    finetune_epochs: int = option(0, "transfer: epochs after `epochs` that also train the last layers", low=0)
+    finetune_learning_rate: float = option(1e-5, "transfer: of these layers; the head keeps learning_rate", low=0)
+    unfreeze: float = option(0.1, "transfer: share of the layers, from the output, to fine-tune", low=0, high=1)
     seed: int = option(0, "of initial weights, data order and augmentation", low=0)
     checkpoint_every: int = option(
         0, "steps between checkpoints within an epoch; 0: at the end of each epoch only", low=0
@@ -49,6 +63,12 @@ class RunConfig:
         """Checks every field's type, choices and range."""
         for field in dataclasses.fields(self):
             _check(field, get_type_hints(RunConfig)[field.name], getattr(self, field.name))
+            if self.model != "transfer" and getattr(self, field.name) != field.default and field.name in TRANSFER_ONLY:
+                raise UserError(
+                    f"{field.name}={getattr(self, field.name)!r} is for model=transfer; leave it away for {self.model}"
+                )
+        if self.model != "transfer" and self.normalize == "weights":
+            raise UserError(f"normalize='weights' is for model=transfer; {self.model} has no pretrained weights")
 
     @property
     def hash(self) -> str:
@@ -76,7 +96,16 @@ class RunConfig:
 
 
 # Where things lie, how long to train and how often to save do not change what a step computes.
-NOT_IDENTITY = ("epochs", "checkpoint_every", "data_dir", "run_dir")
+NOT_IDENTITY = ("epochs", "finetune_epochs", "checkpoint_every", "data_dir", "run_dir")
+TRANSFER_ONLY = (
+    "weights",
+    "head",
+    "dropout",
+    "feature_cache",
+    "finetune_epochs",
+    "finetune_learning_rate",
+    "unfreeze",
+)
 
 
 def _check(field: dataclasses.Field[Any], hint: Any, value: Any) -> None:

@@ -20,7 +20,10 @@ WRITER_OPTIONS: Final = "group_size:1,uncompressed"
 
 @runtime_checkable
 class Source(Protocol):
-    """Random access to the records of one split; a record has `image` (uint8 [height, width, 3]) and `label`."""
+    """Random access to the records of one split.
+
+    A record has `image` (uint8 [height, width, 3], or the features of one in its stead) and `label`.
+    """
 
     def __len__(self) -> int: ...
     def __getitems__(self, record_keys: list[int]) -> Any: ...

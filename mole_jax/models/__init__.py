@@ -3,12 +3,21 @@
 from collections.abc import Callable
 
 from mole_jax.config import RunConfig
-from mole_jax.models import cnn, cnn_released, logistic, mlp
+from mole_jax.models import cnn, cnn_released, logistic, mlp, transfer
 from mole_jax.models.base import Model
+from mole_jax.models.resnet import ARCHITECTURES
 
 MODELS: dict[str, Callable[[RunConfig], Model]] = {
     "logistic": lambda config: logistic.model(),
     "mlp": lambda config: mlp.model(dtype=config.compute_dtype),
     "cnn": lambda config: cnn.model(bn_momentum=config.bn_momentum, dtype=config.compute_dtype),
     "cnn_released": lambda config: cnn_released.model(bn_momentum=config.bn_momentum, dtype=config.compute_dtype),
+    # With a random backbone; `mole_jax.training.phases` puts in the pretrained one.
+    "transfer": lambda config: transfer.on_images(
+        ARCHITECTURES["resnet50"],
+        config.head,
+        dropout=config.dropout,
+        bn_momentum=config.bn_momentum,
+        dtype=config.compute_dtype,
+    ),
 }

@@ -1,11 +1,11 @@
 """Transfer learning: a frozen, pretrained ResNet and a small network on its features.
 
-The variables are {"backbone": the ResNet's, "head": ours}. The backbone always runs in inference mode, so that its batch-norm statistics
-never move. While nothing of it is trained, the head alone can be trained on stored features; `on_features` and `on_images` then
-compute the same logits from the same head.
+The variables are {"backbone": the ResNet's, "head": ours}. The backbone always runs in inference mode, so that its
+batch-norm statistics never move. While nothing of it is trained, the head alone can be trained on stored features;
+`on_features` and `on_images` then compute the same logits from the same head.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import flax.linen as nn
@@ -19,7 +19,7 @@ from mole_jax.models.layers import Dense
 from mole_jax.models.resnet import ResNet, ResNetConfig
 
 HeadKind = Literal["paper", "pooled", "linear"]
-# Neurons of the fully connected layers; the paper's on the flattened 7x7x2048 map, the others on its average over the pixels.
+# Neurons of the fully connected layers; the paper's on the flattened 7x7x2048 map, the others on its average.
 WIDTHS: dict[HeadKind, tuple[int, ...]] = {"paper": (4096, 1024, 256, 32, 1), "pooled": (256, 32, 1), "linear": (1,)}
 BACKBONE = "backbone"
 
@@ -32,8 +32,8 @@ def features_of(head: HeadKind) -> Literal["maps", "pooled"]:
 class Head(nn.Module):
     """Batch norm, then fully connected layers with ReLU between them.
 
-    The paper says "normalise" and used Keras' batch norm. The features are non-negative and of uneven scale, so that the other heads
-    need it too: for the linear one it is the standardisation that is usual before a logistic regression.
+    The paper says "normalise" and used Keras' batch norm. The features are non-negative and of uneven scale, so that the
+    other heads need it too: for the linear one it is the standardisation usual before a logistic regression.
 
     Attributes:
         kind: which layers.
@@ -67,7 +67,7 @@ class Head(nn.Module):
 
 
 class _OnFeatures(nn.Module):
-    head: dict[str, Any]
+    head: Mapping[str, Any]
 
     @nn.compact
     def __call__(self, features: Float[Array, "batch *map channels"], *, train: bool) -> Float[Array, "batch 1"]:
@@ -76,7 +76,7 @@ class _OnFeatures(nn.Module):
 
 class _OnImages(nn.Module):
     resnet: ResNetConfig
-    head: dict[str, Any]
+    head: Mapping[str, Any]
 
     @nn.compact
     def __call__(self, images: Float[Array, "batch height width 3"], *, train: bool) -> Float[Array, "batch 1"]:
@@ -155,20 +155,20 @@ def extract(
     *,
     dtype: DTypeLike = jnp.float32,
 ) -> dict[str, Array]:
-    """The features of preprocessed images: `maps` [batch, height, width, channels] and `pooled` [batch, channels] (float32)."""
+    """The features of preprocessed images: `maps` [batch, height, width, channels], `pooled` [batch, channels]."""
     _, named = ResNet(resnet, dtype=dtype).apply(backbone, images, train=False)
     return {"maps": named["features"], "pooled": named["pooled"]}
 
 
 def trained_layers(resnet: ResNetConfig, unfreeze: float) -> frozenset[str]:
-    """The last share of the convolutions and batch norms, by name ("layer4_2/conv3"); at least one where the share is not 0."""
+    """The last share of the convolutions and batch norms, by name ("layer4_2/conv3"); at least one, unless it is 0."""
     layers = _layers(resnet)
     count = max(1, round(unfreeze * len(layers))) if unfreeze else 0
     return frozenset(layers[len(layers) - count :])
 
 
 def _layers(resnet: ResNetConfig) -> list[str]:
-    """Convolutions and batch norms from the input on; a block's shortcut comes first, as it starts from the block's input."""
+    """Convolutions and batch norms from the input on; a block's shortcut comes first, as it starts from its input."""
     names = ["conv1", "bn1"]
     for block, _, stride in resnet.blocks:
         bottleneck = resnet.block == "bottleneck"

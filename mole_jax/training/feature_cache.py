@@ -1,7 +1,7 @@
 """Features of a frozen network, computed once per dataset and read from disk ever after.
 
-They lie beside the dataset, in `features/<key>/<level>/`: one memory-mapped .npy file a split and `meta.json`. The key stands for all that
-the features depend on: the dataset, the weights and how images are fed to them.
+They lie beside the dataset, in `features/<key>/<level>/`: one memory-mapped .npy file a split and `meta.json`. The key
+stands for all that the features depend on: the dataset, the weights and how images are fed to them.
 """
 
 import dataclasses
@@ -32,7 +32,7 @@ from mole_jax.models.transfer import extract
 from mole_jax.pretrained.weights import Pretrained
 
 Level = Literal["maps", "pooled"]
-# Half precision keeps three digits at half the space: 10,000 maps of 7x7x2048 are 2 GB. Pooled features are 49 times fewer.
+# Half precision keeps three digits at half the space: 10,000 maps of 7x7x2048 are 2 GB. Pooled, they are 49 times fewer.
 DTYPES: dict[Level, str] = {"maps": "float16", "pooled": "float32"}
 # Fixed, so that the features do not depend on a run's batch size.
 BATCH_SIZE = 32
@@ -135,7 +135,9 @@ class FeatureCache:
 
         variables = jax.device_put(self._pretrained.variables)
         image = np.zeros((1, *IMAGE_SHAPE), np.uint8)
-        shapes = jax.eval_shape(features, variables, Batch(image=image, label=np.zeros(1, np.int32), mask=np.ones(1, bool)))
+        shapes = jax.eval_shape(
+            features, variables, Batch(image=image, label=np.zeros(1, np.int32), mask=np.ones(1, bool))
+        )
         total = sum(len(source) for source in self._dataset.splits.values())
         self._check_space(total * sum(shapes[level].size * shapes[level].dtype.itemsize for level in levels))
         with (
@@ -178,7 +180,7 @@ class FeatureCache:
         if needed > free:
             raise UserError(
                 f"the features need {needed / 1e9:.1f} GB and {self.directory} has {free / 1e9:.1f} GB free: "
-                "make room, choose --head=linear or --head=pooled, whose features are 49 times smaller, or give --feature_cache=off"
+                "make room, choose --head=linear or pooled, whose features are smaller, or give --feature_cache=off"
             )
 
     @contextmanager

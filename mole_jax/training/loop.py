@@ -8,25 +8,24 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 from sklearn.metrics import roc_auc_score
 from tqdm import tqdm
 
 from mole_jax.config import RunConfig
-from mole_jax.data.dataset import IMAGE_SHAPE, Dataset
+from mole_jax.data.dataset import Dataset
 from mole_jax.data.loader import steps_per_epoch, train_batches
-from mole_jax.data.normalize import normalizer
 from mole_jax.data.records import Split
 from mole_jax.errors import UserError
-from mole_jax.models import MODELS
 from mole_jax.models.base import Variables
+from mole_jax.pretrained.weights import Pretrained
 from mole_jax.training.checkpoint import Checkpoint, Checkpoints
-from mole_jax.training.optimizer import build_optimizer
+from mole_jax.training.phases import Phase, plan
 from mole_jax.training.predict import predict
 from mole_jax.training.rundir import Log
-from mole_jax.training.state import TrainState, initial_state, no_sums
-from mole_jax.training.steps import make_evaluation_step, make_train_step
+from mole_jax.training.state import TrainState, no_sums
 
 
 class Interrupted(Exception):
@@ -60,8 +59,15 @@ def _sigterm() -> Iterator[list[int]]:
         signal.signal(signal.SIGTERM, before)
 
 
-def train(config: RunConfig, dataset: Dataset, run_dir: Path) -> Trained:
-    """Trains to `config.epochs`, from the newest checkpoint in `run_dir` where there is one.
+def train(config: RunConfig, dataset: Dataset, run_dir: Path, *, pretrained: Pretrained | None = None) -> Trained:
+    """Trains to `config.epochs`, and fine-tunes where that is asked for, from the newest checkpoint in `run_dir` where
+    there is one.
+
+    Args:
+        config: of the run.
+        dataset: prepared.
+        run_dir: where metrics.jsonl and checkpoints go.
+        pretrained: the backbone of model=transfer.
 
     Raises:
         Interrupted: SIGTERM came; the state has been saved.
@@ -70,40 +76,43 @@ def train(config: RunConfig, dataset: Dataset, run_dir: Path) -> Trained:
     """
     labels = dataset.labels["train"]
     per_epoch = steps_per_epoch(len(labels), config.batch_size)
-    model = MODELS[config.model](config)
-    normalize = normalizer(config.normalize, channel_mean=dataset.facts.channel_mean)
-    input_shape = (1, *IMAGE_SHAPE)
-    shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), input_shape=input_shape))
-    optimizer = build_optimizer(config, model.trainable(shapes["params"]))
-    train_step = make_train_step(model, optimizer, normalize, config, class_weights=_class_weights(config, labels))
-    evaluation_step = make_evaluation_step(model, normalize)
+    phases = plan(config, dataset, pretrained, class_weights=_class_weights(config, labels))
+    total = phases[-1].end
 
-    def logits_of(split: Split, variables: Variables) -> Float[np.ndarray, " n"]:
-        return predict(evaluation_step, variables, dataset.splits[split], batch_size=config.batch_size, what=split)
+    def phase_at(step: int) -> Phase:
+        """The phase whose state is saved at that step."""
+        return next(phase for phase in phases if step <= phase.end)
 
-    state = initial_state(model, optimizer, seed=config.seed, input_shape=input_shape)
-    with Checkpoints(run_dir.absolute() / "checkpoints") as checkpoints, _sigterm() as sigterm:
-        # A run resumes (1) from its newest checkpoint, (2) else from the seed. The best checkpoint is only for
-        # predictions.
-        figures: dict[str, Any] = {}
-        total = per_epoch * config.epochs
-        batches = train_batches(
-            dataset.splits["train"],
+    def batches_of(phase: Phase) -> Any:
+        return train_batches(
+            phase.sources["train"],
             labels,
             batch_size=config.batch_size,
-            steps=total,
+            steps=phase.end,
             seed=config.seed,
             balance=config.balance,
         )
+
+    def logits_of(split: Split, phase: Phase, variables: Variables) -> Float[np.ndarray, " n"]:
+        return predict(phase.evaluation_step, variables, phase.sources[split], batch_size=config.batch_size, what=split)
+
+    with Checkpoints(run_dir.absolute() / "checkpoints") as checkpoints, _sigterm() as sigterm:
+        # A run resumes (1) from its newest checkpoint, (2) else from the seed. The best checkpoint is only for
+        # predictions, and for the head from which fine-tuning begins.
         start = checkpoints.latest_step or 0
         if start > total:
             raise UserError(
                 f"epochs={config.epochs} is {total} steps, but the run in {run_dir} has already done {start}: "
                 f"give at least --epochs={-(-start // per_epoch)} or another --run_dir"
             )
+        phase = phase_at(start)
+        batches = batches_of(phase)
+        figures: dict[str, Any] = {}
         if start:
-            state, position, figures = checkpoints.restore(start, state)
+            state, position, figures = checkpoints.restore(start, phase.state)
             batches.set_state(position)
+        else:
+            state = phase.begin(None)
         # The order of one round: evaluate, save, draw, step, log. What is saved is what was evaluated, and the
         # loader's saved position is that of the saved state, since nothing has been drawn in between.
         with (
@@ -122,7 +131,7 @@ def train(config: RunConfig, dataset: Dataset, run_dir: Path) -> Trained:
                             step,
                             state,
                             labels=dataset.labels["validation"],
-                            logits=logits_of("validation", _variables(state)),
+                            logits=logits_of("validation", phase, _variables(state)),
                         )
                         log.write(
                             step,
@@ -138,14 +147,26 @@ def train(config: RunConfig, dataset: Dataset, run_dir: Path) -> Trained:
                         raise Interrupted(f"saved at step {step} of {total}; the same command goes on from there")
                 if step == total:
                     break
+                if step == phase.end:
+                    if checkpoints.best_step != step:
+                        del state  # two of the largest head do not fit into memory
+                        state = checkpoints.restore(checkpoints.best_step, phase.state).state
+                    position, phase = batches.get_state(), phase_at(step + 1)
+                    state = phase.begin(state)._replace(step=jnp.int32(step), epoch=no_sums())
+                    batches = batches_of(phase)
+                    batches.set_state(position)
                 batch = jax.device_put(next(batches))
                 state, loss = train_step(state, batch)
                 # The loss of the step before: reading this one's would make the device wait for us.
                 _write_loss(log, pending)
                 pending = (step + 1, loss)
                 bar.update()
-        best = _variables(checkpoints.restore(checkpoints.best_step, state).state)
-    return Trained(best, {split: logits_of(split, best) for split in dataset.splits})
+        best_step = checkpoints.best_step
+        if best_step != total:
+            del state
+            state = checkpoints.restore(best_step, phase_at(best_step).state).state
+        phase, best = phase_at(best_step), _variables(state)
+    return Trained(best, {split: logits_of(split, phase, best) for split in dataset.splits})
 
 
 def _variables(state: TrainState) -> Variables:

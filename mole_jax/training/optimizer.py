@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import optax
 
 from mole_jax.config import RunConfig
+from mole_jax.models.transfer import BACKBONE
 
 
 def scale_by_keras_adam(b1: float = 0.9, b2: float = 0.999, eps: float = 1e-7) -> optax.GradientTransformation:
@@ -44,10 +45,24 @@ def build_optimizer(config: RunConfig, trainable: Any) -> optax.GradientTransfor
     """The optimiser of a run.
 
     Args:
-        config: `optimizer` and `learning_rate` are read.
+        config: `optimizer`, `learning_rate`, `weight_decay` and, for what lies under "backbone",
+            `finetune_learning_rate` are read.
         trainable: a pytree of bool like the parameters; where False, the parameter never moves and has no optimiser
-        state.
+            state.
     """
     scale = scale_by_keras_adam() if config.optimizer == "adam" else optax.identity()
-    chain = optax.chain(scale, optax.scale_by_learning_rate(config.learning_rate))
+    decay = [optax.add_decayed_weights(config.weight_decay, mask=_kernels)] if config.weight_decay else []
+    chain = optax.chain(scale, *decay, optax.stateless(lambda updates, _: _times_learning_rate(updates, config)))
     return optax.partition({True: chain, False: optax.set_to_zero()}, trainable)
+
+
+def _kernels(params: Any) -> Any:
+    return jax.tree_util.tree_map_with_path(lambda path, _: path[-1].key == "kernel", params)
+
+
+def _times_learning_rate(updates: Any, config: RunConfig) -> Any:
+    def scaled(path: tuple[Any, ...], update: jax.Array) -> jax.Array:
+        fine_tuned = path[0].key == BACKBONE
+        return -(config.finetune_learning_rate if fine_tuned else config.learning_rate) * update
+
+    return jax.tree_util.tree_map_with_path(scaled, updates)

@@ -55,17 +55,27 @@ def write_json(path: Path, value: Any) -> None:
     part.replace(path)
 
 
-def claim(run_dir: Path, config: RunConfig, *, fingerprint: str) -> None:
+def claim(
+    run_dir: Path, config: RunConfig, *, fingerprint: str, weights: Mapping[str, str | None] | None = None
+) -> None:
     """Writes config.json and environment.json, or checks that the run that is here is this one.
 
     Only the fields in `config.NOT_IDENTITY` may differ from an earlier start, so that a run can be trained for longer.
+    A field that did not exist then counts as its default.
+
+    Args:
+        run_dir: where.
+        config: of this run.
+        fingerprint: of its dataset.
+        weights: what `Pretrained.describe` says of the pretrained weights; None where the model has none.
 
     Raises:
-        UserError: the run here has another config, or its dataset has changed since; the differences are listed.
+        UserError: the run here has another config, or its dataset or weights have changed since; the differences are
+            listed.
     """
     config_path, environment_path = run_dir / "config.json", run_dir / "environment.json"
     if config_path.exists() and environment_path.exists():
-        before, now = json.loads(config_path.read_text()), config.to_dict()
+        before, now = RunConfig().to_dict() | json.loads(config_path.read_text()), config.to_dict()
         different = [
             f"{name}: {before.get(name)!r} there, {now.get(name)!r} now"
             for name in sorted(before.keys() | now.keys())
@@ -75,14 +85,21 @@ def claim(run_dir: Path, config: RunConfig, *, fingerprint: str) -> None:
             raise UserError(
                 f"{run_dir} holds a run with another config ({'; '.join(different)}); use another --run_dir"
             )
-        trained_on = json.loads(environment_path.read_text())["dataset_fingerprint"]
+        earlier = json.loads(environment_path.read_text())
+        trained_on = earlier["dataset_fingerprint"]
         if trained_on != fingerprint:
             raise UserError(
                 f"the dataset {config.dataset!r} has changed since the run in {run_dir} began "
                 f"(fingerprint {trained_on[:12]} then, {fingerprint[:12]} now); use another --run_dir"
             )
+        sha_then, sha_now = ((of or {}).get("sha256") or "" for of in (earlier.get("weights"), weights))
+        if sha_then != sha_now:
+            raise UserError(
+                f"the weights {config.weights!r} have changed since the run in {run_dir} began "
+                f"(sha256 {sha_then[:12]} then, {sha_now[:12]} now); use another --run_dir"
+            )
     write_json(config_path, config.to_dict())
-    write_json(environment_path, environment(fingerprint))
+    write_json(environment_path, environment(fingerprint) | {"weights": weights})
 
 
 def environment(fingerprint: str) -> dict[str, Any]:

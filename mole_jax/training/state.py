@@ -2,11 +2,12 @@
 
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int
 
-from mole_jax.models.base import Model
+from mole_jax.models.base import Model, Variables
 from mole_jax.training.randomness import derive_key
 
 
@@ -41,9 +42,31 @@ def no_sums() -> Sums:
 
 
 def initial_state(
-    model: Model, optimizer: optax.GradientTransformation, *, seed: int, input_shape: tuple[int, int, int, int]
+    model: Model, optimizer: optax.GradientTransformation, *, seed: int, input_shape: tuple[int, ...]
 ) -> TrainState:
     """The state before the first step, from the seed alone."""
     variables = model.init(derive_key(seed, "init"), input_shape=input_shape)
     params = variables["params"]
     return TrainState(jnp.zeros((), jnp.int32), params, variables["batch_stats"], optimizer.init(params), no_sums())
+
+
+def take_over(old: TrainState, new: TrainState, given: Variables) -> TrainState:
+    """The state of another model that shares a part of the old one's trees, such as the head.
+
+    Args:
+        old: gives every leaf that has the same path in `new`.
+        new: the shapes of the result.
+        given: {"params", "batch_stats"}: gives what `old` lacks of these. What the optimiser lacks is zero.
+    """
+    given_state = new._replace(params=given["params"], batch_stats=given["batch_stats"], opt_state=())
+    have = _by_path(given_state) | _by_path(old)
+
+    def leaf(path: tuple[Any, ...], shape: jax.ShapeDtypeStruct) -> jax.Array:
+        found = have.get(jax.tree_util.keystr(path))
+        return jnp.zeros(shape.shape, shape.dtype) if found is None else jnp.asarray(found)
+
+    return jax.tree_util.tree_map_with_path(leaf, new)
+
+
+def _by_path(tree: Any) -> dict[str, Any]:
+    return {jax.tree_util.keystr(path): leaf for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]}

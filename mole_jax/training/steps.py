@@ -21,15 +21,15 @@ TrainStep = Callable[[TrainState, DeviceBatch], tuple[TrainState, Float[Array, "
 EvaluationStep = Callable[[Any, DeviceBatch], Float[Array, " batch"]]
 
 
-def l2_penalty(params: Any) -> Float[Array, ""]:
-    """The sum of squares of the kernels and biases of dense and convolutional layers; batch norm's scale and bias do
-    not count.
+def l2_penalty(params: Any, trainable: Any) -> Float[Array, ""]:
+    """The sum of squares of the trained kernels and biases of dense and convolutional layers; batch norm's scale and
+    bias do not count.
     """
     total = jnp.zeros((), jnp.float32)
-    for value in params.values():
+    for name, value in params.items():
         if isinstance(value, Mapping):
-            total += l2_penalty(value)
-        elif "kernel" in params:
+            total += l2_penalty(value, trainable[name])
+        elif "kernel" in params and trainable[name]:
             total += (value**2).sum()
     return total
 
@@ -67,7 +67,9 @@ def make_train_step(
                 key=derive_key(config.seed, "dropout", state.step),
             )
             losses = weights * optax.sigmoid_binary_cross_entropy(logits, labels)
-            penalty = config.l2 * l2_penalty(params) if config.l2 else jnp.zeros((), jnp.float32)
+            penalty = (
+                config.l2 * l2_penalty(params, model.trainable(params)) if config.l2 else jnp.zeros((), jnp.float32)
+            )
             reduced = losses.sum() if config.loss_reduction == "sum" else losses.mean()
             return reduced + penalty, (losses.mean() + penalty, logits, stats)
 

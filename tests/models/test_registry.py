@@ -18,6 +18,8 @@ PARAMETERS = {
     "mlp": 154_421_657,
     "cnn": 884_929,
     "cnn_released": 3_584 + 256 + 147_584 + 256 + 9_437_696 + 16_416 + 33,
+    # Batch norm on 2,048 channels; 7 * 7 * 2048 = 100,352 inputs to 4096;1024;256;32;1. Nothing of the backbone.
+    "transfer": 2 * 2048 + 100_353 * 4096 + 4097 * 1024 + 1025 * 256 + 257 * 32 + 33,
 }
 
 

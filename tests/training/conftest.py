@@ -4,6 +4,8 @@ import pytest
 
 from mole_jax.data.dataset import load_dataset
 from mole_jax.data.prepare import prepare
+from mole_jax.models.resnet import ResNetConfig
+from mole_jax.pretrained.load import load_pretrained
 
 
 @pytest.fixture(scope="session")
@@ -16,3 +18,9 @@ def data_dir(tmp_path_factory):
 @pytest.fixture(scope="session")
 def dataset(data_dir):
     return load_dataset(data_dir, "synthetic")
+
+
+@pytest.fixture(scope="session")
+def tiny():
+    """A ResNet with three blocks and random weights, which runs in milliseconds."""
+    return load_pretrained("random", architecture=ResNetConfig(stage_sizes=(2, 1), width=4))

@@ -99,7 +99,10 @@ def test_l2_counts_kernels_and_biases_but_not_batch_norm():
         "bn1": {"scale": one(9), "bias": one(9)},
         "head": {"fc1": {"kernel": 2 * one(2)}},
     }
-    assert float(l2_penalty(params)) == 6 + 2 + 8
+    trainable = jax.tree.map(lambda _: True, params)
+    assert float(l2_penalty(params, trainable)) == 6 + 2 + 8
+    trainable["conv1"] = {"kernel": False, "bias": False}
+    assert float(l2_penalty(params, trainable)) == 8
 
 
 def test_evaluation_ignores_what_stands_beside_an_image():

@@ -1,0 +1,148 @@
+"""What a run does from which step on: all its epochs with one model, or first a head and then fine-tuning."""
+
+import logging
+from typing import Any, NamedTuple
+
+import jax
+from jaxtyping import Array, Bool, Float, Shaped
+
+from mole_jax.config import RunConfig
+from mole_jax.data.dataset import IMAGE_SHAPE, Dataset
+from mole_jax.data.loader import steps_per_epoch
+from mole_jax.data.normalize import Normalize, normalizer
+from mole_jax.data.records import Split
+from mole_jax.data.shards import Source
+from mole_jax.models import MODELS
+from mole_jax.models.base import Model, Variables
+from mole_jax.models.transfer import features_of, on_features, on_images
+from mole_jax.pretrained.preprocessing import preprocess
+from mole_jax.pretrained.weights import Pretrained
+from mole_jax.training.feature_cache import FeatureCache
+from mole_jax.training.optimizer import build_optimizer
+from mole_jax.training.state import TrainState, initial_state, take_over
+from mole_jax.training.steps import EvaluationStep, TrainStep, make_evaluation_step, make_train_step
+
+
+class Phase(NamedTuple):
+    """A stretch of a run's steps with one model.
+
+    Attributes:
+        end: the number of steps after which it ends, counted from the run's first.
+        sources: of every split: images, or their stored features.
+        train_step: jitted.
+        evaluation_step: jitted.
+        state: the shapes of its state.
+        begin: (the state of the phase before, None in the first phase) -> this phase's first state.
+    """
+
+    end: int
+    sources: dict[Split, Source]
+    train_step: TrainStep
+    evaluation_step: EvaluationStep
+    state: TrainState
+    begin: Any
+
+
+def plan(
+    config: RunConfig, dataset: Dataset, pretrained: Pretrained | None, *, class_weights: tuple[float, float]
+) -> list[Phase]:
+    """The phases of a run, one or two; computes the feature cache where it is needed and missing.
+
+    Args:
+        config: of the run.
+        dataset: prepared.
+        pretrained: needed by model=transfer, and by it alone.
+        class_weights: of the loss of moles and of melanomas.
+    """
+    per_epoch = steps_per_epoch(len(dataset.splits["train"]), config.batch_size)
+    end = per_epoch * config.epochs
+    if pretrained is None:
+        normalize = normalizer(config.normalize, channel_mean=dataset.facts.channel_mean)
+        return [
+            _phase(config, end, MODELS[config.model](config), dataset.splits, normalize, IMAGE_SHAPE, class_weights)
+        ]
+
+    normalize = _backbone_normalizer(config, dataset, pretrained)
+    settings: dict[str, Any] = {
+        "dropout": config.dropout,
+        "bn_momentum": config.bn_momentum,
+        "dtype": config.compute_dtype,
+    }
+
+    def on_all_of(unfreeze: float) -> Model:
+        backbone = pretrained.variables
+        return on_images(pretrained.config, config.head, unfreeze=unfreeze, backbone=backbone, **settings)
+
+    if is_cached(config):
+        cache = FeatureCache(
+            dataset, pretrained, normalize=normalize, normalize_name=config.normalize, dtype=config.compute_dtype
+        )
+        sources = cache.sources(features_of(config.head))
+        shape = sources["train"].__getitems__([0])[0]["image"].shape
+        model = on_features(config.head, **settings)
+        head = _phase(config, end, model, sources, _as_float32, shape, class_weights)
+    else:
+        head = _phase(config, end, on_all_of(0.0), dataset.splits, normalize, IMAGE_SHAPE, class_weights)
+    if not config.finetune_epochs:
+        return [head]
+    end += per_epoch * config.finetune_epochs
+    model = on_all_of(config.unfreeze)
+    fine = _phase(config, end, model, dataset.splits, normalize, IMAGE_SHAPE, class_weights)
+    return [head, fine._replace(begin=lambda before: take_over(before, fine.state, _with_backbone(pretrained)))]
+
+
+def is_cached(config: RunConfig) -> bool:
+    """Whether the frozen features of an image are the same each time it is drawn, and may be stored."""
+    return config.feature_cache == "auto" and config.augment == "none" and config.normalize != "batch"
+
+
+def _phase(
+    config: RunConfig,
+    end: int,
+    model: Model,
+    sources: dict[Split, Source],
+    normalize: Normalize,
+    shape: tuple[int, ...],
+    class_weights: tuple[float, float],
+) -> Phase:
+    input_shape = (1, *shape)
+    shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), input_shape=input_shape))
+    optimizer = build_optimizer(config, model.trainable(shapes["params"]))
+
+    def begin(_: TrainState | None) -> TrainState:
+        return initial_state(model, optimizer, seed=config.seed, input_shape=input_shape)
+
+    return Phase(
+        end,
+        sources,
+        make_train_step(model, optimizer, normalize, config, class_weights=class_weights),
+        make_evaluation_step(model, normalize),
+        jax.eval_shape(lambda: begin(None)),
+        begin,
+    )
+
+
+def _with_backbone(pretrained: Pretrained) -> Variables:
+    return {kind: {"backbone": leaves} for kind, leaves in pretrained.variables.items()}
+
+
+def _as_float32(features: Shaped[Array, "batch ..."], mask: Bool[Array, " batch"]) -> Float[Array, "batch ..."]:
+    del mask
+    return features.astype("float32")
+
+
+def _backbone_normalizer(config: RunConfig, dataset: Dataset, pretrained: Pretrained) -> Normalize:
+    log = logging.getLogger(__name__)
+    own = pretrained.preprocessing
+    if config.normalize != "weights":
+        if own is not None:
+            log.warning(
+                "normalize=%s: the weights were trained on %s preprocessing and are fed something else, the handicap "
+                "that the paper's code had; --normalize=weights feeds them rightly",
+                config.normalize,
+                own,
+            )
+        return normalizer(config.normalize, channel_mean=dataset.facts.channel_mean)
+    if own is None:
+        log.warning("random weights have no preprocessing of their own; torchvision's is used")
+    return lambda images, mask: preprocess(images, own or "torchvision")
