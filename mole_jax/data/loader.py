@@ -77,14 +77,14 @@ class _TrainBatches(grain.sources.RandomAccessDataSource[Batch]):
 class _EvaluationBatches(grain.sources.RandomAccessDataSource[Batch]):
     """The records in order, the last batch padded."""
 
-    def __init__(self, source: Source, *, batch_size: int) -> None:
-        self._source, self._batch_size = source, batch_size
+    def __init__(self, source: Source, *, batch_size: int, start: int) -> None:
+        self._source, self._batch_size, self._start = source, batch_size, start
 
     def __len__(self) -> int:
-        return -(-len(self._source) // self._batch_size)
+        return -(-(len(self._source) - self._start) // self._batch_size)
 
     def __getitem__(self, index: Any) -> Batch:
-        start = index * self._batch_size
+        start = self._start + index * self._batch_size
         return _read(
             self._source, list(range(start, min(start + self._batch_size, len(self._source)))), self._batch_size
         )
@@ -108,9 +108,11 @@ def train_batches(
     return iter(grain.MapDataset.source(batches).to_iter_dataset(READ))
 
 
-def evaluation_batches(source: Source, *, batch_size: int) -> Iterator[Batch]:
-    """Every record once, in order; the last batch is padded to `batch_size` and masked."""
-    return iter(grain.MapDataset.source(_EvaluationBatches(source, batch_size=batch_size)).to_iter_dataset(READ))
+def evaluation_batches(source: Source, *, batch_size: int, start: int = 0) -> Iterator[Batch]:
+    """Every record from `start` on once, in order; the last batch is padded to `batch_size` and masked."""
+    return iter(
+        grain.MapDataset.source(_EvaluationBatches(source, batch_size=batch_size, start=start)).to_iter_dataset(READ)
+    )
 
 
 def _read(source: Source, indices: list[int], batch_size: int) -> Batch:

@@ -18,7 +18,8 @@ class Model(NamedTuple):
     Attributes:
         init: (key, *, input_shape) -> variables; input_shape is [batch, height, width, 3].
         apply: (variables, images, *, train, key=None) -> (logits[batch], new batch_stats); images are normalised floats
-            [batch, height, width, 3]. `train` uses the batch's statistics and dropout; key is for dropout.
+            [batch, height, width, 3] (or features in their stead, where a model says so). `train` uses the batch's
+            statistics and dropout; key is for dropout.
         trainable: (params) -> a pytree of bool of the same structure, the mask that is handed to optax.
     """
 
@@ -40,7 +41,7 @@ def from_linen(module: nn.Module, *, trainable: Callable[[Any], Any] = all_train
         return {"params": variables["params"], "batch_stats": variables.get("batch_stats", {})}
 
     def apply(
-        variables: Variables, images: Float[Array, "batch height width 3"], *, train: bool, key: jax.Array | None = None
+        variables: Variables, images: Float[Array, "batch ..."], *, train: bool, key: jax.Array | None = None
     ) -> tuple[Float[Array, " batch"], Any]:
         rngs = None if key is None else {"dropout": key}
         if not train:

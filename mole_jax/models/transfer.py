@@ -32,8 +32,8 @@ def features_of(head: HeadKind) -> Literal["maps", "pooled"]:
 class Head(nn.Module):
     """Batch norm, then fully connected layers with ReLU between them.
 
-    The paper says "normalise" and used Keras' batch norm. The features are non-negative and of uneven scale, so that the
-    other heads need it too: for the linear one it is the standardisation usual before a logistic regression.
+    The paper says "normalise" and used Keras' batch norm. The features are non-negative and of uneven scale, so that
+    the other heads need it too: for the linear one it is the standardisation usual before a logistic regression.
 
     Attributes:
         kind: which layers.

@@ -21,7 +21,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from tqdm import tqdm
 
-from mole_jax.data.atomic import new_folder, publish
+from mole_jax.data.atomic import publish
 from mole_jax.data.dataset import IMAGE_SHAPE, Dataset
 from mole_jax.data.loader import Batch, evaluation_batches
 from mole_jax.data.normalize import Normalize
@@ -32,7 +32,7 @@ from mole_jax.models.transfer import extract
 from mole_jax.pretrained.weights import Pretrained
 
 Level = Literal["maps", "pooled"]
-# Half precision keeps three digits at half the space: 10,000 maps of 7x7x2048 are 2 GB. Pooled, they are 49 times fewer.
+# Half precision keeps three digits at half the space: 10,000 maps of 7x7x2048 are 2 GB, their averages 82 MB.
 DTYPES: dict[Level, str] = {"maps": "float16", "pooled": "float32"}
 # Fixed, so that the features do not depend on a run's batch size.
 BATCH_SIZE = 32
@@ -140,34 +140,24 @@ class FeatureCache:
         )
         total = sum(len(source) for source in self._dataset.splits.values())
         self._check_space(total * sum(shapes[level].size * shapes[level].dtype.itemsize for level in levels))
-        with (
-            new_folder(self.directory) as folder,
-            tqdm(total=total, unit=" images", desc="features", disable=None) as bar,
-        ):
-            for level in levels:
-                (folder / level).mkdir()
+        # Kept when the pass is stopped: a slow machine goes on from the last whole batch.
+        folder = self.directory / f"incomplete-{'-'.join(levels)}"
+        with tqdm(total=total, unit=" images", desc="features", disable=None) as bar:
             for split, source in self._dataset.splits.items():
-                files = {
-                    level: np.lib.format.open_memmap(
-                        folder / level / f"{split}.npy",
-                        mode="w+",
-                        dtype=DTYPES[level],
-                        shape=(len(source), *shapes[level].shape[1:]),
-                    )
-                    for level in levels
-                }
-                row = 0
-                for batch in evaluation_batches(source, batch_size=BATCH_SIZE):
+                files, done = _open(folder, split, {level: (len(source), *shapes[level].shape[1:]) for level in levels})
+                bar.update(done)
+                for batch in evaluation_batches(source, batch_size=BATCH_SIZE, start=done):
                     computed, count = features(variables, jax.device_put(batch)), int(batch["mask"].sum())
                     for level, file in files.items():
-                        file[row : row + count] = _finite(np.asarray(computed[level])[:count], level, split)
-                    row += count
+                        file[done : done + count] = _finite(np.asarray(computed[level])[:count], level, split)
+                        file.flush()
+                    done += count
+                    (folder / f"{split}.done").write_text(str(done))
                     bar.update(count)
-                for file in files.values():
-                    file.flush()
-            for level in levels:
-                self._finish(folder / level)
-                publish(folder / level, self.directory / level)
+        for level in levels:
+            self._finish(folder / level)
+            publish(folder / level, self.directory / level)
+        shutil.rmtree(folder)
 
     def _finish(self, folder: Path) -> None:
         paths = {split: folder / f"{split}.npy" for split in SPLITS}
@@ -201,6 +191,23 @@ class FeatureCache:
                 logging.getLogger(__name__).warning("waiting for another process that computes %s", self.directory)
                 fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+
+
+def _open(
+    folder: Path, split: Split, shapes: dict[Level, tuple[int, ...]]
+) -> tuple[dict[Level, np.memmap[Any, Any]], int]:
+    """The files of one split to write to, new or half-written, and how many of their rows are done."""
+    progress = folder / f"{split}.done"
+    done = int(progress.read_text() or 0) if progress.exists() else 0
+    files = {}
+    for level, shape in shapes.items():
+        path = folder / level / f"{split}.npy"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not done:
+            files[level] = np.lib.format.open_memmap(path, mode="w+", dtype=DTYPES[level], shape=shape)
+        else:
+            files[level] = np.lib.format.open_memmap(path, mode="r+")
+    return files, done
 
 
 def _finite(rows: Float[np.ndarray, "..."], level: str, split: str) -> Float[np.ndarray, "..."]:

@@ -1,0 +1,195 @@
+"""Stored features: the network's own, trained on like the images, and never trusted when damaged."""
+
+import dataclasses
+import json
+import logging
+import re
+import shutil
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from mole_jax.config import RunConfig
+from mole_jax.data.dataset import load_dataset
+from mole_jax.errors import UserError
+from mole_jax.models.transfer import WIDTHS, extract
+from mole_jax.pretrained.preprocessing import preprocess
+from mole_jax.training import feature_cache
+from mole_jax.training.feature_cache import FeatureCache
+from mole_jax.training.loop import train
+from mole_jax.training.phases import is_cached
+
+CONFIG = RunConfig(model="transfer", head="linear", normalize="weights", batch_size=8, epochs=2, bn_momentum=0.9)
+
+
+@pytest.fixture
+def own(data_dir, tmp_path):
+    """A copy of the dataset, whose features may be damaged."""
+    shutil.copytree(data_dir, tmp_path / "data")
+    shutil.rmtree(tmp_path / "data" / "synthetic" / "1.0.0" / "features", ignore_errors=True)
+    return load_dataset(tmp_path / "data", "synthetic")
+
+
+def cache(dataset, tiny, name="weights"):
+    return FeatureCache(
+        dataset, tiny, normalize=lambda x, mask: preprocess(x, "torchvision"), normalize_name=name, dtype="float32"
+    )
+
+
+def lines(run_dir):
+    return [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_maps_and_pooled_are_the_networks_own(own, tiny):
+    images = np.stack([own.splits["test"][i]["image"] for i in range(3)])
+    expected = extract(tiny.config, tiny.variables, preprocess(jnp.asarray(images), "torchvision"))
+    for level, tolerance in (("pooled", 1e-5), ("maps", 1e-3)):
+        sources = cache(own, tiny).sources(level)
+        records = sources["test"].__getitems__([0, 1, 2])
+        np.testing.assert_allclose([r["image"] for r in records], expected[level], rtol=tolerance, atol=tolerance)
+        assert [r["label"] for r in records] == [row.label for row in own.rows["test"][:3]]
+        assert {split: len(source) for split, source in sources.items()} == {s: len(r) for s, r in own.rows.items()}
+
+
+def test_pooled_features_are_the_same_bits_with_and_without_the_maps(own, tiny):
+    alone = cache(own, tiny).sources("pooled")["train"].__getitems__([0, 1])
+    alone = [np.array(r["image"]) for r in alone]
+    shutil.rmtree(cache(own, tiny).directory)
+    cache(own, tiny).sources("maps")
+    beside = cache(own, tiny).sources("pooled")["train"].__getitems__([0, 1])
+    np.testing.assert_array_equal(alone, [r["image"] for r in beside])
+
+
+def test_they_are_computed_once(own, tiny, monkeypatch):
+    cache(own, tiny).sources("maps")
+    monkeypatch.setattr(FeatureCache, "_compute", None)
+    cache(own, tiny).sources("maps")
+    cache(own, tiny).sources("pooled")
+
+
+def test_other_weights_data_or_preprocessing_are_other_features(own, tiny):
+    changed = dataclasses.replace(tiny, provenance=dataclasses.replace(tiny.provenance, sha256="other"))
+    moved = dataclasses.replace(tiny, provenance=dataclasses.replace(tiny.provenance, file="elsewhere"))
+    other = dataclasses.replace(own, facts=dataclasses.replace(own.facts, fingerprint="other"))
+    keys = [cache(own, tiny), cache(own, changed), cache(own, tiny, "image"), cache(other, tiny)]
+    assert len({c.directory for c in keys}) == 4
+    assert cache(own, moved).directory == cache(own, tiny).directory
+
+
+def damage_length(folder):
+    path = folder / "train.npy"
+    path.write_bytes(path.read_bytes()[:-4])
+
+
+def damage_byte(folder):
+    path = folder / "validation.npy"
+    content = bytearray(path.read_bytes())
+    content[-3] ^= 1
+    path.write_bytes(content)
+
+
+def damage_meta(folder):
+    (folder / "meta.json").write_text("{")
+
+
+def damage_identity(folder):
+    meta = json.loads((folder / "meta.json").read_text())
+    meta["identity"]["dataset_fingerprint"] = "x"
+    (folder / "meta.json").write_text(json.dumps(meta))
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (damage_length, r"train.npy is \d+ bytes long instead of \d+; its features are computed again"),
+        (damage_byte, r"validation.npy has changed since it was written \(its checksum differs\)"),
+        (damage_meta, r"pooled is damaged \(JSONDecodeError"),
+        (damage_identity, r"meta.json describes other features than its folder's name says"),
+        (lambda folder: (folder / "test.npy").unlink(), r"pooled is damaged \(FileNotFoundError: .*test\.npy"),
+    ],
+)
+def test_damage_is_named_and_mended(own, tiny, caplog, damage, message):
+    before = np.array(cache(own, tiny).sources("pooled")["train"].__getitems__([3])[0]["image"])
+    damage(cache(own, tiny).directory / "pooled")
+    with caplog.at_level(logging.WARNING):
+        after = cache(own, tiny).sources("pooled")["train"].__getitems__([3])[0]["image"]
+    assert re.search(message, caplog.text)
+    np.testing.assert_array_equal(before, after)
+
+
+def test_a_killed_pass_goes_on_where_it_stopped(own, tiny, monkeypatch):
+    whole = cache(own, tiny).sources("maps")
+    expected = {
+        split: [np.array(r["image"]) for r in s.__getitems__(list(range(len(s))))] for split, s in whole.items()
+    }
+    shutil.rmtree(cache(own, tiny).directory)
+    monkeypatch.setattr(feature_cache, "BATCH_SIZE", 4)
+    finite, calls = feature_cache._finite, []
+
+    def stop_at_fifth(*args):
+        calls.append(args)
+        if len(calls) == 5:
+            raise KeyboardInterrupt
+        return finite(*args)
+
+    monkeypatch.setattr(feature_cache, "_finite", stop_at_fifth)
+    with pytest.raises(KeyboardInterrupt):
+        cache(own, tiny).sources("maps")
+    assert not (cache(own, tiny).directory / "maps").exists()
+    images = sum(len(split) for split in own.splits.values())
+    sources = cache(own, tiny).sources("maps")
+    assert len(calls) < 2 * -(-images // 4) + 2 * 3 + 5, "the rows that were done are not done again"
+    for split, rows in expected.items():
+        got = [r["image"] for r in sources[split].__getitems__(list(range(len(rows))))]
+        np.testing.assert_allclose(got, rows, rtol=2e-3, atol=1e-4)
+
+
+def test_features_too_large_for_their_type_are_refused(own, tiny):
+    loud = jax.tree.map(lambda x: x * 1e3, tiny.variables)
+    huge = dataclasses.replace(tiny, variables=loud)
+    with pytest.raises(UserError, match=r"maps on the train split that are not finite or too large for float16: check"):
+        cache(own, huge).sources("maps")
+
+
+def test_a_full_disk_is_refused_before_the_work(own, tiny, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10, 9, 1))
+    with pytest.raises(UserError, match=r"the features need 0\.0 GB and .* has 0\.0 GB free: make room, .*=off"):
+        cache(own, tiny).sources("maps")
+
+
+def test_a_folder_that_cannot_be_written_is_named(own, tiny):
+    (own.directory / "features").write_text("a file in the way")
+    with pytest.raises(UserError, match=r"cannot write features below .*: give --feature_cache=off"):
+        cache(own, tiny).sources("pooled")
+
+
+@pytest.mark.parametrize("head", ["paper", "pooled", "linear"])
+def test_training_from_stored_features_is_training_from_images(head, dataset, tiny, tmp_path, monkeypatch):
+    monkeypatch.setitem(WIDTHS, "paper", (8, 1))
+    config = dataclasses.replace(CONFIG, head=head, l2=0.01, weight_decay=0.01)
+    stored = train(config, dataset, tmp_path / "stored", pretrained=tiny)
+    direct = train(dataclasses.replace(config, feature_cache="off"), dataset, tmp_path / "direct", pretrained=tiny)
+    losses = [
+        [row["train_loss"] for row in lines(tmp_path / run) if "train_loss" in row] for run in ("stored", "direct")
+    ]
+    assert len(losses[0]) == len(losses[1]) > 6
+    np.testing.assert_allclose(*losses, rtol=5e-3)
+    for split, logits in stored.logits.items():
+        np.testing.assert_allclose(logits, direct.logits[split], rtol=0.02, atol=0.02)
+    assert set(stored.variables["params"]) == {"head"}
+    jax.tree.map(
+        lambda a, b: np.testing.assert_array_equal(np.asarray(a).view(np.uint32), b.view(np.uint32)),
+        direct.variables["params"]["backbone"],
+        tiny.variables["params"],
+    )
+    jax.tree.map(
+        np.testing.assert_array_equal, direct.variables["batch_stats"]["backbone"], tiny.variables["batch_stats"]
+    )
+
+
+def test_what_changes_from_draw_to_draw_is_not_stored():
+    assert is_cached(CONFIG)
+    for change in ({"feature_cache": "off"}, {"augment": "dihedral"}, {"normalize": "batch"}):
+        assert not is_cached(dataclasses.replace(CONFIG, **change))

@@ -1,0 +1,102 @@
+"""Fine-tuning: a head first, then also the last layers; resumed bit for bit on both sides of the boundary."""
+
+import dataclasses
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from mole_jax.config import RunConfig
+from mole_jax.errors import UserError
+from mole_jax.models.transfer import trained_layers
+from mole_jax.training import loop
+from mole_jax.training.loop import train
+
+CONFIG = RunConfig(
+    model="transfer",
+    head="linear",
+    normalize="weights",
+    batch_size=10,
+    epochs=1,
+    bn_momentum=0.9,
+    finetune_epochs=2,
+    finetune_learning_rate=1e-2,
+    unfreeze=0.5,
+    dropout=0.2,
+)
+
+
+def lines(run_dir):
+    rows = [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
+    return [{name: value for name, value in row.items() if name != "seconds"} for row in rows]
+
+
+def same(a, b):
+    jax.tree.map(np.testing.assert_array_equal, a, b)
+
+
+@pytest.fixture(scope="module")
+def last_is_best():
+    """Every later epoch counts as better, so that the result is the last state."""
+    figures = loop._epoch_figures
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "_epoch_figures", lambda *a, **k: {**figures(*a, **k), "validation_auroc": float(a[0])})
+        yield
+
+
+@pytest.fixture(scope="module")
+def whole(dataset, tiny, tmp_path_factory, last_is_best):
+    folder = tmp_path_factory.mktemp("whole")
+    return folder, train(CONFIG, dataset, folder, pretrained=tiny)
+
+
+def test_only_the_last_layers_have_moved(whole, tiny):
+    trained = trained_layers(tiny.config, CONFIG.unfreeze)
+    moved = set()
+    for path, leaf in jax.tree_util.tree_flatten_with_path(whole[1].variables["params"]["backbone"])[0]:
+        keys, before = [key.key for key in path], tiny.variables["params"]
+        for key in keys:
+            before = before[key]
+        if not np.array_equal(leaf, before):
+            moved.add("/".join(keys[:-1]))
+    assert moved <= trained
+    assert {"layer2_0/conv3", "layer2_0/bn3"} <= moved
+    same(whole[1].variables["batch_stats"]["backbone"], tiny.variables["batch_stats"])
+
+
+@pytest.mark.parametrize("stop", [{"finetune_epochs": 0}, {"finetune_epochs": 1}], ids=["boundary", "within"])
+def test_in_two_parts_it_is_the_whole_bit_for_bit(whole, dataset, tiny, tmp_path, stop):
+    train(dataclasses.replace(CONFIG, **stop), dataset, tmp_path, pretrained=tiny)
+    parts = train(CONFIG, dataset, tmp_path, pretrained=tiny)
+    same(parts, whole[1])
+    assert lines(tmp_path) == lines(whole[0])
+
+
+def test_it_begins_from_the_best_head_and_keeps_the_better_of_both_phases(dataset, tiny, tmp_path, monkeypatch):
+    figures, scripted = loop._epoch_figures, iter([0.9, 0.5, 0.6])
+    monkeypatch.setattr(
+        loop, "_epoch_figures", lambda *a, **k: {**figures(*a, **k), "validation_auroc": next(scripted)}
+    )
+    config = dataclasses.replace(CONFIG, epochs=2, finetune_epochs=1)
+    begun = []
+    take_over = loop.plan
+
+    def spying(*args, **kwargs):
+        head, fine = take_over(*args, **kwargs)
+
+        def begin(before):
+            begun.append(jax.tree.map(np.array, before.params["head"]))
+            return fine.begin(before)
+
+        return [head, fine._replace(begin=begin)]
+
+    monkeypatch.setattr(loop, "plan", spying)
+    best = train(config, dataset, tmp_path, pretrained=tiny)
+    assert set(best.variables["params"]) == {"head"}, "the head's first epoch was the best"
+    same(best.variables["params"]["head"], begun[0])
+
+
+def test_another_number_of_head_epochs_is_refused_once_fine_tuning_has_begun(whole, dataset, tiny):
+    with pytest.raises(UserError, match=r"epochs=2 .* fine-tuning began after 1"):
+        train(dataclasses.replace(CONFIG, epochs=2, finetune_epochs=4), dataset, whole[0], pretrained=tiny)
