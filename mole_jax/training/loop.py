@@ -156,7 +156,7 @@ def train(config: RunConfig, dataset: Dataset, run_dir: Path, *, pretrained: Pre
                     batches = batches_of(phase)
                     batches.set_state(position)
                 batch = jax.device_put(next(batches))
-                state, loss = train_step(state, batch)
+                state, loss = phase.train_step(state, batch)
                 # The loss of the step before: reading this one's would make the device wait for us.
                 _write_loss(log, pending)
                 pending = (step + 1, loss)

@@ -85,6 +85,11 @@ def claim(
             raise UserError(
                 f"{run_dir} holds a run with another config ({'; '.join(different)}); use another --run_dir"
             )
+        if before["finetune_epochs"] and before["epochs"] != config.epochs:
+            raise UserError(
+                f"epochs={config.epochs} would move the step at which fine-tuning begins, which is after epoch "
+                f"{before['epochs']} in {run_dir}; use another --run_dir"
+            )
         earlier = json.loads(environment_path.read_text())
         trained_on = earlier["dataset_fingerprint"]
         if trained_on != fingerprint:

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from mole_jax.config import RunConfig
-from mole_jax.errors import UserError
 from mole_jax.models.transfer import trained_layers
 from mole_jax.training import loop
 from mole_jax.training.loop import train
@@ -95,8 +94,3 @@ def test_it_begins_from_the_best_head_and_keeps_the_better_of_both_phases(datase
     best = train(config, dataset, tmp_path, pretrained=tiny)
     assert set(best.variables["params"]) == {"head"}, "the head's first epoch was the best"
     same(best.variables["params"]["head"], begun[0])
-
-
-def test_another_number_of_head_epochs_is_refused_once_fine_tuning_has_begun(whole, dataset, tiny):
-    with pytest.raises(UserError, match=r"epochs=2 .* fine-tuning began after 1"):
-        train(dataclasses.replace(CONFIG, epochs=2, finetune_epochs=4), dataset, whole[0], pretrained=tiny)

@@ -56,3 +56,30 @@ def test_the_log_drops_later_steps_and_a_torn_line(tmp_path):
     rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert rows == [{"step": 1, "train_loss": 0.1}, {"step": 2, "train_loss": 0.2}, {"step": 3, "train_loss": 0.5}]
     assert list(tmp_path.glob("events*"))
+
+
+def test_fine_tuning_can_be_added_and_lengthened_but_its_beginning_cannot_be_moved(tmp_path):
+    transfer = RunConfig(model="transfer", normalize="weights", epochs=5)
+    claim(tmp_path, transfer, fingerprint="abc")
+    claim(tmp_path, dataclasses.replace(transfer, epochs=6, finetune_epochs=1), fingerprint="abc")
+    claim(tmp_path, dataclasses.replace(transfer, epochs=6, finetune_epochs=2), fingerprint="abc")
+    with pytest.raises(UserError, match=r"epochs=7 would move the step at which fine-tuning begins, .* after epoch 6"):
+        claim(tmp_path, dataclasses.replace(transfer, epochs=7, finetune_epochs=2), fingerprint="abc")
+
+
+def test_other_weights_under_the_same_name_are_refused(tmp_path):
+    transfer = RunConfig(model="transfer", weights="resnet50.h5")
+    weights = {"file": "resnet50.h5", "sha256": "1234", "variant": "v1", "preprocessing": "keras"}
+    claim(tmp_path, transfer, fingerprint="abc", weights=weights)
+    assert json.loads((tmp_path / "environment.json").read_text())["weights"] == weights
+    claim(tmp_path, transfer, fingerprint="abc", weights=weights)
+    with pytest.raises(UserError, match=r"weights 'resnet50.h5' have changed .* \(sha256 1234 then, 5678 now\); use"):
+        claim(tmp_path, transfer, fingerprint="abc", weights={**weights, "sha256": "5678"})
+
+
+def test_a_run_from_before_a_field_existed_goes_on_with_its_default(tmp_path):
+    claim(tmp_path, RunConfig(), fingerprint="abc")
+    config = json.loads((tmp_path / "config.json").read_text())
+    del config["dropout"], config["weights"]
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    claim(tmp_path, RunConfig(), fingerprint="abc")
