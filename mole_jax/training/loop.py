@@ -83,8 +83,7 @@ def train(config: RunConfig, dataset: Dataset, run_dir: Path) -> Trained:
 
     state = initial_state(model, optimizer, seed=config.seed, input_shape=input_shape)
     with Checkpoints(run_dir.absolute() / "checkpoints") as checkpoints, _sigterm() as sigterm:
-        # A run resumes (1) from its newest checkpoint, (2) else from the seed. The best checkpoint is only for
-        # predictions.
+        # A run resumes (1) from its newest checkpoint, (2) else from the seed. The best one is for predictions only.
         figures: dict[str, Any] = {}
         total = per_epoch * config.epochs
         batches = train_batches(
