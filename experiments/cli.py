@@ -4,7 +4,9 @@ Exit status: 0 success, 2 a user's mistake, 1 a fault (with its traceback), 130 
 may return another status of its own.
 """
 
+import contextlib
 import difflib
+import os
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
@@ -24,7 +26,9 @@ def main(command: Callable[[], int | None], *, description: str) -> None:
         description: shown by `--help` above the flags.
     """
     if {"--help", "-help", "-h"} & set(sys.argv[1:]):
-        print("\n".join([description.strip(), "", "Flags:", *_help_lines()]))
+        with contextlib.suppress(BrokenPipeError):  # as in --help | head
+            print("\n".join([description.strip(), "", "Flags:", *_help_lines()]), flush=True)
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123 - for the interpreter's own flush at exit
         sys.exit(0)
     try:
         positional = flags.FLAGS(sys.argv)[1:]
