@@ -4,7 +4,6 @@ Exit status: 0 success, 2 a user's mistake, 1 a fault (with its traceback), 130 
 may return another status of its own.
 """
 
-import contextlib
 import difflib
 import os
 import sys
@@ -26,9 +25,10 @@ def main(command: Callable[[], int | None], *, description: str) -> None:
         description: shown by `--help` above the flags.
     """
     if {"--help", "-help", "-h"} & set(sys.argv[1:]):
-        with contextlib.suppress(BrokenPipeError):  # as in --help | head
+        try:
             print("\n".join([description.strip(), "", "Flags:", *_help_lines()]), flush=True)
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123 - for the interpreter's own flush at exit
+        except BrokenPipeError:  # --help | head: nothing is left to say, and the interpreter must not try again at exit
+            os._exit(0)
         sys.exit(0)
     try:
         positional = flags.FLAGS(sys.argv)[1:]
