@@ -5,6 +5,7 @@ may return another status of its own.
 """
 
 import difflib
+import os
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
@@ -24,7 +25,10 @@ def main(command: Callable[[], int | None], *, description: str) -> None:
         description: shown by `--help` above the flags.
     """
     if {"--help", "-help", "-h"} & set(sys.argv[1:]):
-        print("\n".join([description.strip(), "", "Flags:", *_help_lines()]))
+        try:
+            print("\n".join([description.strip(), "", "Flags:", *_help_lines()]), flush=True)
+        except BrokenPipeError:  # --help | head: nothing is left to say, and the interpreter must not try again at exit
+            os._exit(0)
         sys.exit(0)
     try:
         positional = flags.FLAGS(sys.argv)[1:]

@@ -5,16 +5,16 @@ import mmap
 import os
 from pathlib import Path
 
-# XLA's default fusion into the YNN library makes CPU convolutions slow and single-threaded: without it the CNN trains about
-# 1.8 times as fast (jaxlib 0.10.2).
+# XLA's default fusion into the YNN library makes CPU convolutions slow and single-threaded: without it the CNN trains
+# about 1.8 times as fast (jaxlib 0.10.2).
 FAST_CPU_CONVOLUTIONS = "--xla_cpu_experimental_ynn_fusion_type="
 
 
 def configure() -> None:
     """Sets up fast CPU convolutions and a compilation cache that outlives the process; call before importing JAX.
 
-    Leaves alone whatever the user has set. The XLA flag is added only where JAX will run on CPU and only where this jaxlib
-    knows it, since an unknown XLA flag aborts the process.
+    Leaves alone whatever the user has set. The XLA flag is added only where JAX will run on CPU and only where this
+    jaxlib knows it, since an unknown XLA flag aborts the process.
     """
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mole_jax" / "xla"
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache))

@@ -1,6 +1,4 @@
-"""From uint8 pixels to what a model sees. Runs inside the jitted step, so that a quarter of the bytes goes to the
-device.
-"""
+"""From uint8 pixels to what a model sees, inside the jitted step: so only a quarter of the bytes goes to the device."""
 
 from collections.abc import Callable, Sequence
 from typing import Literal
@@ -22,10 +20,9 @@ def normalizer(how: Literal["image", "dataset", "batch", "imagenet"], *, channel
 
     Args:
         how: "image" subtracts each image's own mean a channel and divides by 255 (the paper's text). "dataset"
-        subtracts the
-            training set's channel means. "batch" subtracts, at each pixel position, the mean over the batch, as the
-            paper's released code did: a prediction then depends on the other images of its batch. "imagenet" also
-            divides by ImageNet's channel deviations. All but the last give values in (-1, 1).
+            subtracts the training set's channel means. "batch" subtracts, at each pixel position, the mean over the
+            batch, as the paper's released code did: a prediction then depends on the other images of its batch.
+            "imagenet" also divides by ImageNet's channel deviations. All but the last give values in (-1, 1).
         channel_mean: the training set's, of pixels in 0..1; used by "dataset" only.
     """
 

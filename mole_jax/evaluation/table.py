@@ -87,8 +87,10 @@ def _others(split: Mapping[str, Any], main: str | None) -> dict[str, Mapping[str
 
 def _calibration(calibration: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     rows = {"scores as given": calibration["before"]}
-    if "after" in calibration:
-        rows[f"temperature {calibration['temperature']['value']:.2f}"] = calibration["after"]
+    if "after_temperature" in calibration:
+        rows[f"temperature {calibration['temperature']['value']:.2f}"] = calibration["after_temperature"]
+    if "after_platt" in calibration:
+        rows["Platt scaling"] = calibration["after_platt"]
     return rows
 
 

@@ -18,8 +18,12 @@ Policies = ocp.checkpoint_managers
 
 
 class Checkpoint(NamedTuple):
-    """Attributes: the state; the loader's position as grain gives it; figures of the last validation, with
-    `validation_auroc`.
+    """What is saved at a step.
+
+    Attributes:
+        state: of training.
+        loader: its position, as grain gives it.
+        figures: of the last validation, `validation_auroc` among them.
     """
 
     state: TrainState

@@ -1,6 +1,4 @@
-"""Randomness is derived, never carried: nothing random needs to be saved, and a resumed run draws what the unbroken
-one would.
-"""
+"""Randomness is derived, never carried: nothing random is saved, and a resumed run draws what an unbroken one would."""
 
 import zlib
 

@@ -8,7 +8,7 @@ import statsmodels.api as sm
 from scipy.optimize import minimize_scalar
 from scipy.special import expit, logit
 
-from mole_jax.evaluation.calibration import apply_temperature, calibration_figures, fit_temperature, logits_of
+from mole_jax.evaluation.calibration import calibration_figures, fit_platt, fit_temperature, logits_of
 from mole_jax.evaluation.groups import group_images
 from mole_jax.evaluation.predictions import Predictions
 
@@ -29,7 +29,7 @@ def test_temperature_agrees_with_scipy_and_scikit_learn(make):
     assert found["value"] == pytest.approx(best.x, rel=1e-6)
     assert found["low"] < found["value"] < found["high"]
     assert found["value"] == pytest.approx(sklearn_temperature(x, p.label), rel=1e-3)
-    assert sk.log_loss(p.label, apply_temperature(p, found["value"])) < sk.log_loss(p.label, p.score)
+    assert found["value"] > 2
 
 
 def sklearn_temperature(x, label):
@@ -72,6 +72,28 @@ def test_temperature_that_does_not_exist_is_told():
     )
 
 
+def test_platt_agrees_with_scikit_learn_and_undoes_balanced_training(make):
+    from sklearn.linear_model import LogisticRegression
+
+    p = make(900, seed=4, images_per_lesion=3)
+    shifted = dataclasses.replace(p, score=expit(logit(p.score) + 2))
+    found = fit_platt(shifted)
+    x = logit(shifted.score)[:, None]
+    model = LogisticRegression(C=np.inf, tol=1e-10).fit(x, p.label)
+    assert found["slope"]["value"] == pytest.approx(model.coef_[0, 0], rel=1e-5)
+    assert found["intercept"]["value"] == pytest.approx(model.intercept_[0], rel=1e-4)
+    before = fit_platt(p)
+    assert found["intercept"]["value"] == pytest.approx(before["intercept"]["value"] - 2 * before["slope"]["value"])
+
+
+def test_platt_of_scores_the_wrong_way_round_is_told(make):
+    p = make(200)
+    found = fit_platt(dataclasses.replace(p, score=1 - p.score))
+    assert (
+        found["slope"]["reason"] == found["intercept"]["reason"] == "the scores do not rise with melanoma on validation"
+    )
+
+
 def test_slope_and_intercept_agree_with_statsmodels(make):
     p = make(600, seed=5, images_per_lesion=3)
     groups = group_images(p.group, p.label)
@@ -93,6 +115,15 @@ def test_slope_of_separated_or_equal_scores_is_told():
     assert apart["slope"]["value"] is None
     assert apart["slope"]["reason"].startswith("the scores separate the classes perfectly")
     assert figures(Predictions(ids, label, np.full(4, 0.3)))["intercept"]["reason"] == "all scores are equal"
+
+
+def test_regression_without_a_maximum_is_told_not_raised(make, monkeypatch):
+    def fail(*_):
+        raise ArithmeticError("logistic regression found no maximum")
+
+    monkeypatch.setattr("mole_jax.evaluation.calibration.fit_logistic", fail)
+    p = make(100)
+    assert fit_temperature(p)["reason"] == fit_platt(p)["slope"]["reason"] == "logistic regression found no maximum"
 
 
 def test_bins_hold_equally_many_images_and_give_the_error(make):
@@ -127,6 +158,6 @@ def test_calibrated_scores_are_found_calibrated():
 
 def test_logit_column_is_used_where_scores_are_rounded_to_one():
     p = Predictions(np.array(["a", "b"]), np.array([0, 1]), np.array([1.0, 1.0]), logit=np.array([40.0, 50.0]))
-    assert apply_temperature(p, 20.0).tolist() == pytest.approx([expit(2.0), expit(2.5)])
+    assert logits_of(p).tolist() == [40, 50]
     clipped = logits_of(dataclasses.replace(p, logit=None))
     assert clipped.tolist() == pytest.approx([logit(1 - 1e-7)] * 2)

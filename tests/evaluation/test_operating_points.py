@@ -17,7 +17,7 @@ def simple(label, score):
 
 @pytest.mark.parametrize("digits", [None, 1])
 def test_agrees_with_a_search_by_scikit_learn(make, digits):
-    p = make(500, seed=2, digits=digits)
+    p = make(200, seed=2, digits=digits)
     found = by_name(p)
     grid = np.linspace(0, 1, 1000, endpoint=False)
     best = max(sk.accuracy_score(p.label, p.score >= t) for t in grid)

@@ -63,10 +63,10 @@ def test_schema_of_a_run(splits):
             assert {"threshold", "confusion", *AT_THRESHOLD} == set(point)
     test = found["splits"]["test"]
     assert {"calibration", "prevalence", "decision_curve", "subgroups"} <= set(test)
-    assert set(test["calibration"]) == {"before", "temperature", "after"}
+    assert set(test["calibration"]) == {"before", "temperature", "after_temperature", "platt", "after_platt"}
     assert len(test["calibration"]["before"]["bins"]) == 10
     assert [row["level"] for row in test["subgroups"]["sex"]] == ["female", "male"]
-    assert test["decision_curve"]["scores"] == test["prevalence"]["scores"] == "temperature_scaled"
+    assert test["decision_curve"]["scores"] == test["prevalence"]["scores"] == "platt_scaled"
     assert found["warnings"] == []
 
 
