@@ -30,6 +30,7 @@ from mole_jax.data.shards import Source
 from mole_jax.errors import UserError
 from mole_jax.models.transfer import extract
 from mole_jax.pretrained.weights import Pretrained
+from mole_jax.training.steps import DeviceBatch
 
 Level = Literal["maps", "pooled"]
 # Half precision keeps three digits at half the space: 10,000 maps of 7x7x2048 are 2 GB, their averages 82 MB.
@@ -128,7 +129,7 @@ class FeatureCache:
         config, dtype, normalize = self._pretrained.config, self._dtype, self._normalize
 
         @jax.jit
-        def features(variables: Any, batch: Batch) -> dict[str, jax.Array]:
+        def features(variables: Any, batch: DeviceBatch) -> dict[str, jax.Array]:
             # Both levels always, so that stored pooled features are the same bits with and without the maps.
             both = extract(config, variables, normalize(batch["image"], batch["mask"]), dtype=jnp.dtype(dtype))
             return {level: both[level].astype(DTYPES[level]) for level in DTYPES}

@@ -57,6 +57,7 @@ def plan(
     per_epoch = steps_per_epoch(len(dataset.splits["train"]), config.batch_size)
     end = per_epoch * config.epochs
     if pretrained is None:
+        assert config.normalize != "weights", "RunConfig refuses it for models without weights"
         normalize = normalizer(config.normalize, channel_mean=dataset.facts.channel_mean)
         return [
             _phase(config, end, MODELS[config.model](config), dataset.splits, normalize, IMAGE_SHAPE, class_weights)

@@ -1,4 +1,4 @@
-"""The transfer models: their layers against a hand-written head, what is frozen, and what the compiled step computes."""
+"""The transfer models: the head by hand, what is frozen, and what the compiled step computes."""
 
 import re
 
@@ -95,7 +95,7 @@ def steps(backbone, unfreeze, **settings):
     shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), input_shape=SHAPE))["params"]
     optimizer = build_optimizer(config, model.trainable(shapes))
     state = initial_state(model, optimizer, seed=0, input_shape=SHAPE)
-    step = make_train_step(model, optimizer, lambda x, mask: x.astype(jnp.float32) / 255, config)
+    step = make_train_step(model, optimizer, lambda x, mask: x.astype(jnp.float32) / 16 - 6, config)
     return model, state, step
 
 
@@ -114,7 +114,13 @@ def batch(seed=0, n=6):
 @pytest.mark.parametrize("unfreeze", [0.0, 0.3, 1.0])
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
 def test_what_is_frozen_stays_bit_for_bit_and_has_no_moments(backbone, unfreeze, optimizer):
-    settings = {"weight_decay": 0.1, "l2": 0.1, "finetune_learning_rate": 0.01, "optimizer": optimizer}
+    settings = {
+        "weight_decay": 0.1,
+        "l2": 0.1,
+        "learning_rate": 0.1,
+        "finetune_learning_rate": 0.1,
+        "optimizer": optimizer,
+    }
     model, state, step = steps(backbone, unfreeze, **settings)
     before, mask = jax.tree.map(np.array, state.params), model.trainable(state.params)
     trained = sum(p.size for p, t in zip(jax.tree.leaves(before), jax.tree.leaves(mask), strict=True) if t)
@@ -190,13 +196,13 @@ def test_layers_of_the_backbone_have_a_learning_rate_of_their_own(backbone):
     new, _ = step(state, jax.device_put(batch()))
     other, _ = other_step(other_state, jax.device_put(batch()))
     jax.tree.map(np.testing.assert_array_equal, new.params["head"], other.params["head"])
-    moved, moved_twice = (
-        np.asarray(s.params["backbone"]["layer2_0"]["conv3"]["kernel"])
-        - before["backbone"]["layer2_0"]["conv3"]["kernel"]
-        for s in (new, other)
-    )
-    assert np.abs(moved).max() > 1e-4
-    np.testing.assert_allclose(moved_twice, 2 * moved, rtol=1e-2, atol=1e-6)
+
+    def moves(state):
+        pairs = zip(jax.tree.leaves(state.params["backbone"]), jax.tree.leaves(before["backbone"]), strict=True)
+        return np.concatenate([(np.asarray(new) - old).ravel() for new, old in pairs])
+
+    assert np.abs(moves(new)).max() > 1e-3
+    np.testing.assert_allclose(moves(other), 2 * moves(new), rtol=1e-2, atol=1e-5)
 
 
 def test_weight_decay_is_adamw_on_kernels_only():
