@@ -14,16 +14,19 @@ FLAGS = flags.FLAGS
 
 
 def command() -> None:
-    """Reads the files, prints the table, writes DIR/metrics.json."""
+    """Reads the files, prints the table, writes DIR/metrics.json and DIR/calibrated_scores.csv."""
+    from mole_jax.evaluation.deeper_figures import write_calibrated_scores
     from mole_jax.evaluation.predictions import read_predictions
     from mole_jax.evaluation.summary import evaluate, write_metrics
     from mole_jax.evaluation.table import format_table
 
+    test = read_predictions(FLAGS.predictions)
+    validation = read_predictions(FLAGS.validation) if FLAGS.validation else None
     metrics = evaluate(
-        read_predictions(FLAGS.predictions),
-        validation=read_predictions(FLAGS.validation) if FLAGS.validation else None,
+        test,
+        validation=validation,
         threshold=FLAGS.threshold,
-        target_sensitivity=cli_numbers("target_sensitivity", FLAGS.target_sensitivity),
+        target_sensitivity=numbers("target_sensitivity", FLAGS.target_sensitivity),
         resamples=FLAGS.resamples,
         seed=FLAGS.seed,
     )
@@ -32,10 +35,11 @@ def command() -> None:
         folder = Path(FLAGS.out)
         folder.mkdir(parents=True, exist_ok=True)
         write_metrics(folder / "metrics.json", metrics)
-        print(f"\nwritten: {folder / 'metrics.json'}")
+        write_calibrated_scores(folder / "calibrated_scores.csv", test, validation)
+        print(f"\nwritten: {folder / 'metrics.json'}, {folder / 'calibrated_scores.csv'}")
 
 
-def cli_numbers(name: str, texts: list[str]) -> list[float] | None:
+def numbers(name: str, texts: list[str]) -> list[float] | None:
     """The numbers of a list flag; None where it was not given.
 
     Raises:
@@ -60,7 +64,7 @@ def define_flags() -> None:
     flags.DEFINE_list("target_sensitivity", [], "sensitivities to reach on validation; default 0.9,0.95,0.98")
     flags.DEFINE_integer("resamples", 2000, "of the cluster bootstrap", lower_bound=2)
     flags.DEFINE_integer("seed", 0, "of the cluster bootstrap", lower_bound=0)
-    flags.DEFINE_string("out", None, "folder for metrics.json; none: the table alone")
+    flags.DEFINE_string("out", None, "folder for metrics.json and calibrated_scores.csv; none: the table alone")
 
 
 if __name__ == "__main__":

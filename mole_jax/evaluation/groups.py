@@ -26,6 +26,12 @@ class Groups:
         """Whether every lesion has one image, so that images are independent draws."""
         return self.count == len(self.index)
 
+    @property
+    def resamplable(self) -> bool:
+        """Whether every stratum that is there has two lesions at least; one alone would always be drawn."""
+        sizes = np.bincount(self.stratum)
+        return bool((sizes[sizes > 0] >= 2).all())
+
 
 def group_images(group: Shaped[np.ndarray, "n"], label: Integer[np.ndarray, "n"]) -> Groups:
     """Numbers the lesions and tells each one's class.

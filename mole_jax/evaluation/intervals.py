@@ -4,12 +4,15 @@ import math
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
+
+from mole_jax.evaluation.groups import Groups
 
 Figure = dict[str, Any]
 
 LEVEL = 0.95
 Z = 1.959963984540054  # the normal quantile at 1 - (1 - LEVEL) / 2
+TOO_FEW = "fewer than two lesions of a class, so nothing to resample"
 
 
 def undefined(reason: str) -> Figure:
@@ -49,3 +52,32 @@ def wilson(successes: float, trials: float) -> tuple[float, float]:
     half = Z * math.sqrt(p * (1 - p) / trials + z2 / (4 * trials**2)) / (1 + z2 / trials)
     # Exact at the ends, where rounding would leave 1e-17 or 1 + 1e-16.
     return (0.0 if successes == 0 else centre - half, 1.0 if successes == trials else centre + half)
+
+
+def proportion(successes: int, among: Bool[np.ndarray, "n"], groups: Groups, samples: Float[np.ndarray, "r"]) -> Figure:
+    """A share of images with the interval that fits: Wilson where every lesion has one image, else cluster bootstrap.
+
+    Where the share is 0 or 1 the bootstrap sees no variation and would claim certainty; Wilson over the lesions
+    concerned does not.
+
+    Args:
+        successes: how many of `among`.
+        among: which images the share is of; at least one.
+        groups: the lesions of all images.
+        samples: the share in each bootstrap resample.
+    """
+    trials = int(among.sum())
+    value = successes / trials
+    if groups.single:
+        return figure(value, *wilson(successes, trials), "wilson")
+    if successes in (0, trials):
+        lesions = len(np.unique(groups.index[among]))
+        return figure(value, *wilson(value * lesions, lesions), "wilson_by_lesion")
+    if not groups.resamplable:
+        return point(value, reason=TOO_FEW)
+    return bootstrapped(value, samples)
+
+
+def resampled(value: float, samples: Float[np.ndarray, "r"], groups: Groups) -> Figure:
+    """A figure with its cluster-bootstrap interval, or with the reason why there is none."""
+    return bootstrapped(value, samples) if groups.resamplable else point(value, reason=TOO_FEW)

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 import numpy as np
 from jaxtyping import Bool, Float, Integer, Shaped
@@ -110,32 +110,28 @@ def write_predictions(path: str | os.PathLike[str], predictions: Predictions) ->
 
     Numbers are written as the shortest decimal that reads back as the same float64.
     """
-    path = Path(path)
-    columns: dict[str, Any] = {"image_id": predictions.image_id}
+    columns: dict[str, np.ndarray] = {"image_id": predictions.image_id}
     if predictions.lesion_id is not None:
         columns["lesion_id"] = predictions.lesion_id
     columns |= {"label": predictions.label, "score": predictions.score.astype(np.float64)}
     if predictions.logit is not None:
         columns["logit"] = predictions.logit.astype(np.float64)
-    columns |= predictions.metadata
-    with tempfile.NamedTemporaryFile(
-        "w", encoding="utf-8", newline="", dir=path.parent, prefix=f".{path.name}.", delete=False
-    ) as file:
-        try:
+    write_csv(path, {**columns, **predictions.metadata})
+
+
+def write_csv(path: str | os.PathLike[str], columns: Mapping[str, Shaped[np.ndarray, "n"]]) -> None:
+    """Writes columns of equal length under their names, all of it or nothing (a temporary file is renamed)."""
+    path = Path(path)
+    n = len(next(iter(columns.values())))
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        temporary = Path(folder) / path.name
+        with temporary.open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(columns)
-            for start in range(0, predictions.n, ROWS_AT_A_TIME):
-                writer.writerows(
-                    zip(*(column[start : start + ROWS_AT_A_TIME].tolist() for column in columns.values()), strict=True)
-                )
-            file.close()
-            umask = os.umask(0)
-            os.umask(umask)
-            Path(file.name).chmod(0o666 & ~umask)  # temporary files are private; this one is for everybody
-            Path(file.name).replace(path)
-        except BaseException:
-            Path(file.name).unlink(missing_ok=True)
-            raise
+            for start in range(0, n, ROWS_AT_A_TIME):
+                piece = slice(start, start + ROWS_AT_A_TIME)
+                writer.writerows(zip(*(column[piece].tolist() for column in columns.values()), strict=True))
+        temporary.replace(path)
 
 
 def _encoding(path: Path) -> str:

@@ -10,7 +10,7 @@ from mole_jax.evaluation import metrics
 from mole_jax.evaluation.counts import Counter, Counts
 from mole_jax.evaluation.delong import delong_auroc
 from mole_jax.evaluation.groups import Groups, group_images
-from mole_jax.evaluation.intervals import Figure, bootstrapped, figure, point, undefined, wilson
+from mole_jax.evaluation.intervals import Figure, proportion, resampled, undefined
 from mole_jax.evaluation.operating_points import OperatingPoint
 from mole_jax.evaluation.predictions import Predictions
 
@@ -25,7 +25,6 @@ WHY_UNDEFINED = {
     "auroc": "only one class is present",
     "partial_auroc": "only one class is present",
 }
-TOO_FEW = "fewer than two lesions of a class, so nothing to resample"
 
 
 def split_figures(
@@ -61,7 +60,8 @@ def split_figures(
         at[p.name] = {"threshold": p.threshold, "confusion": cells}
         for name in metrics.AT_THRESHOLD:
             at[p.name][name] = _figure(name, float(value[name][row]), samples[name][row], groups)
-        at[p.name] |= _proportions(at[p.name], cells, predictions, groups, p.threshold)
+        drawn = {name: samples[name][row] for name in metrics.AT_THRESHOLD}
+        at[p.name] |= _proportions(cells, predictions, groups, p.threshold, drawn)
         row += 1
     return {**describe(predictions, groups), **free, "operating_points": at}
 
@@ -83,38 +83,26 @@ def describe(predictions: Predictions, groups: Groups) -> dict[str, Any]:
 
 
 def _figure(name: str, value: float, samples: Float[np.ndarray, "r"], groups: Groups) -> Figure:
-    if np.isnan(value):
-        return undefined(WHY_UNDEFINED[name])
-    per_stratum = np.bincount(groups.stratum)
-    if (per_stratum[per_stratum > 0] < 2).any():
-        return point(value, reason=TOO_FEW)
-    return bootstrapped(value, samples)
+    return undefined(WHY_UNDEFINED[name]) if np.isnan(value) else resampled(value, samples, groups)
 
 
 def _proportions(
-    at: Mapping[str, Any], cells: Mapping[str, int], predictions: Predictions, groups: Groups, threshold: float
+    cells: Mapping[str, int],
+    predictions: Predictions,
+    groups: Groups,
+    threshold: float,
+    samples: Mapping[str, Float[np.ndarray, "r"]],
 ) -> dict[str, Figure]:
-    """Wilson's interval where images are independent, and where a proportion is 0 or 1.
-
-    There the bootstrap sees no variation and would claim certainty; Wilson over the lesions concerned does not.
-    """
     called, positive = predictions.score >= threshold, predictions.label == 1
-    right, everything = cells["tp"] + cells["tn"], np.ones_like(positive)
-    counted: dict[str, tuple[int, np.ndarray]] = {
-        "accuracy": (right, everything),
+    counted = {
+        "accuracy": (cells["tp"] + cells["tn"], np.ones_like(positive)),
         "precision": (cells["tp"], called),
         "sensitivity": (cells["tp"], positive),
         "specificity": (cells["tn"], ~positive),
         "npv": (cells["tn"], ~called),
     }
-    result = {}
-    for name, (successes, among) in counted.items():
-        trials = int(among.sum())
-        if trials == 0:
-            continue
-        if groups.single:
-            result[name] = figure(at[name]["value"], *wilson(successes, trials), "wilson")
-        elif successes in (0, trials):
-            lesions = len(np.unique(groups.index[among]))
-            result[name] = figure(at[name]["value"], *wilson(lesions * successes / trials, lesions), "wilson_by_lesion")
-    return result
+    return {
+        name: proportion(successes, among, groups, samples[name])
+        for name, (successes, among) in counted.items()
+        if among.any()
+    }

@@ -10,6 +10,7 @@ from typing import Any
 
 from mole_jax.errors import UserError
 from mole_jax.evaluation.counts import affordable_resamples
+from mole_jax.evaluation.deeper_figures import deeper_figures
 from mole_jax.evaluation.intervals import LEVEL
 from mole_jax.evaluation.leakage import shared_groups
 from mole_jax.evaluation.operating_points import (
@@ -123,13 +124,15 @@ def _summarise(
         figures[name]["resamples"] = affordable_resamples(predictions.n, resamples)
         # Thresholds chosen on validation flatter validation's own figures.
         figures[name]["optimistic"] = name == "train" or (name == "validation" and bool(points))
+    main = points[0] if points else None
+    figures["test"] |= deeper_figures(splits["test"], splits.get("validation"), main, resamples=resamples, seed=seed)
     return {
         "schema": SCHEMA,
         "protocol": protocol,
         "leaky": leaky,
         "level": LEVEL,
         "bootstrap": {"resamples": resamples, "seed": seed, "unit": "lesion, within class", "interval": "percentile"},
-        "main_operating_point": points[0].name if points else None,
+        "main_operating_point": main.name if main else None,
         "operating_points": {point.name: asdict(point) for point in points},
         "splits": figures,
         "shared_groups": shared,
