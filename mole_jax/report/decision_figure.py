@@ -48,11 +48,13 @@ def decision_figure(runs: Sequence[Run]) -> Part:
     }
     scores = ", ".join(dict.fromkeys(SCORES[curve["scores"]] for curve in curves))
     caption = (
-        "A model is of use at a risk where its curve lies above both excising every lesion and excising none; the bands "
-        f"are 95 % intervals. Drawn from {scores}, at the share of melanomas of the test set: in a population with fewer "
-        "melanomas the benefit is smaller (Vickers and Elkin 2006)."
+        "A model is of use at a risk where its curve lies above both excising every lesion and excising none; the "
+        f"bands are 95% intervals. Drawn from {scores}, at the share of melanomas of the test set: in a population "
+        "with fewer melanomas the benefit is smaller (Vickers and Elkin 2006)."
     )
-    alt = "Decision curves. " + " ".join(_useful(run.name, curve["rows"]) for run, curve in zip(runs, curves, strict=True))
+    alt = "Decision curves. " + " ".join(
+        _useful(run.name, curve["rows"]) for run, curve in zip(runs, curves, strict=True)
+    )
     panel = Panel("decision-curve", alt, draw("decision-curve", plot, size=(4.4, 3.4)))
     return Part("decision-curve", "Decision curves", caption, [panel], numbers=numbers)
 
@@ -61,4 +63,5 @@ def _useful(name: str, rows: Sequence[dict[str, Any]]) -> str:
     useful = [row["risk"] for row in rows if row["model"]["value"] > max(row["treat_all"], 0)]
     if not useful:
         return f"{name} is nowhere above both references."
-    return f"{name} is above both references at {len(useful)} of {len(rows)} risks, from {useful[0]:.0%} to {useful[-1]:.0%}."
+    where = f"{len(useful)} of {len(rows)} risks, from {useful[0]:.0%} to {useful[-1]:.0%}"
+    return f"{name} is above both references at {where}."

@@ -12,12 +12,13 @@ from matplotlib.figure import Figure
 
 # Okabe and Ito's colours for all kinds of colour vision (2008), those that are visible on white and on black.
 BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY = "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"
+GREY = "#808080"  # reference lines; visible on white and on black
 # Stands for the page's text colour, dark or light; must not occur otherwise.
 INK = "#010203"
 SIZE = (4.4, 3.2)  # inches; a phone's width at about its natural size
 LEGEND_ROW = 0.19  # inches
 
-STYLE = {
+STYLE: dict[Any, Any] = {
     "axes.edgecolor": INK,
     "axes.facecolor": "none",
     "axes.grid": True,

@@ -19,7 +19,9 @@ def mistakes(run: Run) -> list[Part]:
     at = f"at the threshold for {point_name(run.main)}, {threshold:.4f}"
     return [
         _part(run, "missed", f"Most confident misses: {run.name}", missed, f"melanomas were called moles {at}"),
-        _part(run, "alarms", f"Most confident false alarms: {run.name}", false_alarms, f"moles were called melanoma {at}"),
+        _part(
+            run, "alarms", f"Most confident false alarms: {run.name}", false_alarms, f"moles were called melanoma {at}"
+        ),
     ]
 
 
@@ -30,8 +32,8 @@ def _part(run: Run, kind: str, title: str, mistaken: list[int], what: str) -> Pa
     test, shown = run.test, mistaken[:EACH]
     panels = [photograph(run, i, name=f"{name}-{rank}") for rank, i in enumerate(shown, 1)]
     caption = (
-        f"{len(mistaken):,} {what}; these {len(shown)} are the furthest from it. Look for what they share: hair, ink, a "
-        f"ruler, a dark corner, pale skin, or a label that one may doubt. {run.images.reason}"
+        f"{len(mistaken):,} {what}; these {len(shown)} are the furthest from it. Look for what they share: hair, "
+        f"ink, a ruler, a dark corner, pale skin, or a label that one may doubt. {run.images.reason}"
     )
     numbers = {
         "image_id": test.image_id[mistaken].tolist(),

@@ -9,7 +9,7 @@ import jinja2
 from markupsafe import Markup, escape
 
 from mole_jax.report.calibration_figure import calibration_figure
-from mole_jax.report.checklist import TRIPOD_AI, checklist
+from mole_jax.report.checklist import STATES, TRIPOD_AI, checklist
 from mole_jax.report.confusion_figure import confusion_figure
 from mole_jax.report.decision_figure import decision_figure
 from mole_jax.report.mistakes import mistakes
@@ -17,10 +17,10 @@ from mole_jax.report.parts import Panel, Part, write_files
 from mole_jax.report.roc_figure import roc_figure
 from mole_jax.report.runs import Run, read_runs
 from mole_jax.report.score_figure import score_figure
-from mole_jax.report.subgroup_figure import subgroup_figure
+from mole_jax.report.subgroup_figure import subgroup_figures
 from mole_jax.report.summary import summarise
 from mole_jax.report.tables import comparison_table, operating_points_table, prevalence_table, results_table
-from mole_jax.report.training_figure import training_figure
+from mole_jax.report.training_figure import training_figures
 from mole_jax.report.weight_figure import weight_figure
 
 
@@ -61,14 +61,14 @@ def write_report(runs: Sequence[Path], out: Path, *, data_dir: Path | None = Non
 def _sections(runs: Sequence[Run]) -> list[Section]:
     compared = [comparison_table(runs)] if len(runs) > 1 else []
     return [
-        Section("training", "Training", [training_figure(run) for run in runs]),
+        Section("by-epoch", "Training", training_figures(runs)),
         Section("discrimination", "Telling melanomas from moles", [roc_figure(runs), operating_points_table(runs)]),
         Section("table", "The paper's table, ours beside it", [results_table(runs), *compared]),
-        Section("errors", "Right and wrong", [part for run in runs for part in (confusion_figure(run), score_figure(run))]),
-        Section("calibration", "What a score means", [*map(calibration_figure, runs), prevalence_table(runs)]),
+        Section("errors", "Right and wrong", [confusion_figure(runs), score_figure(runs)]),
+        Section("risk", "What a score means", [calibration_figure(runs), prevalence_table(runs)]),
         Section("benefit", "Is it of use?", [decision_figure(runs)]),
-        Section("subgroups", "For whom does it work?", [subgroup_figure(run) for run in runs]),
-        Section("mistakes", "The most confident mistakes", [part for run in runs for part in mistakes(run)]),
+        Section("for-whom", "For whom does it work?", subgroup_figures(runs)),
+        Section("worst", "The most confident mistakes", [part for run in runs for part in mistakes(run)]),
         Section("weights", "What the linear model looks at", [weight_figure(run) for run in runs]),
     ]
 
@@ -87,13 +87,15 @@ def _render(runs: Sequence[Run], sections: Sequence[Section]) -> str:
         title="Mole or melanoma: " + ", ".join(run.name for run in runs),
         # Our own file, which may hold > and quotes.
         css=Markup(resources.files("mole_jax.report").joinpath("report.css").read_text(encoding="utf-8")),
-        summaries=[summarise(run) for run in runs],
+        summaries=[summarise(run, runs) for run in runs],
         synthetic=[run.name for run in runs if run.synthetic],
-        photographs=any(panel.kind == "jpeg" and panel.content for s in sections for p in s.parts for panel in p.panels),
+        photographs=any(
+            panel.kind == "jpeg" and panel.content for s in sections for p in s.parts for panel in p.panels
+        ),
         sections=sections,
         checklist=items,
         tripod_ai=TRIPOD_AI,
-        filled={state: sum(item.state == state for item in items) for state in ("filled", "partly", "missing")},
+        filled={state: sum(item.state == state for item in items) for state in STATES},
     )
 
 

@@ -89,8 +89,13 @@ def figure_text(figure: Mapping[str, Any] | None, digits: int = 3) -> str:
         return "–"
     if figure["value"] is None:
         return f"– ({figure['reason']})"
-    value = f"{figure['value']:.{digits}f}"
-    return value if figure["low"] is None else f"{value} ({figure['low']:.{digits}f}–{figure['high']:.{digits}f})"
+    value, low, high = (
+        None if figure[key] is None else f"{figure[key]:.{digits}f}".replace("-", "−")
+        for key in ("value", "low", "high")
+    )
+    if low is None:
+        return str(value)
+    return f"{value} ({low}{' to ' if figure['low'] < 0 else '–'}{high})"
 
 
 def figure_columns(prefix: str, figures: Sequence[Mapping[str, Any] | None]) -> dict[str, list[Any]]:

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from sklearn.metrics import roc_curve
 
-from mole_jax.report.drawing import INK, draw, series, shortened
+from mole_jax.report.drawing import GREY, INK, draw, series, shortened
 from mole_jax.report.parts import Panel, Part, figure_text
 from mole_jax.report.runs import Run
 
@@ -32,14 +32,16 @@ def roc_figure(runs: Sequence[Run]) -> Part:
             label = f"{shortened(run.name)}, AUROC {figure_text(run.metrics['splits']['test']['auroc'])}"
             axes.plot(false_alarms, sensitivity, look.linestyle, color=look.color, label=None if zoom else label)
             for name, at in run.at.items():
-                if at["threshold"] is not None:
-                    x, y = 1 - at["specificity"]["value"], at["sensitivity"]["value"]
+                if at["threshold"] is None:
+                    continue
+                x, y = 1 - at["specificity"]["value"], at["sensitivity"]["value"]
+                if not zoom or y >= ZOOM:
                     axes.plot(x, y, MARKERS.get(name, OTHER_MARKER), color=look.color, markersize=6, clip_on=False)
         if zoom:
             for name in dict.fromkeys(name for run in drawn for name in run.at):
                 marker = MARKERS.get(name, OTHER_MARKER)
                 axes.plot([], [], marker, color=INK, label=point_name(name))
-        axes.plot([0, 1], [0, 1], color="gray", linestyle=(0, (1, 3)), label=None if zoom else "chance")
+        axes.plot([0, 1], [0, 1], color=GREY, linestyle=(0, (1, 3)), label=None if zoom else "chance")
         axes.set_xlim(-0.01, 1.01)
         axes.set_ylim(ZOOM if zoom else -0.01, 1.005 if zoom else 1.01)
         axes.set_xlabel("1 − specificity (moles called melanoma)")
@@ -49,15 +51,15 @@ def roc_figure(runs: Sequence[Run]) -> Part:
     panels = [
         Panel(
             "roc-full",
-            f"ROC curves. AUROC with 95 % interval: {aurocs}.",
+            f"ROC curves. AUROC with 95% interval: {aurocs}.",
             draw("roc-full", lambda axes: plot(axes, False), size=(4.4, 4.0)),
             label="the whole curve",
         ),
         Panel(
             "roc-zoom",
-            "The same curves above 80 % sensitivity. " + " ".join(_screening_text(run) for run in drawn),
+            "The same curves above 80% sensitivity. " + " ".join(_screening_text(run) for run in drawn),
             draw("roc-zoom", lambda axes: plot(axes, True), size=(4.4, 4.0)),
-            label="above 80 % sensitivity",
+            label="above 80% sensitivity",
         ),
     ]
     caption = (
@@ -72,7 +74,7 @@ def point_name(name: str) -> str:
     """The name of an operating point for people."""
     known = {"accuracy": "best accuracy", "youden": "Youden", "given": "given"}
     if name.startswith("sensitivity_"):
-        return f"{float(name.removeprefix('sensitivity_')):.0%} sensitivity aimed at"
+        return f"{float(name.removeprefix('sensitivity_')):.0%} sensitivity on validation"
     return known.get(name, name)
 
 

@@ -63,7 +63,7 @@ class Run:
 
     @property
     def screening(self) -> str:
-        """The operating point of a reader who wants to miss few: 95 % sensitivity, else the main one."""
+        """The operating point of a reader who wants to miss few: 95% sensitivity, else the main one."""
         point = self.metrics["operating_points"].get("sensitivity_0.95")
         return "sensitivity_0.95" if point and point["threshold"] is not None else self.main
 
@@ -169,6 +169,8 @@ def _find_images(data_dir: Path, dataset: str, environment: dict[str, Any]) -> I
     except UserError:
         return Images(None, {}, None, f"The dataset {dataset} is not at hand (looked in {data_dir}); give --data_dir.")
     if facts.fingerprint != environment.get("dataset_fingerprint"):
-        return Images(None, {}, None, f"The dataset {dataset} in {data_dir} is not the one that this run was made with.")
+        return Images(
+            None, {}, None, f"The dataset {dataset} in {data_dir} is not the one that this run was made with."
+        )
     test = [row for row in read_manifest(directory) if row.split == "test"]
     return Images(directory, {row.image_id: i for i, row in enumerate(test)}, facts, "")

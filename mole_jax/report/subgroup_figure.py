@@ -1,5 +1,6 @@
 """AUROC, sensitivity and specificity by sex, age, site and diagnosis."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -13,13 +14,18 @@ ATTRIBUTES = {"localization": "site", "dx": "diagnosis", "dx_type": "how diagnos
 ROW = 0.19  # inches
 
 
-def subgroup_figure(run: Run) -> Part:
+def subgroup_figures(runs: Sequence[Run]) -> list[Part]:
     """The figures of each subgroup at the main threshold, with the whole test split as a line."""
+    return [_figure(run) for run in runs]
+
+
+def _figure(run: Run) -> Part:
     name, title = f"subgroups-{run.key}", f"Subgroups: {run.name}"
     subgroups: dict[str, list[dict[str, Any]]] = run.metrics["splits"]["test"]["subgroups"]
     rows = [(attribute, row) for attribute, levels in subgroups.items() for row in levels]
     if not rows:
-        return Part(name, title, "", missing="The predictions carry no age, sex, site or diagnosis, so there are no subgroups.")
+        why = "The predictions carry no age, sex, site or diagnosis, so there are no subgroups."
+        return Part(name, title, "", missing=why)
     numbers = {
         "attribute": [attribute for attribute, _ in rows],
         **{key: [row[key] for _, row in rows] for key in ("level", "images", "positives", "groups")},
@@ -28,10 +34,10 @@ def subgroup_figure(run: Run) -> Part:
         numbers |= figure_columns(measure, [row[measure] for _, row in rows])
         numbers[f"{measure}_reason"] = [row[measure].get("reason") for _, row in rows]
     caption = (
-        "Look for levels whose interval does not touch the dashed line, the whole test set: there the model does better "
-        "or worse than its average. Numbers in brackets are melanomas of images. Where fewer than 10 lesions of a class "
-        "are left there is no figure, and the reason stands in the numbers. With this many intervals one in twenty lies "
-        "apart by chance alone."
+        "Look for levels whose interval does not touch the dashed line, the whole test set: there the model does "
+        "better or worse than its average. In brackets melanomas of images. Where fewer than 10 lesions of a class "
+        "are left there is no figure, and the reason stands in the numbers. With this many intervals one in twenty "
+        "lies apart by chance alone."
     )
     panels = [_panel(run, name, measure, subgroups) for measure in MEASURES]
     return Part(name, title, caption, panels, numbers=numbers)
@@ -43,7 +49,9 @@ def _panel(run: Run, name: str, measure: str, subgroups: dict[str, list[dict[str
     lines: list[tuple[str, dict[str, Any] | None]] = []
     for attribute, levels in subgroups.items():
         lines.append((ATTRIBUTES.get(attribute, attribute), None))
-        lines += [(f"{shortened(row['level'], 18)} ({row['positives']}/{row['images']})", row[measure]) for row in levels]
+        lines += [
+            (f"{shortened(row['level'], 18)} ({row['positives']}/{row['images']})", row[measure]) for row in levels
+        ]
     defined = [(text, figure) for text, figure in lines if figure is not None and figure["value"] is not None]
 
     def plot(axes: Axes) -> None:

@@ -1,7 +1,7 @@
 """What stands first on the page: what was trained on what, whether it leaks, and the three numbers that matter."""
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
@@ -41,8 +41,8 @@ class Summary:
     environment: Mapping[str, str]
 
 
-def summarise(run: Run) -> Summary:
-    """The summary of one run."""
+def summarise(run: Run, others: Sequence[Run]) -> Summary:
+    """The summary of one run, and what sets it apart from the others."""
     test = run.metrics["splits"]["test"]
     at = run.at[run.screening]
     aim = point_name(run.screening)
@@ -55,12 +55,13 @@ def summarise(run: Run) -> Summary:
         sentence=(
             f"Model {run.config['model']}, trained on {run.config['dataset']} for {_epochs(run)}; "
             f"{PROTOCOLS.get(protocol, f'protocol {protocol}')}."
+            f"{_apart(run, others)}"
         ),
         sizes=[f"{name.capitalize()}: {_size(split)}" for name, split in run.metrics["splits"].items()],
         numbers=[
             _number("AUROC", test["auroc"]),
-            _number(f"Sensitivity at the threshold for {aim}", at.get("sensitivity")),
-            _number("Specificity there", at.get("specificity")),
+            _number(f"Sensitivity (threshold: {aim})", at.get("sensitivity")),
+            _number("Specificity (same threshold)", at.get("specificity")),
         ],
         leaks=run.leaks,
         notes=notes,
@@ -73,6 +74,16 @@ def summarise(run: Run) -> Summary:
 def _number(name: str, figure: Mapping[str, Any] | None) -> Number:
     value, _, rest = figure_text(figure).partition(" ")
     return Number(name, value, rest.strip("()"))
+
+
+def _apart(run: Run, others: Sequence[Run]) -> str:
+    names = [name for name in run.config if name not in ("model", "dataset", "epochs", "data_dir", "run_dir")]
+    apart = [name for name in names if any(other.config.get(name) != run.config[name] for other in others)]
+    return (
+        f" Settings in which the runs differ: {', '.join(f'{name} {run.config[name]}' for name in apart)}."
+        if apart
+        else ""
+    )
 
 
 def _epochs(run: Run) -> str:

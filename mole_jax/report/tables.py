@@ -35,7 +35,9 @@ def results_table(runs: Sequence[Run]) -> Part:
             label = split.capitalize() + ("*" if figures["optimistic"] else "")
             rows.append(Row([label, *(figure_text(found.get(key)) for key in COLUMNS.values())]))
     papers: list[PaperRow] = []
-    models = list(dict.fromkeys(PAPER_MODELS[run.config["model"]] for run in runs if run.config["model"] in PAPER_MODELS))
+    models = list(
+        dict.fromkeys(PAPER_MODELS[run.config["model"]] for run in runs if run.config["model"] in PAPER_MODELS)
+    )
     for model in models:
         for reading, label in READINGS.items():
             of_model = [row for row in read_paper_results(reading) if row.model == model]  # type: ignore[arg-type]
@@ -46,12 +48,12 @@ def results_table(runs: Sequence[Run]) -> Part:
                 for row in of_model
             ]
     caption = (
-        "Our figures with 95 % intervals, at the paper's threshold (best accuracy on validation). Below them the paper's. "
-        "Its code counted false positives as false negatives and the other way round, so what it prints as precision is the "
-        "sensitivity, as sensitivity the precision, and as specificity the negative predictive value: compare with the "
-        "corrected columns, whose specificity is derived from the others. Its test set was half melanomas and its "
-        "split is suspect, so a lower figure here may be the more honest one. * optimistic: the model or the threshold was "
-        "chosen on these images."
+        "Our figures with 95% intervals, at the paper's threshold (best accuracy on validation). Below them the "
+        "paper's. Its code counted false positives as false negatives and the other way round, so what it prints as "
+        "precision is the sensitivity, as sensitivity the precision, and as specificity the negative predictive "
+        "value: compare with the corrected columns, whose specificity is derived from the others. Its test set was "
+        "half melanomas and its split is suspect, so a lower figure here may be the more honest one. * optimistic: "
+        "the model or the threshold was chosen on these images."
     )
     numbers: dict[str, list[Any]] = {
         "source": [run.name for run, _, _ in ours] + [READINGS[row.reading] for row in papers],
@@ -86,8 +88,8 @@ def operating_points_table(runs: Sequence[Run]) -> Part:
     for key in heads.values():
         numbers |= figure_columns(key, [at.get(key) for _, _, at in points])
     caption = (
-        "Every threshold was chosen on validation and frozen before the test images were scored. Ask what the sensitivity "
-        "that was aimed at became on new images, and what it costs in specificity."
+        "Every threshold was chosen on validation and frozen before the test images were scored. Ask what the "
+        "sensitivity that was aimed at became on new images, and what it costs in specificity."
     )
     table = Table(["", "Threshold", *heads], rows)
     return Part("operating-points", "Operating points on the test images", caption, table=table, numbers=numbers)
@@ -113,9 +115,9 @@ def prevalence_table(runs: Sequence[Run]) -> Part:
         "risk_at_threshold": [row["risk_at_threshold"] for _, row in found],
     }
     caption = (
-        "The same model at the main threshold, in populations with other shares of melanomas: 1.8 % is screening, 11 % is "
-        "HAM10000, 50 % the paper's balanced set. The positive predictive value is the share of alarms that are melanomas; "
-        "the last column is the risk that a score at the threshold stands for there."
+        "The same model at the main threshold, in populations with other shares of melanomas: 1.8% is screening, "
+        "11% is HAM10000, 50% the paper's balanced set. The positive predictive value is the share of alarms that "
+        "are melanomas; the last column is the risk that a score at the threshold stands for there."
     )
     heads = ["Prevalence", "PPV", "NPV", "Risk at the threshold"]
     return Part("prevalence", "Predictive values by prevalence", caption, table=Table(heads, rows), numbers=numbers)
@@ -153,7 +155,7 @@ def comparison_table(runs: Sequence[Run]) -> Part:
     for key in heads.values():
         numbers |= figure_columns(f"{key}_difference", [pair["difference"].get(key) for pair in pairs])
     caption = (
-        "First minus second, with 95 % intervals from resampling the same lesions for both: an interval that holds 0 is no "
-        "difference that this test set can show. Each model at its own main threshold."
+        "First minus second, with 95% intervals from resampling the same lesions for both: an interval that holds 0 "
+        "is no difference that this test set can show. Each model at its own main threshold."
     )
     return Part("comparison", title, caption, table=Table(["", *heads], rows), numbers=numbers)

@@ -43,10 +43,10 @@ def weight_figure(run: Run) -> Part:
         surest = int(melanomas[np.argmax(run.test.score[melanomas])])
         panels.append(photograph(run, surest, name=f"{name}-melanoma"))
     caption = (
-        "Grey is no weight. Where the picture is brighter in a colour, more of that colour speaks for melanoma; where it is "
-        "darker, for a mole. A dark centre says: dark in the middle is melanoma. Speckle without shape is memorised noise. "
-        f"Beside it the melanoma with the highest score. The numbers are means over {BLOCK}x{BLOCK} pixels. "
-        f"{run.images.reason}"
+        "Grey is no weight. Where the picture is brighter in a colour, more of that colour speaks for melanoma; "
+        "where it is darker, for a mole. A dark centre says: dark in the middle is melanoma. Speckle without shape "
+        "is memorised noise. Beside it the melanoma with the highest score. The numbers are means over "
+        f"{BLOCK}x{BLOCK} pixels. {run.images.reason}"
     )
     return Part(name, title, caption.strip(), panels, numbers=numbers, small=True)
 
