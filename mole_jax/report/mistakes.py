@@ -41,4 +41,4 @@ def _part(run: Run, kind: str, title: str, mistaken: list[int], what: str) -> Pa
         "score": test.score[mistaken].tolist(),
         **{key: column[mistaken].tolist() for key, column in test.metadata.items()},
     }
-    return Part(name, title, caption.strip(), panels, numbers=numbers, small=True)
+    return Part(name, title, caption.strip(), panels, numbers=numbers, layout="small")

@@ -23,7 +23,9 @@ def photograph(run: Run, index: int, *, name: str) -> Panel:
     """
     test = run.test
     image_id, truth = str(test.image_id[index]), "melanoma" if test.label[index] else "mole"
-    known = [str(test.metadata[key][index]) for key in ("dx", "age", "sex", "localization") if key in test.metadata]
+    facts = {key: str(column[index]) for key, column in test.metadata.items()}
+    age = facts.get("age", "").removesuffix(".0")
+    known = [facts.get("dx"), age and f"age {age}", facts.get("sex"), facts.get("localization")]
     label = f"{image_id}: score {test.score[index]:.3f}, truth {truth}"
     about = ", ".join(text for text in known if text)
     alt = f"Dermoscopic image {label}" + (f" ({about})" if about else "")

@@ -40,7 +40,7 @@ def _figure(run: Run) -> Part:
         "lies apart by chance alone."
     )
     panels = [_panel(run, name, measure, subgroups) for measure in MEASURES]
-    return Part(name, title, caption, panels, numbers=numbers)
+    return Part(name, title, caption, panels, numbers=numbers, layout="thirds")
 
 
 def _panel(run: Run, name: str, measure: str, subgroups: dict[str, list[dict[str, Any]]]) -> Panel:
@@ -61,7 +61,7 @@ def _panel(run: Run, name: str, measure: str, subgroups: dict[str, list[dict[str
             if figure is None:
                 continue
             if figure["value"] is None:
-                axes.text(0.5, y, "too few", ha="center", va="center", fontsize=7.5, alpha=0.65)
+                axes.text(0.02, y, "too few", ha="left", va="center", fontsize=7.5, alpha=0.65)
                 continue
             if figure["low"] is not None:
                 axes.plot([figure["low"], figure["high"]], [y, y], color=BLUE, lw=1.6)
@@ -74,11 +74,10 @@ def _panel(run: Run, name: str, measure: str, subgroups: dict[str, list[dict[str
         axes.grid(False, axis="y")
         axes.set_xlim(0, 1)
         axes.set_ylim(len(lines) - 0.4, -0.6)
-        axes.set_xlabel(MEASURES[measure])
 
     alt = f"{MEASURES[measure]} by subgroup, {len(defined)} of {sum(f is not None for _, f in lines)} with a figure"
     if defined:
         lowest, highest = (pick(defined, key=lambda item: float(item[1]["value"])) for pick in (min, max))
         alt += f": from {lowest[1]['value']:.3f} in {lowest[0]} to {highest[1]['value']:.3f} in {highest[0]}"
-    drawing = draw(f"{name}-{measure}", plot, size=(4.4, 0.7 + ROW * len(lines)))
+    drawing = draw(f"{name}-{measure}", plot, size=(3.6, 0.5 + ROW * len(lines)))
     return Panel(f"{name}-{measure}", f"{alt}.", drawing, label=MEASURES[measure])
