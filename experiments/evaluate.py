@@ -36,7 +36,8 @@ def command() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         write_metrics(folder / "metrics.json", metrics)
         write_calibrated_scores(folder / "calibrated_scores.csv", test, validation)
-        print(f"\nwritten: {folder / 'metrics.json'}, {folder / 'calibrated_scores.csv'}")
+        print("\nPredictive values by prevalence, reliability and decision curves, subgroups:", folder / "metrics.json")
+        print("Calibrated and prevalence-shifted scores:", folder / "calibrated_scores.csv")
 
 
 def numbers(name: str, texts: list[str]) -> list[float] | None:

@@ -1,7 +1,7 @@
 """Whether a score of 0.2 means a risk of 20 %: reliability curve, calibration error, slope, intercept, temperature.
 
-Temperature scaling (Guo et al., ICML 2017) divides the logits by one number, fitted on validation. It changes no
-ranking.
+Two scalings of the logits are fitted on validation, neither changes the ranking: temperature (Guo et al., ICML 2017)
+divides by one number; Platt's (1999) also shifts, as models trained on balanced batches need at natural prevalence.
 """
 
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Integer
-from scipy.special import expit, logit
+from scipy.special import logit
 
 from mole_jax.evaluation import metrics
 from mole_jax.evaluation.counts import Counter, Counts
@@ -48,9 +48,18 @@ def fit_temperature(validation: Predictions) -> Figure:
     return figure(1 / beta, np.exp(-half) / beta, np.exp(half) / beta, "cluster_sandwich")
 
 
-def apply_temperature(predictions: Predictions, temperature: float) -> Float[np.ndarray, "n"]:
-    """Scores with their logits divided by `temperature`."""
-    return expit(logits_of(predictions) / temperature)
+def fit_platt(validation: Predictions) -> dict[str, Figure]:
+    """The `slope` and `intercept` of the logits that maximise the likelihood of the validation labels.
+
+    Both undefined, with the same reason, where there is no best slope or it is not positive.
+    """
+    fitted = _slope_and_intercept(
+        logits_of(validation), validation.label, group_images(validation.group, validation.label)
+    )
+    if fitted["slope"]["value"] is not None and fitted["slope"]["value"] <= 0:
+        reason = "the scores do not rise with melanoma on validation"
+        return {"slope": undefined(reason), "intercept": undefined(reason)}
+    return fitted
 
 
 def calibration_figures(

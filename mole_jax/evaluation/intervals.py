@@ -38,6 +38,8 @@ def bootstrapped(value: float, samples: Float[np.ndarray, "r"]) -> Figure:
     defined = samples[~np.isnan(samples)]
     if len(defined) == 0:
         return point(value, reason="undefined in every bootstrap resample")
+    if defined.min() == defined.max():
+        return point(value, reason="the same in every bootstrap resample, which says nothing of its uncertainty")
     low, high = np.quantile(defined, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     result = figure(value, low, high, "cluster_bootstrap")
     if len(defined) < len(samples):
@@ -45,7 +47,7 @@ def bootstrapped(value: float, samples: Float[np.ndarray, "r"]) -> Figure:
     return result
 
 
-def wilson(successes: float, trials: float) -> tuple[float, float]:
+def wilson(successes: float | int, trials: int) -> tuple[float, float]:
     """Wilson's score interval for a proportion of independent trials (Wilson 1927), in [0, 1]."""
     p, z2 = successes / trials, Z * Z
     centre = (p + z2 / (2 * trials)) / (1 + z2 / trials)

@@ -7,6 +7,8 @@ from scipy.special import expit
 from mole_jax.evaluation.groups import Groups
 
 STEPS = 100
+HALVINGS = 40
+WORST_CONDITION = 1e14  # beyond it the step is rounding noise
 TOLERANCE = 1e-10
 
 
@@ -25,21 +27,25 @@ def fit_logistic(
         The coefficients and their cluster-robust ("sandwich") covariance, times g / (g - 1) for g lesions.
 
     Raises:
-        ArithmeticError: no convergence.
+        ArithmeticError: there is no maximum, or it was not reached.
     """
     beta = np.zeros(design.shape[1])
     loss = _loss(design, label, beta)
     for _ in range(STEPS):
         risk = expit(design @ beta)
         hessian = (design * (risk * (1 - risk))[:, None]).T @ design
+        if not np.linalg.cond(hessian) < WORST_CONDITION:
+            break
         step = np.linalg.solve(hessian, design.T @ (label - risk))
-        while _loss(design, label, beta + step) > loss + TOLERANCE * abs(loss):
+        for _ in range(HALVINGS):
+            if _loss(design, label, beta + step) <= loss + TOLERANCE * abs(loss):
+                break
             step = step / 2
         beta = beta + step
         loss = _loss(design, label, beta)
         if np.abs(step).max() <= TOLERANCE * max(1.0, np.abs(beta).max()):
             return beta, _sandwich(design, label, groups, beta)
-    raise ArithmeticError(f"logistic regression did not converge in {STEPS} steps; the last step was {step}")
+    raise ArithmeticError(f"logistic regression found no maximum; it stopped at {beta}")
 
 
 def _loss(design: Float[np.ndarray, "n p"], label: Integer[np.ndarray, "n"], beta: Float[np.ndarray, "p"]) -> float:

@@ -69,7 +69,7 @@ def choose_operating_points(
     return points
 
 
-def given_threshold(threshold: float) -> OperatingPoint:
+def given_threshold(threshold: float | int) -> OperatingPoint:
     """The operating point of a threshold that the user names.
 
     Raises:

@@ -18,8 +18,8 @@ PREVALENCES = (0.018, 0.11, 0.20, 0.50)
 
 
 def predictive_values(
-    sensitivity: Float[np.ndarray, "*shape"], specificity: Float[np.ndarray, "*shape"], prevalence: float
-) -> tuple[Float[np.ndarray, "*shape"], Float[np.ndarray, "*shape"]]:
+    sensitivity: Float[np.ndarray, "r"], specificity: Float[np.ndarray, "r"], prevalence: float
+) -> tuple[Float[np.ndarray, "r"], Float[np.ndarray, "r"]]:
     """PPV and NPV by Bayes' rule; NaN where nothing is called positive (or negative).
 
     Args:
@@ -81,11 +81,11 @@ def prevalence_figures(
     samples = counter.bootstrap(statistics, resamples=resamples, seed=seed)
     rows: list[dict[str, Any]] = []
     for prevalence in PREVALENCES:
-        values = predictive_values(value["sensitivity"], value["specificity"], prevalence)
+        values = predictive_values(value["sensitivity"][None], value["specificity"][None], prevalence)
         drawn = predictive_values(samples["sensitivity"], samples["specificity"], prevalence)
         row: dict[str, Any] = {"prevalence": prevalence}
         for name, v, d in zip(("ppv", "npv"), values, drawn, strict=True):
-            row[name] = _figure(float(v), d, value, groups)
+            row[name] = _figure(float(v[0]), d, value, groups)
         risk = prior_shift(np.array([threshold_risk]), from_prevalence=calibrated_at, to_prevalence=prevalence)
         rows.append(row | {"risk_at_threshold": float(risk[0])})
     return rows

@@ -32,7 +32,7 @@ def evaluate(
     test: Predictions,
     *,
     validation: Predictions | None = None,
-    threshold: float | None = None,
+    threshold: float | int | None = None,
     target_sensitivity: Sequence[float] | None = None,
     resamples: int = RESAMPLES,
     seed: int = 0,

@@ -1,4 +1,4 @@
-"""The paper's table of metrics (Fig. 5) for the terminal, with intervals."""
+"""The paper's table of metrics (Fig. 5) for the terminal, with intervals, and the figures beside it."""
 
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -12,100 +12,113 @@ COLUMNS = {
     "F1": "f1",
     "AUROC": "auroc",
 }
-WIDTH = 100
+RANKING = {
+    "AUROC, DeLong": "auroc_delong",
+    "Partial AUROC": "partial_auroc",
+    "Avg. precision": "average_precision",
+    "NPV": "npv",
+    "Bal. accuracy": "balanced_accuracy",
+}
+AT_OTHERS = {"Sensitivity": "sensitivity", "Specificity": "specificity", "Precision": "precision", "NPV": "npv"}
+CALIBRATION = {"Brier": "brier", "Log loss": "log_loss", "ECE": "ece", "Slope": "slope", "Intercept": "intercept"}
+CELL = 16
+WIDTH = 108
 
 
 def format_table(metrics: Mapping[str, Any]) -> str:
-    """Lays out a metrics.json dictionary: warnings, the paper's table at the main threshold, other thresholds.
+    """Lays out a metrics.json dictionary: warnings, the paper's table at the main threshold, more figures of the test.
 
     At most `WIDTH` characters wide; values over their 95 % intervals.
     """
-    splits, main = metrics["splits"], metrics["main_operating_point"]
-    lines = _banner(metrics)
-    for name, split in splits.items():
-        lines.append(f"{name.capitalize():<11}{_size(split)}")
-    lines.append("")
-    columns = {head: key for head, key in COLUMNS.items() if main or key == "auroc"}
-    rows = [
-        (
-            name.capitalize() + ("*" if split["optimistic"] else ""),
-            [_find(split, main, key) for key in columns.values()],
-        )
-        for name, split in splits.items()
+    splits, main, test = metrics["splits"], metrics["main_operating_point"], metrics["splits"]["test"]
+    sizes = [f"{name.capitalize():<12}{_size(split)}" for name, split in splits.items()]
+    rows = {
+        name.capitalize() + ("*" if split["optimistic"] else ""): _at(split, main) for name, split in splits.items()
+    }
+    blocks = [
+        _banner(metrics["warnings"]),
+        sizes,
+        _grid("", COLUMNS, rows),
+        _notes(metrics),
+        _grid("", RANKING, {"Test": _at(test, main)}),
+        _grid("At other thresholds", AT_OTHERS, _others(test, main)),
+        _grid("Calibration", CALIBRATION, _calibration(test["calibration"])),
     ]
-    lines += _grid("", list(columns), rows)
-    lines += ["", *_notes(metrics)]
-    others = {name: point for name, point in splits["test"]["operating_points"].items() if name != main}
-    if others:
-        heads = ["Sensitivity", "Specificity", "Precision", "NPV"]
-        rows = [(_label(name, point), [point.get(head.lower()) for head in heads]) for name, point in others.items()]
-        lines += ["", *_grid("Test at other thresholds", heads, rows)]
-    return "\n".join(line.rstrip() for line in lines)
+    return "\n\n".join("\n".join(line.rstrip() for line in block) for block in blocks if block)
 
 
 def format_figure(figure: Mapping[str, Any] | None) -> tuple[str, str]:
     """A figure as two short texts: its value and its interval."""
     if figure is None or figure["value"] is None:
         return "–", ""
-    interval = "" if figure["low"] is None else f"{figure['low']:.3f}–{figure['high']:.3f}"
-    return f"{figure['value']:.3f}", interval
+    if figure["low"] is None:
+        return f"{figure['value']:.3f}", ""
+    dash = " to " if figure["low"] < 0 else "–"
+    return f"{figure['value']:.3f}", f"{figure['low']:.3f}{dash}{figure['high']:.3f}"
 
 
-def _banner(metrics: Mapping[str, Any]) -> list[str]:
+def _banner(warnings: Sequence[str]) -> list[str]:
     lines = []
-    for warning in metrics["warnings"]:
-        loud = warning.startswith("LEAK")
-        mark = "!!! " if loud else "note: "
-        text = textwrap.wrap(warning, WIDTH - len(mark), break_long_words=False)
-        lines += [mark + text[0], *(" " * (0 if loud else len(mark)) + ("!!! " if loud else "") + t for t in text[1:])]
-    return [*lines, ""] if lines else []
+    for warning in warnings:
+        first, rest = ("!!! ", "!!! ") if warning.startswith("LEAK") else ("note: ", "      ")
+        lines += textwrap.wrap(warning, WIDTH, initial_indent=first, subsequent_indent=rest, break_long_words=False)
+    return lines
 
 
 def _size(split: Mapping[str, Any]) -> str:
-    share = split["positives"] / split["images"]
     lesions = "" if split["grouped_by"] == "image_id" else f" of {split['groups']:,} lesions"
-    melanoma = "melanoma" if split["positives"] == 1 else "melanomas"
-    return f"{split['images']:,} images{lesions}, {split['positives']:,} {melanoma} ({share:.1%})"
+    share = split["positives"] / split["images"]
+    return f"{split['images']:,} images{lesions}, {split['positives']:,} of them melanoma ({share:.1%})"
 
 
-def _find(split: Mapping[str, Any], main: str | None, key: str) -> Mapping[str, Any] | None:
-    found = split[key] if key == "auroc" else split["operating_points"][main].get(key)
-    return found if found is None or isinstance(found, Mapping) else None
+def _at(split: Mapping[str, Any], main: str | None) -> Mapping[str, Any]:
+    return {**split, **(split["operating_points"][main] if main else {})}
 
 
-def _label(name: str, point: Mapping[str, Any]) -> str:
-    threshold = "none" if point["threshold"] is None else f">= {point['threshold']:.4f}"
-    return f"{name.replace('_', ' >= ')}\n{threshold}"
+def _others(split: Mapping[str, Any], main: str | None) -> dict[str, Mapping[str, Any]]:
+    rows = {}
+    for name, point in split["operating_points"].items():
+        if name != main:
+            rule = name.replace("_", " >= ")
+            score = "none" if point["threshold"] is None else f"score >= {point['threshold']:.3g}"
+            rows[f"{rule}\n{score}"] = point
+    return rows
 
 
-def _grid(
-    title: str, heads: Sequence[str], rows: Sequence[tuple[str, Sequence[Mapping[str, Any] | None]]]
-) -> list[str]:
-    first = max(9, len(title), *(len(part) for label, _ in rows for part in label.split("\n"))) + 2
-    rule = "─" * (first + 13 * len(heads))
-    lines = [f"{title:<{first}}" + "".join(f"{head:>13}" for head in heads), rule]
-    for label, figures in rows:
-        top, bottom = (*label.split("\n"), "")[:2]
-        texts = [format_figure(figure) for figure in figures]
-        lines.append(f"{top:<{first}}" + "".join(f"{value:>13}" for value, _ in texts))
-        lines.append(f"{bottom:<{first}}" + "".join(f"{interval:>13}" for _, interval in texts))
-    return [*lines[:-1], lines[-1], rule] if rows else lines
+def _calibration(calibration: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    rows = {"scores as given": calibration["before"]}
+    if "after_temperature" in calibration:
+        rows[f"temperature {calibration['temperature']['value']:.2f}"] = calibration["after_temperature"]
+    if "after_platt" in calibration:
+        rows["Platt scaling"] = calibration["after_platt"]
+    return rows
+
+
+def _grid(title: str, columns: Mapping[str, str], rows: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    keys = [(head, key) for head, key in columns.items() if any(key in figures for figures in rows.values())]
+    if not keys:
+        return []
+    first = max(12, *(len(part) + 1 for label in (title, *rows) for part in label.split("\n")))
+    lines = [f"{title:<{first}}" + "".join(f"{head:>{CELL}}" for head, _ in keys), "─" * (first + CELL * len(keys))]
+    for label, figures in rows.items():
+        texts = [format_figure(figures.get(key)) for _, key in keys]
+        names = (*label.split("\n"), "")
+        for line, name in enumerate(names[:2]):
+            lines.append(f"{name:<{first}}" + "".join(f"{text[line]:>{CELL}}" for text in texts))
+    return lines
 
 
 def _notes(metrics: Mapping[str, Any]) -> list[str]:
-    test, bootstrap = metrics["splits"]["test"], metrics["bootstrap"]
+    test, main = metrics["splits"]["test"], metrics["main_operating_point"]
     unit = "images" if test["grouped_by"] == "image_id" else "lesions"
-    notes = [
-        f"Intervals: 95 %, {bootstrap['resamples']:,} bootstrap resamples of {unit} within class.",
-        "Wilson's interval for proportions where each lesion has one image.",
-    ]
-    main = metrics["main_operating_point"]
+    notes = [f"Below each value its 95 % interval: {test['resamples']:,} bootstrap resamples of {unit} within class"]
+    notes[0] += "; Wilson for proportions." if test["groups"] == test["images"] else "."
     if main is None:
-        notes.append("No thresholds, hence AUROC alone: give validation predictions or a threshold.")
+        notes.append("No threshold, hence ranking alone: give validation predictions or a threshold.")
     else:
         chosen = metrics["operating_points"][main]
         origin = f"{chosen['rule']}, chosen on validation" if chosen["chosen_on"] == "validation" else "as given"
-        notes.append(f"Threshold {chosen['threshold']:g}: {origin}.")
+        notes.append(f"Melanoma is called where score >= {chosen['threshold']:g}: {origin}.")
     if any(split["optimistic"] for split in metrics["splits"].values()):
-        notes.append("* optimistic: the model or the threshold was chosen on these images.")
+        notes.append("* Optimistic: the model was trained or its threshold chosen on these images.")
     return notes

@@ -1,0 +1,121 @@
+import dataclasses
+
+import numpy as np
+import pytest
+from statsmodels.stats.contingency_tables import mcnemar
+from statsmodels.stats.multitest import multipletests
+
+from mole_jax.errors import UserError
+from mole_jax.evaluation.comparison import bootstrap_p, compare, holm, mcnemar_exact
+from mole_jax.evaluation.delong import delong_test
+from mole_jax.evaluation.operating_points import given_threshold
+from mole_jax.evaluation.split_figures import split_figures
+
+HALF = given_threshold(0.5)
+
+
+def perturbed(p, noise, seed, source):
+    rng = np.random.default_rng(seed)
+    score = np.clip(p.score + rng.normal(scale=noise, size=p.n), 0, 1)
+    return dataclasses.replace(p, score=score, source=source)
+
+
+@pytest.fixture
+def models(make):
+    a = make(600, seed=1, images_per_lesion=2, source="a.csv")
+    return {"a": a, "b": perturbed(a, 0.2, 2, "b.csv"), "c": perturbed(a, 0.01, 3, "c.csv")}
+
+
+def test_differences_are_paired(models):
+    found = compare({"a": models["a"], "c": models["c"]}, resamples=300, seed=0)
+    figure = found["pairs"][0]["difference"]["auroc"]
+    assert figure["low"] <= figure["value"] <= figure["high"]
+    alone = split_figures(models["a"], [], resamples=300, seed=0)["auroc"]
+    assert found["models"]["a"]["auroc"]["low"] == alone["low"]
+    # Nearly the same scores: an unpaired interval would be as wide as that of one model.
+    assert figure["high"] - figure["low"] < 0.2 * (alone["high"] - alone["low"])
+
+
+def test_order_of_rows_does_not_matter(models):
+    order = np.random.default_rng(0).permutation(600)
+    shuffled = models["b"].aligned_to(models["b"].image_id[order])
+    points = {"a": HALF, "b": HALF}
+    one = compare({"a": models["a"], "b": models["b"]}, points, resamples=50)
+    assert compare({"a": models["a"], "b": shuffled}, points, resamples=50) == one
+
+
+def test_delong_and_mcnemar_agree_with_their_references(models):
+    points = dict.fromkeys(models, HALF)
+    found = compare(models, points, resamples=50)
+    assert [pair["models"] for pair in found["pairs"]] == [["a", "b"], ["a", "c"], ["b", "c"]]
+    for pair in found["pairs"]:
+        a, b = (models[name] for name in pair["models"])
+        assert pair["delong"]["z"] == delong_test(a.score, b.score, a.label)["z"]
+        right = [(m.score >= 0.5) == m.label for m in (a, b)]
+        table = [
+            [(right[0] & right[1]).sum(), (right[0] & ~right[1]).sum()],
+            [(~right[0] & right[1]).sum(), (~right[0] & ~right[1]).sum()],
+        ]
+        assert [pair["mcnemar"]["only_first_right"], pair["mcnemar"]["only_second_right"]] == [table[0][1], table[1][0]]
+        assert pair["mcnemar"]["p_value"] == pytest.approx(mcnemar(table, exact=True).pvalue)
+    for kind in ("bootstrap", "delong", "mcnemar"):
+        p = [pair[kind]["p_value"] for pair in found["pairs"]]
+        expected = multipletests(p, method="holm")[1]
+        assert [pair[kind]["p_value_holm"] for pair in found["pairs"]] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("counts", [(0, 0), (0, 1), (5, 5), (3, 17), (40, 10)])
+def test_mcnemar_agrees_with_statsmodels(counts):
+    b, c = counts
+    expected = 1.0 if b + c == 0 else mcnemar([[0, b], [c, 0]], exact=True).pvalue
+    assert mcnemar_exact(b, c) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("p_values", [[0.04], [0.01, 0.04, 0.03], [0.5, 0.5, 0.9], [0.001, 0.001, 0.2, 0.7]])
+def test_holm_agrees_with_statsmodels(p_values):
+    assert holm(p_values) == pytest.approx(multipletests(p_values, method="holm")[1])
+
+
+def test_bootstrap_p_value_counts_resamples_beyond_zero():
+    assert bootstrap_p(np.array([1.0] * 97 + [-1.0] * 2)) == pytest.approx(2 * 3 / 100)
+    assert bootstrap_p(np.ones(99)) == pytest.approx(0.02)
+    assert bootstrap_p(np.zeros(99)) == 1
+    assert bootstrap_p(np.array([1.0, np.nan])) is None
+
+
+def test_thresholds_may_differ_and_without_them_there_is_no_mcnemar(models):
+    pair = {"a": models["a"], "b": models["b"]}
+    found = compare(pair, {"a": HALF, "b": given_threshold(0.2)}, resamples=20)
+    assert (found["models"]["a"]["threshold"], found["models"]["b"]["threshold"]) == (0.5, 0.2)
+    assert "accuracy" in found["pairs"][0]["difference"]
+    without = compare(pair, resamples=20)
+    assert without["pairs"][0]["mcnemar"] is None
+    assert "accuracy" not in without["pairs"][0]["difference"]
+
+
+def test_different_images_are_refused_naming_the_first_few(models):
+    fewer = models["b"].select(np.arange(600) >= 5)
+    with pytest.raises(
+        UserError, match=r"a\.csv has 5 images that b\.csv lacks, first ISIC_0000000, ISIC_0000001, ISIC_0000002;"
+    ):
+        compare({"a": models["a"], "b": fewer})
+    with pytest.raises(UserError, match=r"a\.csv has 5 images that b\.csv lacks"):
+        compare({"b": fewer, "a": models["a"]})
+
+
+def test_different_labels_or_lesions_are_refused(models):
+    b = models["b"]
+    other = dataclasses.replace(b, label=np.where(np.arange(600) == 4, 1 - b.label, b.label))
+    with pytest.raises(
+        UserError, match=r"image ISIC_0000004 has label \d in a\.csv but \d in b\.csv \(1 such images\)"
+    ):
+        compare({"a": models["a"], "b": other})
+    with pytest.raises(
+        UserError, match=r"image ISIC_0000000 has lesion ISIC_LESION_0000000 in a\.csv but ISIC_0000000 in b\.csv"
+    ):
+        compare({"a": models["a"], "b": dataclasses.replace(b, lesion_id=None)})
+
+
+def test_one_model_is_refused(models):
+    with pytest.raises(UserError, match="1 model cannot be compared"):
+        compare({"a": models["a"]})

@@ -1,0 +1,221 @@
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from mole_jax.errors import UserError
+from mole_jax.evaluation.deeper_figures import write_calibrated_scores
+from mole_jax.evaluation.metrics import AT_THRESHOLD, THRESHOLD_FREE
+from mole_jax.evaluation.predictions import Predictions
+from mole_jax.evaluation.split_figures import split_figures
+from mole_jax.evaluation.summary import evaluate, evaluate_run, write_metrics
+
+FIGURE_KEYS = {"value", "low", "high", "method", "reason", "undefined_resamples"}
+
+
+@pytest.fixture
+def splits(make):
+    sex = {"sex": np.array(["male", "female"] * 150)}
+    return {
+        "train": make(300, 1, images_per_lesion=2, prefix="TRAIN"),
+        "validation": make(300, 2, images_per_lesion=2, prefix="VALIDATION"),
+        "test": make(300, 3, images_per_lesion=2, prefix="TEST", metadata=sex),
+    }
+
+
+def figures_in(node, path=""):
+    if isinstance(node, dict):
+        if "value" in node:
+            yield path, node
+        for key, child in node.items():
+            yield from figures_in(child, f"{path}/{key}")
+    elif isinstance(node, list):
+        for i, child in enumerate(node):
+            yield from figures_in(child, f"{path}/{i}")
+
+
+def test_schema_of_a_run(splits):
+    found = evaluate_run(splits, leaky=False, protocol="grouped", resamples=50)
+    assert list(found) == [
+        "schema",
+        "protocol",
+        "leaky",
+        "level",
+        "bootstrap",
+        "main_operating_point",
+        "operating_points",
+        "splits",
+        "shared_groups",
+        "warnings",
+    ]
+    assert (found["schema"], found["protocol"], found["leaky"], found["level"]) == (1, "grouped", False, 0.95)
+    points = ["accuracy", "youden", "sensitivity_0.9", "sensitivity_0.95", "sensitivity_0.98"]
+    assert list(found["operating_points"]) == points
+    assert found["main_operating_point"] == "accuracy"
+    assert list(found["splits"]) == ["train", "validation", "test"]
+    for name, split in found["splits"].items():
+        assert {"images", "groups", "resamples", "auroc_delong", *THRESHOLD_FREE} <= set(split)
+        assert split["optimistic"] == (name != "test")
+        assert list(split["operating_points"]) == points
+        for point in split["operating_points"].values():
+            assert {"threshold", "confusion", *AT_THRESHOLD} == set(point)
+    test = found["splits"]["test"]
+    assert {"calibration", "prevalence", "decision_curve", "subgroups"} <= set(test)
+    assert set(test["calibration"]) == {"before", "temperature", "after_temperature", "platt", "after_platt"}
+    assert len(test["calibration"]["before"]["bins"]) == 10
+    assert [row["level"] for row in test["subgroups"]["sex"]] == ["female", "male"]
+    assert test["decision_curve"]["scores"] == test["prevalence"]["scores"] == "platt_scaled"
+    assert found["warnings"] == []
+
+
+def test_every_figure_is_whole_or_says_why(splits):
+    found = evaluate_run(splits, leaky=False, protocol="grouped", resamples=50)
+    figures = dict(figures_in(found))
+    assert len(figures) > 150
+    for path, figure in figures.items():
+        assert set(figure) <= FIGURE_KEYS, path
+        complete = None not in (figure["value"], figure["low"], figure["high"], figure["method"])
+        assert complete != ("reason" in figure), path
+
+
+def test_thresholds_come_from_validation_and_are_frozen(splits):
+    found = evaluate(splits["test"], validation=splits["validation"], resamples=20)
+    turned = dict(splits, test=splits["train"])
+    other = evaluate(turned["test"], validation=splits["validation"], resamples=20)
+    for name, point in found["operating_points"].items():
+        assert point["chosen_on"] == "validation"
+        assert point["threshold"] == other["operating_points"][name]["threshold"]
+        assert point["threshold"] == found["splits"]["test"]["operating_points"][name]["threshold"]
+    assert found["splits"]["validation"]["operating_points"]["sensitivity_0.95"]["sensitivity"]["value"] >= 0.95
+
+
+def test_run_and_file_give_the_same_test_figures(splits):
+    run = evaluate_run(splits, leaky=False, protocol="grouped", resamples=30, seed=4)
+    file = evaluate(splits["test"], validation=splits["validation"], resamples=30, seed=4)
+    assert run["splits"]["test"] == file["splits"]["test"]
+    assert file["leaky"] is None
+
+
+def test_seed_decides_the_intervals(splits):
+    def interval(seed):
+        figure = evaluate(splits["test"], resamples=30, seed=seed)["splits"]["test"]["auroc"]
+        return figure["low"], figure["high"]
+
+    assert interval(0) == interval(0) != interval(1)
+
+
+def test_a_threshold_of_ones_own_is_the_main_one(splits):
+    found = evaluate(splits["test"], validation=splits["validation"], threshold=0.5, resamples=20)
+    assert found["main_operating_point"] == "given"
+    assert list(found["operating_points"])[:2] == ["given", "accuracy"]
+    alone = evaluate(splits["test"], threshold=0.5, resamples=20)
+    assert list(alone["operating_points"]) == ["given"]
+    assert alone["splits"]["test"]["prevalence"]["scores"] == "as_given"
+
+
+def test_without_validation_and_threshold_there_are_threshold_free_figures(splits):
+    found = evaluate(splits["test"], resamples=20)
+    assert found["main_operating_point"] is None
+    assert found["operating_points"] == found["splits"]["test"]["operating_points"] == {}
+    assert "prevalence" not in found["splits"]["test"]
+    assert found["splits"]["test"]["auroc"]["value"] > 0.5
+
+
+def test_target_sensitivity_without_validation_is_refused(splits):
+    with pytest.raises(UserError) as caught:
+        evaluate(splits["test"], target_sensitivity=[0.95])
+    assert "target_sensitivity=0.95 needs validation predictions" in str(caught.value)
+    assert "--validation=FILE" in str(caught.value)
+    assert "--threshold=NUMBER" in str(caught.value)
+
+
+def test_other_splits_are_refused(splits):
+    with pytest.raises(UserError, match="the splits are train, test; give validation and test"):
+        evaluate_run({"train": splits["train"], "test": splits["test"]}, leaky=False, protocol="given")
+    with pytest.raises(UserError, match="resamples=1 gives no interval"):
+        evaluate(splits["test"], resamples=1)
+
+
+def test_leakage_is_reported(splits):
+    found = evaluate_run(dict(splits, validation=splits["test"]), leaky=True, protocol="paper", resamples=20)
+    assert found["leaky"] is True
+    assert found["shared_groups"][0]["splits"] == ["validation", "test"]
+    assert found["shared_groups"][0]["affected_images"] == 300
+    assert found["warnings"][0].startswith("LEAKY: protocol 'paper'")
+    assert found["warnings"][1].startswith(
+        "LEAKAGE: 150 lesions lie in both validation and test (300 images of test), for"
+    )
+
+
+def test_too_good_to_be_true_is_said(make):
+    found = evaluate(make(shift=12.0), resamples=20)
+    assert any("look for leakage" in warning for warning in found["warnings"])
+
+
+def test_missing_lesions_are_said(single):
+    lonely = Predictions(single.image_id, single.label, single.score)
+    assert "has no lesion_id" in evaluate(lonely, resamples=20)["warnings"][0]
+
+
+@pytest.mark.parametrize("label", [0, 1])
+def test_one_class_is_no_crash(splits, make, label):
+    p = make(40)
+    one = Predictions(p.image_id, np.full(40, label), p.score)
+    for found in (
+        evaluate(one, validation=splits["validation"], resamples=20),
+        evaluate(splits["test"], validation=one, resamples=20),
+        evaluate(one, validation=one, threshold=0.5, resamples=20),
+    ):
+        json.dumps(found, allow_nan=False)
+    assert found["splits"]["test"]["auroc"]["reason"] == "only one class is present"
+    assert found["splits"]["test"]["calibration"]["temperature"]["reason"] == "only one class is present"
+
+
+def test_a_single_image_is_no_crash(make):
+    json.dumps(evaluate(make(1), threshold=0.5, resamples=20), allow_nan=False)
+
+
+def test_perfect_and_constant_scores_are_no_crash():
+    ids, label = np.arange(40).astype(str), np.arange(40) % 2
+    for score in (label.astype(float), 1.0 - label, np.full(40, 0.5), np.zeros(40)):
+        p = Predictions(ids, label, score)
+        json.dumps(evaluate(p, validation=p, resamples=20), allow_nan=False)
+
+
+def test_metrics_are_written_whole(tmp_path, splits):
+    found = evaluate(splits["test"], resamples=20)
+    write_metrics(tmp_path / "metrics.json", found)
+    assert json.loads((tmp_path / "metrics.json").read_text()) == found
+    with pytest.raises(ValueError, match="Out of range float"):
+        write_metrics(tmp_path / "metrics.json", {"value": float("nan")})
+    assert json.loads((tmp_path / "metrics.json").read_text()) == found
+    assert [path.name for path in tmp_path.iterdir()] == ["metrics.json"]
+
+
+def test_calibrated_scores_keep_the_ranking_and_fall_with_prevalence(tmp_path, splits):
+    write_calibrated_scores(tmp_path / "scores.csv", splits["test"], splits["validation"])
+    table = np.genfromtxt(
+        tmp_path / "scores.csv", delimiter=",", names=True, dtype=None, encoding="utf-8", deletechars=""
+    )
+    assert table.dtype.names[3:] == ("calibrated", "risk_at_0.018", "risk_at_0.11", "risk_at_0.2", "risk_at_0.5")
+    np.testing.assert_array_equal(np.argsort(table["calibrated"]), np.argsort(table["score"]))
+    assert (table["risk_at_0.018"] < table["risk_at_0.11"]).all()
+    share = splits["validation"].label.mean()
+    odds = table["calibrated"] / (1 - table["calibrated"]) * (1 - share) / share
+    np.testing.assert_allclose(table["risk_at_0.5"], odds / (1 + odds))
+
+
+def test_split_figures_are_those_of_the_summary(splits):
+    found = evaluate(splits["test"], resamples=20, seed=3)["splits"]["test"]
+    alone = split_figures(splits["test"], [], resamples=20, seed=3)
+    assert {key: found[key] for key in alone} == alone
+
+
+def test_evaluation_needs_no_jax():
+    code = (
+        "import sys, mole_jax.evaluation.summary, mole_jax.evaluation.table, mole_jax.evaluation.comparison_table\n"
+        "sys.exit('jax' in sys.modules or 'flax' in sys.modules or 'sklearn' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
