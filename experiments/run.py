@@ -1,4 +1,4 @@
-"""One experiment: train a model on a prepared dataset, evaluate it on every split, print the paper's table, write a report.
+"""One experiment: train a model, evaluate it on every split, print the paper's table and write a report.
 
     python -m experiments.run --model=cnn --dataset=synthetic
 
@@ -65,9 +65,10 @@ def command() -> int:
         write_metrics(run_dir / "metrics.json", metrics)
         if config.model == "logistic":
             save_weight_picture(run_dir, trained.variables["params"])
-        report = write_report([run_dir], run_dir / "report.html")
-    print(f"\n{format_table(metrics)}\n\nresults in {run_dir}: metrics.json, predictions/, metrics.jsonl, checkpoints/")
-    print(f"report: {report}")
+        print(
+            f"\n{format_table(metrics)}\n\nresults in {run_dir}: metrics.json, predictions/, checkpoints/", flush=True
+        )
+        print(f"report in {write_report([run_dir], run_dir / 'report.html')}")
     return 0
 
 

@@ -1,15 +1,19 @@
-"""Reliability curves before and after temperature scaling."""
+"""Reliability curves before and after temperature and Platt scaling."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
 
-from mole_jax.report.drawing import BLUE, GREY, VERMILLION, draw
+from mole_jax.report.drawing import BLUE, GREEN, GREY, VERMILLION, draw
 from mole_jax.report.parts import Panel, Part, Row, Table, figure_columns, figure_text
 from mole_jax.report.runs import Run
 
-LOOKS = {"before": ("as given", BLUE, "-", "o"), "after": ("temperature-scaled", VERMILLION, "--", "s")}
+LOOKS = {
+    "before": ("as given", BLUE, "-", "o"),
+    "after_temperature": ("temperature-scaled", VERMILLION, "--", "s"),
+    "after_platt": ("Platt-scaled", GREEN, "-.", "^"),
+}
 MEASURES = {
     "Calibration error": "ece",
     "Slope": "slope",
@@ -31,10 +35,11 @@ def calibration_figure(runs: Sequence[Run]) -> Part:
     images = sorted({row["images"] for _, _, row in rows})
     per_bin = f"{images[0]}" if len(images) == 1 else f"{images[0]} to {images[-1]}"
     caption = (
-        "On the diagonal a score is a risk. Below it the model claims too much, above it too little. Each point is "
-        f"a bin of {per_bin} images, the bars are 95% intervals. The temperature is fitted on validation and changes "
-        "no ranking. In the table the error should be near 0 (its interval is drawn upwards: read the low end), the "
-        "slope near 1 (below 1: too extreme) and the intercept near 0."
+        "On the diagonal a score is a risk. Below it the model claims too much, above it too little; a model that "
+        f"was trained on balanced batches claims too much. Each point is a bin of {per_bin} images, the bars are 95% "
+        "intervals. Temperature and Platt scaling are fitted on validation and change no ranking. In the table the "
+        "error should be near 0 (its interval is drawn upwards: read the low end), the slope near 1 (below 1: too "
+        "extreme) and the intercept near 0."
     )
     panels = [_panel(run) for run in runs]
     return Part("calibrations", "Calibration", caption, panels, _table(runs), numbers)
@@ -74,8 +79,18 @@ def _panel(run: Run) -> Panel:
 def _table(runs: Sequence[Run]) -> Table:
     rows = []
     for run in runs:
-        temperature = run.metrics["splits"]["test"]["calibration"].get("temperature")
-        rows.append(Row([f"{run.name}, temperature {figure_text(temperature)}"], "head"))
+        rows.append(Row([f"{run.name}{_scalings(run)}"], "head"))
         for key, curve in _curves(run).items():
             rows.append(Row([LOOKS[key][0], *(figure_text(curve[measure]) for measure in MEASURES.values())]))
     return Table(["", *MEASURES], rows)
+
+
+def _scalings(run: Run) -> str:
+    calibration = run.metrics["splits"]["test"]["calibration"]
+    if "temperature" not in calibration:
+        return ""
+    platt = calibration["platt"]
+    return (
+        f": temperature {figure_text(calibration['temperature'])}; Platt slope {figure_text(platt['slope'])}, "
+        f"intercept {figure_text(platt['intercept'])}"
+    )

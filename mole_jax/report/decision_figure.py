@@ -9,7 +9,7 @@ from mole_jax.report.drawing import INK, draw, series, shortened
 from mole_jax.report.parts import Panel, Part, figure_columns
 from mole_jax.report.runs import Run
 
-SCORES = {"temperature_scaled": "temperature-scaled scores", "as_given": "scores as given"}
+SCORES = {"platt_scaled": "Platt-scaled scores", "as_given": "scores as given"}
 
 
 def decision_figure(runs: Sequence[Run]) -> Part:

@@ -144,6 +144,7 @@ def comparison_table(runs: Sequence[Run]) -> Part:
             [
                 f"{pair['models'][0]} − {pair['models'][1]}",
                 *(figure_text(pair["difference"].get(key)) for key in heads.values()),
+                _p_value(pair),
             ]
         )
         for pair in pairs
@@ -154,8 +155,15 @@ def comparison_table(runs: Sequence[Run]) -> Part:
     }
     for key in heads.values():
         numbers |= figure_columns(f"{key}_difference", [pair["difference"].get(key) for pair in pairs])
+    numbers["auroc_p_value_holm"] = [pair["bootstrap"]["p_value_holm"] for pair in pairs]
     caption = (
         "First minus second, with 95% intervals from resampling the same lesions for both: an interval that holds 0 "
-        "is no difference that this test set can show. Each model at its own main threshold."
+        "is no difference that this test set can show. Each model at its own main threshold. p is of the paired "
+        "bootstrap, Holm-corrected for the number of pairs."
     )
-    return Part("comparison", title, caption, table=Table(["", *heads], rows), numbers=numbers)
+    return Part("comparison", title, caption, table=Table(["", *heads, "p, AUROC"], rows), numbers=numbers)
+
+
+def _p_value(pair: dict[str, Any]) -> str:
+    p = pair["bootstrap"]["p_value_holm"]
+    return "–" if p is None else f"{p:.3f}" if p >= 0.001 else "< 0.001"
