@@ -36,7 +36,7 @@ class Summary:
     numbers: list[Number]
     leaks: list[str]
     notes: list[str]
-    command: str
+    command: list[str]  # word by word
     config: Mapping[str, Any]
     environment: Mapping[str, str]
 
@@ -97,10 +97,10 @@ def _size(split: Mapping[str, Any]) -> str:
     return f"{split['images']:,} images{lesions}, {split['positives']:,} melanomas ({share:.1%})"
 
 
-def _command(command: list[str]) -> str:
+def _command(command: Sequence[str]) -> list[str]:
     if not command:
-        return "not recorded"
-    return f"python -m experiments.{PurePath(command[0]).stem} {shlex.join(command[1:])}"
+        return ["(not recorded)"]
+    return ["python", "-m", f"experiments.{PurePath(command[0]).stem}", *map(shlex.quote, command[1:])]
 
 
 def _text(value: Any) -> str:

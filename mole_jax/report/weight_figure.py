@@ -48,7 +48,7 @@ def weight_figure(run: Run) -> Part:
         "is memorised noise. Beside it the melanoma with the highest score. The numbers are means over "
         f"{BLOCK}x{BLOCK} pixels. {run.images.reason}"
     )
-    return Part(name, title, caption.strip(), panels, numbers=numbers, layout="small")
+    return Part(name, title, caption.strip(), panels, numbers=numbers, layout="thirds")
 
 
 def _png(weights: Float[np.ndarray, "h w 3"]) -> bytes:
