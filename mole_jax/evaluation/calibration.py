@@ -43,7 +43,10 @@ def fit_temperature(validation: Predictions) -> Figure:
         return undefined("no validation image is on the wrong side of 0.5, so the best temperature is 0")
     if (x * (label - 0.5)).sum() <= 0:  # the slope of the likelihood where the temperature is infinite
         return undefined("the scores do not rise with melanoma on validation, so the best temperature is infinite")
-    (beta,), ((variance,),) = fit_logistic(x[:, None], label, group_images(validation.group, label))
+    try:
+        (beta,), ((variance,),) = fit_logistic(x[:, None], label, group_images(validation.group, label))
+    except ArithmeticError as error:
+        return undefined(str(error))
     half = Z * np.sqrt(variance) / beta
     return figure(1 / beta, np.exp(-half) / beta, np.exp(half) / beta, "cluster_sandwich")
 
@@ -148,7 +151,10 @@ def _slope_and_intercept(
     reason = _one_class(label) or _separated(logits, label)
     if reason:
         return {"slope": undefined(reason), "intercept": undefined(reason)}
-    (intercept, slope), covariance = fit_logistic(np.column_stack([np.ones_like(logits), logits]), label, groups)
+    try:
+        (intercept, slope), covariance = fit_logistic(np.column_stack([np.ones_like(logits), logits]), label, groups)
+    except ArithmeticError as error:
+        return {"slope": undefined(str(error)), "intercept": undefined(str(error))}
     half_intercept, half_slope = Z * np.sqrt(np.diag(covariance))
     return {
         "slope": figure(slope, slope - half_slope, slope + half_slope, "cluster_sandwich"),

@@ -117,6 +117,15 @@ def test_slope_of_separated_or_equal_scores_is_told():
     assert figures(Predictions(ids, label, np.full(4, 0.3)))["intercept"]["reason"] == "all scores are equal"
 
 
+def test_regression_without_a_maximum_is_told_not_raised(make, monkeypatch):
+    def fail(*_):
+        raise ArithmeticError("logistic regression found no maximum")
+
+    monkeypatch.setattr("mole_jax.evaluation.calibration.fit_logistic", fail)
+    p = make(100)
+    assert fit_temperature(p)["reason"] == fit_platt(p)["slope"]["reason"] == "logistic regression found no maximum"
+
+
 def test_bins_hold_equally_many_images_and_give_the_error(make):
     p = make(1000, seed=6)
     found = figures(p)
