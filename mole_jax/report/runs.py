@@ -34,7 +34,7 @@ class Images:
 class Run:
     """What a run directory holds."""
 
-    name: str  # for people, unique in the report
+    name: str  # for people, unique in the report; says so in every figure and table where the run is leaky
     key: str  # for file names, unique in the report
     config: dict[str, Any]
     environment: dict[str, Any]
@@ -116,7 +116,7 @@ def _read_run(path: Path, name: str, key: str, data_dir: Path | None) -> Run:
     test, validation = (read_predictions(path / f"predictions/{split}.csv") for split in ("test", "validation"))
     picture = path / "weight_picture.npy"
     return Run(
-        name=name,
+        name=f"{name} (leaky)" if metrics["leaky"] else name,
         key=key,
         config=config,
         environment=environment,

@@ -161,7 +161,8 @@ def test_roc_curve_runs_through_its_operating_points(plain, plain_run):
 def test_leaky_run_has_a_red_band_and_a_clean_one_has_none(plain, pair):
     assert not [a for a in plain.all("div") if a.get("class") == "leaky"]
     assert len([a for a in pair.all("div") if a.get("class") == "leaky"]) == 1
-    assert "Do not trust the figures of bare & <b>." in pair.text
+    assert "Do not trust the figures of bare & <b> (leaky)." in pair.text
+    assert "bare & <b> (leaky), AUROC" in pair.text  # the legend
     assert "LEAKY: protocol 'paper'" in pair.text
 
 
