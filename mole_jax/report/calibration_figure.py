@@ -53,7 +53,7 @@ def _curves(run: Run) -> dict[str, Any]:
 def _panel(run: Run) -> Panel:
     name, curves = f"calibration-{run.key}", _curves(run)
     bins = [row for curve in curves.values() for row in curve["bins"]]
-    top = min(1.0, 1.05 * max(max(row["mean_score"], row["observed"]["high"] or 0.0) for row in bins))
+    top = min(1.0, 1.05 * max(max(row["mean_score"], row["observed"]["high"] or 0.0) for row in bins)) or 1.0
 
     def plot(axes: Axes) -> None:
         for key, curve in curves.items():

@@ -15,7 +15,8 @@ SCORES = {"platt_scaled": "Platt-scaled scores", "as_given": "scores as given"}
 def decision_figure(runs: Sequence[Run]) -> Part:
     """Net benefit over risk on the test split."""
     curves: list[dict[str, Any]] = [run.metrics["splits"]["test"]["decision_curve"] for run in runs]
-    highest = max(max(row["model"]["value"], row["treat_all"]) for curve in curves for row in curve["rows"])
+    # Without melanomas there is no benefit at all, but an axis needs a height.
+    highest = max(0.01, *(max(row["model"]["value"], row["treat_all"]) for curve in curves for row in curve["rows"]))
 
     def plot(axes: Axes) -> None:
         for run, curve, look in zip(runs, curves, series(), strict=False):

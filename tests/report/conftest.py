@@ -92,6 +92,19 @@ def bare_run(tmp_path_factory, report_data):
     return run
 
 
+@pytest.fixture
+def moles_run(tmp_path, report_data):
+    """A test split without melanomas, all with the score 0."""
+
+    def moles_only(split, predictions):
+        if split != "test":
+            return predictions
+        moles = predictions.select(predictions.label == 0)
+        return dataclasses.replace(moles, score=np.zeros(moles.n), logit=None)
+
+    return make_run(tmp_path / "moles", report_data, change=moles_only)
+
+
 @pytest.fixture(scope="session")
 def plain_page(plain_run, tmp_path_factory):
     """The page of one run, dataset at hand."""

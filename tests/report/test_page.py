@@ -191,6 +191,13 @@ def test_missing_parts_are_said_in_a_sentence(pair):
     assert not [image for image in pair.all("img") if image["src"].startswith("data:image/jpeg")]
 
 
+def test_test_images_of_one_class_and_one_score(moles_run, tmp_path):
+    page = Reader(write_report([moles_run], tmp_path / "report.html"))
+    assert "The test images are all of one class, so there is no ROC curve." in page.text
+    assert "only one class is present" in page.text
+    assert "No melanomas were called moles" in page.text
+
+
 def test_photographs_are_inside_the_page_where_the_dataset_is_at_hand(plain):
     assert [image for image in plain.all("img") if image["src"].startswith("data:image/jpeg;base64,")]
     assert "licence" in plain.text
