@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 
 from mole_jax.report.drawing import BLUE, INK, draw, shortened
 from mole_jax.report.parts import Panel, Part, figure_columns
+from mole_jax.report.roc_figure import point_name
 from mole_jax.report.runs import Run
 
 MEASURES = {"auroc": "AUROC", "sensitivity": "sensitivity", "specificity": "specificity"}
@@ -34,10 +35,11 @@ def _figure(run: Run) -> Part:
         numbers |= figure_columns(measure, [row[measure] for _, row in rows])
         numbers[f"{measure}_reason"] = [row[measure].get("reason") for _, row in rows]
     caption = (
-        "Look for levels whose interval does not touch the dashed line, the whole test set: there the model does "
-        "better or worse than its average. In brackets melanomas of images. Where fewer than 10 lesions of a class "
-        "are left there is no figure, and the reason stands in the numbers. With this many intervals one in twenty "
-        "lies apart by chance alone."
+        f"Sensitivity and specificity are at the threshold for {point_name(run.main)}. Look for levels whose "
+        "interval does not touch the dashed line, the whole test set: there the model does better or worse than its "
+        "average. In brackets melanomas of images. Where fewer than 10 lesions of a class are left there is no "
+        "figure, and the reason stands in the numbers. With this many intervals one in twenty lies apart by chance "
+        "alone."
     )
     panels = [_panel(run, name, measure, subgroups) for measure in MEASURES]
     return Part(name, title, caption, panels, numbers=numbers, layout="thirds")

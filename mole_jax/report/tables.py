@@ -48,8 +48,9 @@ def results_table(runs: Sequence[Run]) -> Part:
                 for row in of_model
             ]
     caption = (
-        "Our figures with 95% intervals, at the paper's threshold (best accuracy on validation). Below them the "
-        "paper's. Its code counted false positives as false negatives and the other way round, so what it prints as "
+        "Our figures with 95% intervals, at the paper's threshold (best accuracy on validation). Where melanoma is "
+        "rare that threshold calls nearly everything a mole: judge by the operating points then. The paper's stand "
+        "below. Its code counted false positives as false negatives and the other way round, so what it prints as "
         "precision is the sensitivity, as sensitivity the precision, and as specificity the negative predictive "
         "value: compare with the corrected columns, whose specificity is derived from the others. Its test set was "
         "half melanomas and its split is suspect, so a lower figure here may be the more honest one. * optimistic: "
