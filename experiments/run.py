@@ -1,4 +1,4 @@
-"""One experiment: train a model on a prepared dataset, evaluate it on every split, and print the paper's table.
+"""One experiment: train a model, evaluate it on every split, print the paper's table and write a report.
 
     python -m experiments.run --model=cnn --dataset=synthetic
 
@@ -39,7 +39,9 @@ def command() -> int:
     from mole_jax.evaluation.predictions import write_predictions
     from mole_jax.evaluation.summary import evaluate_run, write_metrics
     from mole_jax.evaluation.table import format_table
+    from mole_jax.explain.weight_picture import save_weight_picture
     from mole_jax.pretrained.load import load_pretrained
+    from mole_jax.report.page import write_report
     from mole_jax.training.loop import Interrupted, NonFinite, train
     from mole_jax.training.rundir import claim, exclusive
 
@@ -66,7 +68,12 @@ def command() -> int:
             predictions, leaky=dataset.facts.leaky, protocol=dataset.facts.protocol, seed=config.seed
         )
         write_metrics(run_dir / "metrics.json", metrics)
-    print(f"\n{format_table(metrics)}\n\nresults in {run_dir}: metrics.json, predictions/, metrics.jsonl, checkpoints/")
+        if config.model == "logistic":
+            save_weight_picture(run_dir, trained.variables["params"])
+        print(
+            f"\n{format_table(metrics)}\n\nresults in {run_dir}: metrics.json, predictions/, checkpoints/", flush=True
+        )
+        print(f"report in {write_report([run_dir], run_dir / 'report.html')}")
     return 0
 
 

@@ -18,7 +18,7 @@ ALLOWED = {
     "mole_jax.models": BOTTOM | {"mole_jax.pretrained"},
     "mole_jax.pretrained": BOTTOM | {"mole_jax.models"},
     "mole_jax.training": BOTTOM | {"mole_jax.models", "mole_jax.pretrained", "mole_jax.data"},
-    "mole_jax.explain": BOTTOM | {"mole_jax.models"},
+    "mole_jax.explain": BOTTOM | {"mole_jax.models", "mole_jax.data"},
     "mole_jax.evaluation": BOTTOM,
     "mole_jax.report": BOTTOM | {"mole_jax.evaluation", "mole_jax.data"},
 }

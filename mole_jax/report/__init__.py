@@ -1,1 +1,1 @@
-"""One HTML page and its figures, from the files of a run. Imports no JAX."""
+"""Figures and one HTML page about run directories. Imports no JAX and no model code."""

@@ -1,0 +1,26 @@
+"""The weights of the logistic regression as a picture (the paper's Fig. 2)."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from mole_jax.data.preprocess import IMAGE_SIZE
+
+FILE_NAME = "weight_picture.npy"
+
+
+def weight_picture(params: Mapping[str, Any]) -> Float[np.ndarray, "224 224 3"]:
+    """The kernel in the shape of the images: how much the logit rises with each pixel's red, green and blue.
+
+    Args:
+        params: of the model `logistic`, whose kernel is [224 * 224 * 3, 1] over row, column, channel.
+    """
+    return np.asarray(params["fc1"]["kernel"], np.float32).reshape(IMAGE_SIZE, IMAGE_SIZE, 3)
+
+
+def save_weight_picture(run_dir: Path, params: Mapping[str, Any]) -> None:
+    """Writes run_dir/weight_picture.npy, float32 [224, 224, 3]."""
+    np.save(run_dir / FILE_NAME, weight_picture(params))

@@ -1,0 +1,44 @@
+"""The most confident mistakes of the test split."""
+
+import numpy as np
+
+from mole_jax.report.parts import Part
+from mole_jax.report.photographs import photograph
+from mole_jax.report.roc_figure import point_name
+from mole_jax.report.runs import Run
+
+EACH = 6
+
+
+def mistakes(run: Run) -> list[Part]:
+    """The melanomas with the lowest scores and the moles with the highest, at the main threshold."""
+    test, threshold = run.test, run.at[run.main]["threshold"]
+    order = np.argsort(test.score, kind="stable")
+    missed = [int(i) for i in order if test.label[i] == 1 and test.score[i] < threshold]
+    false_alarms = [int(i) for i in order[::-1] if test.label[i] == 0 and test.score[i] >= threshold]
+    at = f"at the threshold for {point_name(run.main)}, {threshold:.4f}"
+    return [
+        _part(run, "missed", f"Most confident misses: {run.name}", missed, f"melanomas were called moles {at}"),
+        _part(
+            run, "alarms", f"Most confident false alarms: {run.name}", false_alarms, f"moles were called melanoma {at}"
+        ),
+    ]
+
+
+def _part(run: Run, kind: str, title: str, mistaken: list[int], what: str) -> Part:
+    name = f"{kind}-{run.key}"
+    if not mistaken:
+        return Part(name, title, "", missing=f"No {what}.")
+    test, shown = run.test, mistaken[:EACH]
+    panels = [photograph(run, i, name=f"{name}-{rank}") for rank, i in enumerate(shown, 1)]
+    caption = (
+        f"{len(mistaken):,} {what}; these {len(shown)} are the furthest from it. Look for what they share: hair, "
+        f"ink, a ruler, a dark corner, pale skin, or a label that one may doubt. {run.images.reason}"
+    )
+    numbers = {
+        "image_id": test.image_id[mistaken].tolist(),
+        "label": test.label[mistaken].tolist(),
+        "score": test.score[mistaken].tolist(),
+        **{key: column[mistaken].tolist() for key, column in test.metadata.items()},
+    }
+    return Part(name, title, caption.strip(), panels, numbers=numbers, layout="small")

@@ -1,0 +1,117 @@
+"""The page: one self-contained HTML file over one run or several, and its figures as files."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+import jinja2
+from markupsafe import Markup, escape
+
+from mole_jax.report.calibration_figure import calibration_figure
+from mole_jax.report.checklist import STATES, TRIPOD_AI, checklist
+from mole_jax.report.confusion_figure import confusion_figure
+from mole_jax.report.decision_figure import decision_figure
+from mole_jax.report.mistakes import mistakes
+from mole_jax.report.parts import Panel, Part, write_files
+from mole_jax.report.roc_figure import roc_figure
+from mole_jax.report.runs import Run, read_runs
+from mole_jax.report.score_figure import score_figure
+from mole_jax.report.subgroup_figure import subgroup_figures
+from mole_jax.report.summary import summarise
+from mole_jax.report.tables import comparison_table, operating_points_table, prevalence_table, results_table
+from mole_jax.report.training_figure import training_figures
+from mole_jax.report.weight_figure import weight_figure
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading and what stands under it."""
+
+    name: str
+    title: str
+    parts: Sequence[Part]
+
+
+def write_report(runs: Sequence[Path], out: Path, *, data_dir: Path | None = None) -> Path:
+    """Writes the page, and its figures and numbers as files into `figures/` beside it.
+
+    Args:
+        runs: directories of finished runs.
+        out: the HTML file.
+        data_dir: where prepared datasets lie, for photographs; None: where each run found its own.
+
+    Returns:
+        `out`.
+
+    Raises:
+        UserError: a directory is not a finished run; says what is missing.
+    """
+    read = read_runs(runs, data_dir)
+    sections = _sections(read)
+    html = _render(read, sections)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_files([part for section in sections for part in section.parts], out.parent / "figures")
+    part = out.with_name(f"{out.name}.part")
+    part.write_text(html, encoding="utf-8")
+    part.replace(out)
+    return out
+
+
+def _sections(runs: Sequence[Run]) -> list[Section]:
+    compared = [comparison_table(runs)] if len(runs) > 1 else []
+    return [
+        Section("by-epoch", "Training", training_figures(runs)),
+        Section("discrimination", "Telling melanomas from moles", [roc_figure(runs), operating_points_table(runs)]),
+        Section("table", "The paper's table, ours beside it", [results_table(runs), *compared]),
+        Section("errors", "Right and wrong", [confusion_figure(runs), score_figure(runs)]),
+        Section("risk", "What a score means", [calibration_figure(runs), prevalence_table(runs)]),
+        Section("benefit", "Is it of use?", [decision_figure(runs)]),
+        Section("for-whom", "For whom does it work?", subgroup_figures(runs)),
+        Section("worst", "The most confident mistakes", [part for run in runs for part in mistakes(run)]),
+        Section("weights", "What the linear model looks at", [weight_figure(run) for run in runs]),
+    ]
+
+
+def _render(runs: Sequence[Run], sections: Sequence[Section]) -> str:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("mole_jax.report", "."),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"inline_svg": _inline_svg, "figure_cell": _figure_cell}
+    items = checklist(runs)
+    return environment.get_template("report.html").render(
+        title="Mole or melanoma: " + ", ".join(run.name for run in runs),
+        # Our own file, which may hold > and quotes.
+        css=Markup(resources.files("mole_jax.report").joinpath("report.css").read_text(encoding="utf-8")),
+        summaries=[summarise(run, runs) for run in runs],
+        synthetic=[run.name for run in runs if run.synthetic],
+        photographs=any(
+            panel.kind == "jpeg" and panel.content for s in sections for p in s.parts for panel in p.panels
+        ),
+        sections=sections,
+        checklist=items,
+        tripod_ai=TRIPOD_AI,
+        filled={state: sum(item.state == state for item in items) for state in STATES},
+    )
+
+
+def _inline_svg(panel: Panel) -> Markup:
+    """The drawing inside the page, so that it takes on its colours, with its text alternative."""
+    svg = panel.content.decode()
+    title, desc = f"{panel.name}-title", f"{panel.name}-desc"
+    opening = Markup('<svg role="img" aria-labelledby="{0} {1}" ').format(title, desc)
+    start, rest = svg.split(">", 1)
+    text = Markup('<title id="{}">{}</title><desc id="{}">{}</desc>').format(
+        title, panel.label or panel.name, desc, panel.alt
+    )
+    return opening + Markup(start.removeprefix("<svg ")) + Markup(">") + text + Markup(rest)
+
+
+def _figure_cell(text: str) -> Markup:
+    """A table's cell with its interval, or its reason, on a line of its own."""
+    value, space, rest = text.partition(" (")
+    return Markup('{}<span class="interval">{}</span>').format(value, rest.removesuffix(")")) if space else escape(text)

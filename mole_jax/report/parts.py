@@ -1,0 +1,106 @@
+"""What a page is made of: figures of one or more panels with their numbers, tables, and parts that are missing."""
+
+import base64
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+MEDIA = {"svg": "image/svg+xml", "png": "image/png", "jpeg": "image/jpeg"}
+EXTENSIONS = {"svg": "svg", "png": "png", "jpeg": "jpg"}
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One drawing or photograph."""
+
+    name: str  # unique on the page: the file's name without its extension
+    alt: str  # what is to be seen, in words
+    content: bytes  # empty: no picture, the label alone
+    kind: Literal["svg", "png", "jpeg"] = "svg"
+    label: str = ""  # under the panel
+
+    @property
+    def uri(self) -> str:
+        """The picture inside a data URI."""
+        return f"data:{MEDIA[self.kind]};base64,{base64.b64encode(self.content).decode()}"
+
+
+@dataclass(frozen=True)
+class Part:
+    """A figure or a table of the page."""
+
+    name: str  # unique on the page: the anchor, and the CSV file's name without its extension
+    title: str
+    caption: str  # what to look for
+    panels: Sequence[Panel] = ()
+    table: "Table | None" = None
+    numbers: Mapping[str, Sequence[Any]] = field(default_factory=dict)  # column -> values
+    missing: str = ""  # why there is nothing to show, one sentence
+    layout: Literal["", "small", "thirds"] = ""  # of the panels: two in a row, thumbnails, or three in a row
+
+    @property
+    def csv(self) -> str:
+        """The numbers as CSV; None is an empty cell."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(self.numbers)
+        writer.writerows(zip(*self.numbers.values(), strict=True))
+        return text.getvalue()
+
+    @property
+    def csv_uri(self) -> str:
+        """The numbers inside a data URI."""
+        return f"data:text/csv;charset=utf-8;base64,{base64.b64encode(self.csv.encode()).decode()}"
+
+
+@dataclass(frozen=True)
+class Table:
+    """Texts in rows; the first column names the row."""
+
+    heads: Sequence[str]
+    rows: Sequence["Row"]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a table."""
+
+    cells: Sequence[str]
+    kind: str = ""  # "paper": not ours; "head": a line above the rows that follow
+
+
+def write_files(parts: Sequence[Part], folder: Path) -> None:
+    """Writes each panel and each part's numbers as files of their own."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for part in parts:
+        if part.numbers:
+            (folder / f"{part.name}.csv").write_text(part.csv, encoding="utf-8")
+        for panel in part.panels:
+            if panel.content:
+                (folder / f"{panel.name}.{EXTENSIONS[panel.kind]}").write_bytes(panel.content)
+
+
+def figure_text(figure: Mapping[str, Any] | None, digits: int = 3) -> str:
+    """A figure of metrics.json for people: value and interval, or why it has none."""
+    if figure is None:
+        return "–"
+    if figure["value"] is None:
+        return f"– ({figure['reason']})"
+    value, low, high = (
+        None if figure[key] is None else f"{figure[key]:.{digits}f}".replace("-", "−")
+        for key in ("value", "low", "high")
+    )
+    if low is None:
+        return str(value)
+    return f"{value} ({low}{' to ' if figure['low'] < 0 else '–'}{high})"
+
+
+def figure_columns(prefix: str, figures: Sequence[Mapping[str, Any] | None]) -> dict[str, list[Any]]:
+    """Three CSV columns of figures: `prefix`, `prefix_low` and `prefix_high`."""
+    return {
+        prefix + suffix: [None if figure is None else figure.get(key) for figure in figures]
+        for suffix, key in (("", "value"), ("_low", "low"), ("_high", "high"))
+    }

@@ -1,0 +1,111 @@
+"""What stands first on the page: what was trained on what, whether it leaks, and the three numbers that matter."""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Any
+
+from mole_jax.report.parts import figure_text
+from mole_jax.report.roc_figure import point_name
+from mole_jax.report.runs import Run
+
+PROTOCOLS = {
+    "grouped": "protocol grouped: split by lesion, no lesion lies in two splits",
+    "given": "protocol given: the source's own split",
+    "paper": "protocol paper: melanomas copied first, then split by image",
+}
+
+
+@dataclass(frozen=True)
+class Number:
+    """One of the numbers that matter."""
+
+    name: str
+    value: str
+    interval: str  # or why there is no value
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A run in a few lines."""
+
+    name: str
+    sentence: str
+    sizes: list[str]
+    numbers: list[Number]
+    leaks: list[str]
+    notes: list[str]
+    command: list[str]  # word by word
+    config: Mapping[str, Any]
+    environment: Mapping[str, str]
+
+
+def summarise(run: Run, others: Sequence[Run]) -> Summary:
+    """The summary of one run, and what sets it apart from the others."""
+    test = run.metrics["splits"]["test"]
+    at = run.at[run.screening]
+    aim = point_name(run.screening)
+    protocol = run.metrics["protocol"]
+    notes = [warning for warning in run.metrics["warnings"] if warning not in run.leaks]
+    if run.metrics["leaky"] is None:
+        notes.append("It is not known whether training and test images share lesions.")
+    return Summary(
+        name=run.name,
+        sentence=(
+            f"Model {run.config['model']}, trained on {run.config['dataset']} for {_epochs(run)}; "
+            f"{PROTOCOLS.get(protocol, f'protocol {protocol}')}."
+            f"{_apart(run, others)}"
+        ),
+        sizes=[f"{name.capitalize()}: {_size(split)}" for name, split in run.metrics["splits"].items()],
+        numbers=[
+            _number("AUROC", test["auroc"]),
+            _number(f"Sensitivity (threshold: {aim})", at.get("sensitivity")),
+            _number("Specificity (same threshold)", at.get("specificity")),
+        ],
+        leaks=run.leaks,
+        notes=notes,
+        command=_command(run.environment.get("command", [])),
+        config=run.config,
+        environment={name: _text(value) for name, value in run.environment.items() if name != "command"},
+    )
+
+
+def _number(name: str, figure: Mapping[str, Any] | None) -> Number:
+    value, _, rest = figure_text(figure).partition(" ")
+    return Number(name, value, rest.strip("()"))
+
+
+def _apart(run: Run, others: Sequence[Run]) -> str:
+    names = [name for name in run.config if name not in ("model", "dataset", "epochs", "data_dir", "run_dir")]
+    apart = [name for name in names if any(other.config.get(name) != run.config[name] for other in others)]
+    return (
+        f" Settings in which the runs differ: {', '.join(f'{name} {run.config[name]}' for name in apart)}."
+        if apart
+        else ""
+    )
+
+
+def _epochs(run: Run) -> str:
+    epochs = run.epochs[-1]["epoch"] if run.epochs else run.config["epochs"]
+    return f"{epochs} epoch{'' if epochs == 1 else 's'}"
+
+
+def _size(split: Mapping[str, Any]) -> str:
+    lesions = "" if split["grouped_by"] == "image_id" else f" of {split['groups']:,} lesions"
+    share = split["positives"] / split["images"]
+    return f"{split['images']:,} images{lesions}, {split['positives']:,} melanomas ({share:.1%})"
+
+
+def _command(command: Sequence[str]) -> list[str]:
+    if not command:
+        return ["(not recorded)"]
+    return ["python", "-m", f"experiments.{PurePath(command[0]).stem}", *map(shlex.quote, command[1:])]
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {item}" for key, item in value.items() if item is not None)
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return "unknown" if value is None else str(value)

@@ -1,0 +1,170 @@
+"""The tables of the page: the paper's Fig. 5 beside ours, paired comparison, operating points, prevalence."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from mole_jax.errors import UserError
+from mole_jax.evaluation.comparison import compare
+from mole_jax.evaluation.paper_results import PaperRow, read_paper_results
+from mole_jax.report.parts import Part, Row, Table, figure_columns, figure_text
+from mole_jax.report.roc_figure import point_name
+from mole_jax.report.runs import Run
+
+COLUMNS = {
+    "Accuracy": "accuracy",
+    "Precision": "precision",
+    "Sensitivity": "sensitivity",
+    "Specificity": "specificity",
+    "F1": "f1",
+    "AUROC": "auroc",
+}
+# Our model -> the paper's.
+PAPER_MODELS = {"logistic": "logistic", "mlp": "mlp", "cnn": "cnn", "cnn_released": "cnn", "transfer": "transfer"}
+READINGS = {"printed": "paper, as printed", "corrected": "paper, columns corrected"}
+
+
+def results_table(runs: Sequence[Run]) -> Part:
+    """The paper's Fig. 5: ours, the paper's as printed, and the paper's with its columns put right."""
+    rows: list[Row] = []
+    ours: list[tuple[Run, str, dict[str, Any]]] = []
+    for run in runs:
+        rows.append(Row([run.name], "head"))
+        for split, figures in run.metrics["splits"].items():
+            found = {**figures["operating_points"][run.main], "auroc": figures["auroc"]}
+            ours.append((run, split, found))
+            label = split.capitalize() + ("*" if figures["optimistic"] else "")
+            rows.append(Row([label, *(figure_text(found.get(key)) for key in COLUMNS.values())]))
+    papers: list[PaperRow] = []
+    models = list(
+        dict.fromkeys(PAPER_MODELS[run.config["model"]] for run in runs if run.config["model"] in PAPER_MODELS)
+    )
+    for model in models:
+        for reading, label in READINGS.items():
+            of_model = [row for row in read_paper_results(reading) if row.model == model]  # type: ignore[arg-type]
+            papers += of_model
+            rows.append(Row([f"{model}: {label}"], "head"))
+            rows += [
+                Row([row.split.capitalize(), *(f"{getattr(row, key):.3f}" for key in COLUMNS.values())], "paper")
+                for row in of_model
+            ]
+    caption = (
+        "Our figures with 95% intervals, at the paper's threshold (best accuracy on validation). Where melanoma is "
+        "rare that threshold calls nearly everything a mole: judge by the operating points then. The paper's stand "
+        "below. Its code counted false positives as false negatives and the other way round, so what it prints as "
+        "precision is the sensitivity, as sensitivity the precision, and as specificity the negative predictive "
+        "value: compare with the corrected columns, whose specificity is derived from the others. Its test set was "
+        "half melanomas and its split is suspect, so a lower figure here may be the more honest one. * optimistic: "
+        "the model or the threshold was chosen on these images."
+    )
+    numbers: dict[str, list[Any]] = {
+        "source": [run.name for run, _, _ in ours] + [READINGS[row.reading] for row in papers],
+        "model": [run.config["model"] for run, _, _ in ours] + [row.model for row in papers],
+        "split": [split for _, split, _ in ours] + [row.split for row in papers],
+    }
+    for key in COLUMNS.values():
+        columns = figure_columns(key, [found.get(key) for _, _, found in ours])
+        columns[key] += [getattr(row, key) for row in papers]
+        for suffix in ("_low", "_high"):
+            columns[key + suffix] += [None] * len(papers)
+        numbers |= columns
+    return Part("results", "The paper's table", caption, table=Table(["", *COLUMNS], rows), numbers=numbers)
+
+
+def operating_points_table(runs: Sequence[Run]) -> Part:
+    """All frozen thresholds on the test split."""
+    heads = {"Sensitivity": "sensitivity", "Specificity": "specificity", "Precision (PPV)": "precision", "NPV": "npv"}
+    rows: list[Row] = []
+    points: list[tuple[Run, str, dict[str, Any]]] = []
+    for run in runs:
+        rows.append(Row([run.name], "head"))
+        for name, at in run.at.items():
+            points.append((run, name, at))
+            threshold = f"– ({at['reason']})" if at["threshold"] is None else f"{at['threshold']:.4f}"
+            rows.append(Row([point_name(name), threshold, *(figure_text(at.get(key)) for key in heads.values())]))
+    numbers: dict[str, list[Any]] = {
+        "run": [run.name for run, _, _ in points],
+        "operating_point": [name for _, name, _ in points],
+        "threshold": [at["threshold"] for _, _, at in points],
+    }
+    for key in heads.values():
+        numbers |= figure_columns(key, [at.get(key) for _, _, at in points])
+    caption = (
+        "Every threshold was chosen on validation and frozen before the test images were scored. Ask what the "
+        "sensitivity that was aimed at became on new images, and what it costs in specificity."
+    )
+    table = Table(["", "Threshold", *heads], rows)
+    return Part("operating-points", "Operating points on the test images", caption, table=table, numbers=numbers)
+
+
+def prevalence_table(runs: Sequence[Run]) -> Part:
+    """Predictive values where melanoma is rarer or more common."""
+    rows: list[Row] = []
+    found: list[tuple[Run, dict[str, Any]]] = []
+    for run in runs:
+        rows.append(Row([run.name], "head"))
+        for row in run.metrics["splits"]["test"].get("prevalence", {"rows": []})["rows"]:
+            found.append((run, row))
+            risk = f"{row['risk_at_threshold']:.3f}"
+            rows.append(Row([f"{row['prevalence']:.1%}", figure_text(row["ppv"]), figure_text(row["npv"]), risk]))
+    if not found:
+        return Part("prevalence", "Predictive values by prevalence", "", missing="There is no threshold to judge.")
+    numbers = {
+        "run": [run.name for run, _ in found],
+        "prevalence": [row["prevalence"] for _, row in found],
+        **figure_columns("ppv", [row["ppv"] for _, row in found]),
+        **figure_columns("npv", [row["npv"] for _, row in found]),
+        "risk_at_threshold": [row["risk_at_threshold"] for _, row in found],
+    }
+    caption = (
+        "The same model at the main threshold, in populations with other shares of melanomas: 1.8% is screening, "
+        "11% is HAM10000, 50% the paper's balanced set. The positive predictive value is the share of alarms that "
+        "are melanomas; the last column is the risk that a score at the threshold stands for there."
+    )
+    heads = ["Prevalence", "PPV", "NPV", "Risk at the threshold"]
+    return Part("prevalence", "Predictive values by prevalence", caption, table=Table(heads, rows), numbers=numbers)
+
+
+def comparison_table(runs: Sequence[Run]) -> Part:
+    """Paired differences between the runs, where they were judged on the same images."""
+    title = "Paired comparison on the test images"
+    models = {run.name: run.test for run in runs}
+    bootstrap = runs[0].metrics["bootstrap"]
+    try:
+        result = compare(
+            models,
+            {run.name: run.point(run.main) for run in runs},
+            resamples=bootstrap["resamples"],
+            seed=bootstrap["seed"],
+        )
+    except UserError as error:
+        return Part("comparison", title, "", missing=f"The runs cannot be compared in pairs: {error}.")
+    heads = {"AUROC": "auroc", "Sensitivity": "sensitivity", "Specificity": "specificity", "Accuracy": "accuracy"}
+    pairs = result["pairs"]
+    rows = [
+        Row(
+            [
+                f"{pair['models'][0]} − {pair['models'][1]}",
+                *(figure_text(pair["difference"].get(key)) for key in heads.values()),
+                _p_value(pair),
+            ]
+        )
+        for pair in pairs
+    ]
+    numbers: dict[str, list[Any]] = {
+        "first": [pair["models"][0] for pair in pairs],
+        "second": [pair["models"][1] for pair in pairs],
+    }
+    for key in heads.values():
+        numbers |= figure_columns(f"{key}_difference", [pair["difference"].get(key) for pair in pairs])
+    numbers["auroc_p_value_holm"] = [pair["bootstrap"]["p_value_holm"] for pair in pairs]
+    caption = (
+        "First minus second, with 95% intervals from resampling the same lesions for both: an interval that holds 0 "
+        "is no difference that this test set can show. Each model at its own main threshold. p is of the paired "
+        "bootstrap, Holm-corrected for the number of pairs."
+    )
+    return Part("comparison", title, caption, table=Table(["", *heads, "p, AUROC"], rows), numbers=numbers)
+
+
+def _p_value(pair: dict[str, Any]) -> str:
+    p = pair["bootstrap"]["p_value_holm"]
+    return "–" if p is None else f"{p:.3f}" if p >= 0.001 else "< 0.001"
