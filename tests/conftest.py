@@ -24,7 +24,7 @@ flags.FLAGS.mark_as_parsed()
 
 @pytest.fixture(scope="session")
 def test_data() -> Path:
-    """The folder with HAM10000, ImageNet weights and reference predictions; the README's section on data says what it
+    """The folder with HAM10000, ImageNet weights and reference predictions; WORKSPACE.md says what it
     holds.
     """
     root = Path(os.environ.get("MOLE_JAX_TEST_DATA", Path(__file__).parents[2] / "shared"))

@@ -60,7 +60,7 @@ def test_the_output_says_what_was_seen_and_where_it_lies(source, tmp_path):
         (["--dataset=synthetic", "--examples=7"], "examples=7 is not an even number"),
         (["--dataset=synthetic", "--examples=many"], "flag --examples=many"),
         (["--dataset=synthetic", "--seed=-1"], "seed=-1 is negative"),
-        (["--dataset=synthetic", "--colour=red"], "Unknown command line flag 'colour'"),
+        (["--dataset=synthetic", "--colour=red"], "unknown flag --colour; --help lists them"),
     ],
 )
 def test_a_users_mistake_is_one_sentence_and_status_2(tmp_path, flags, message):

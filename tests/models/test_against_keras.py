@@ -131,7 +131,9 @@ def test_same_weights_same_numbers(name):
 
     def objective(params):
         logits, _ = model.apply({"params": params, "batch_stats": stats}, images, train=True)
-        return optax.sigmoid_binary_cross_entropy(logits, labels).mean() + l2 * l2_penalty(params)
+        return optax.sigmoid_binary_cross_entropy(logits, labels).mean() + l2 * l2_penalty(
+            params, model.trainable(params)
+        )
 
     trainable = [jnp.asarray(v.value) for v in reference.trainable_variables]
     fixed = [jnp.asarray(v.value) for v in reference.non_trainable_variables]
