@@ -1,4 +1,4 @@
-"""Features of a frozen network, computed once per dataset and read from disk ever after.
+"""Features of a frozen network, computed once per image and read from disk ever after.
 
 They lie beside the dataset, in `features/<key>/<level>/`: one memory-mapped .npy file a split and `meta.json`. The key
 stands for all that the features depend on: the dataset, the weights and how images are fed to them.
@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -30,9 +30,18 @@ from mole_jax.data.shards import Source
 from mole_jax.errors import UserError
 from mole_jax.models.transfer import extract
 from mole_jax.pretrained.weights import Pretrained
+from mole_jax.training.feature_sharing import (
+    Level,
+    Place,
+    Subset,
+    copy_rows,
+    digests,
+    feature_fault,
+    sha256,
+    stored_elsewhere,
+)
 from mole_jax.training.steps import DeviceBatch
 
-Level = Literal["maps", "pooled"]
 # Half precision keeps three digits at half the space: 10,000 maps of 7x7x2048 are 2 GB, their averages 82 MB.
 DTYPES: dict[Level, str] = {"maps": "float16", "pooled": "float32"}
 # Fixed, so that the features do not depend on a run's batch size.
@@ -70,7 +79,7 @@ class FeatureCache:
             dataset: prepared.
             pretrained: the backbone.
             normalize: from uint8 images to what the backbone is fed; must treat each image alone.
-            normalize_name: what stands for `normalize` in the key.
+            normalize_name: what stands for `normalize` in the key; two that differ must differ in it.
             dtype: the backbone's compute type.
         """
         self._dataset, self._pretrained, self._normalize, self._dtype = dataset, pretrained, normalize, dtype
@@ -94,7 +103,7 @@ class FeatureCache:
             UserError: the folder cannot be written, or the disk is too full.
         """
         with self._exclusive():
-            fault = self._fault(level)
+            fault = feature_fault(self.directory / level, self._identity)
             if fault is not None:
                 if fault:
                     logging.getLogger(__name__).warning("%s; its features are computed again", fault)
@@ -104,26 +113,6 @@ class FeatureCache:
 
     def _file(self, level: Level, split: Split) -> Path:
         return self.directory / level / f"{split}.npy"
-
-    def _fault(self, level: Level) -> str | None:
-        """None: all there and sound; "": never computed; else what is wrong, naming the file."""
-        meta_path = self.directory / level / "meta.json"
-        if not meta_path.parent.is_dir():
-            return ""
-        try:
-            meta = json.loads(meta_path.read_text())
-            if meta["identity"] != self._identity:
-                return f"{meta_path} describes other features than its folder's name says"
-            for split in SPLITS:
-                path = self._file(level, split)
-                size, stated = path.stat().st_size, meta["files"][split]
-                if size != stated["bytes"]:
-                    return f"{path} is {size} bytes long instead of {stated['bytes']}"
-                if _sha256(path) != stated["sha256"]:
-                    return f"{path} has changed since it was written (its checksum differs)"
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            return f"{meta_path.parent} is damaged ({type(error).__name__}: {error})"
-        return None
 
     def _compute(self, levels: tuple[Level, ...]) -> None:
         config, dtype, normalize = self._pretrained.config, self._dtype, self._normalize
@@ -143,14 +132,16 @@ class FeatureCache:
         self._check_space(total * sum(shapes[level].size * shapes[level].dtype.itemsize for level in levels))
         # Kept when the pass is stopped: a slow machine goes on from the last whole batch.
         folder = self.directory / f"incomplete-{'-'.join(levels)}"
+        elsewhere = stored_elsewhere(self.directory, self._identity, levels)
         with tqdm(total=total, unit=" images", desc="features", disable=None) as bar:
             for split, source in self._dataset.splits.items():
-                files, done = _open(folder, split, {level: (len(source), *shapes[level].shape[1:]) for level in levels})
-                bar.update(done)
-                for batch in evaluation_batches(source, batch_size=BATCH_SIZE, start=done):
+                row_shapes = {level: (len(source), *shapes[level].shape[1:]) for level in levels}
+                files, missing, done = _open(folder, split, row_shapes, source, elsewhere)
+                bar.update(len(source) - len(missing) + done)
+                for batch in evaluation_batches(Subset(source, missing), batch_size=BATCH_SIZE, start=done):
                     computed, count = features(variables, jax.device_put(batch)), int(batch["mask"].sum())
                     for level, file in files.items():
-                        file[done : done + count] = _finite(np.asarray(computed[level])[:count], level, split)
+                        file[missing[done : done + count]] = _finite(np.asarray(computed[level])[:count], level, split)
                         file.flush()
                     done += count
                     (folder / f"{split}.done").write_text(str(done))
@@ -162,7 +153,7 @@ class FeatureCache:
 
     def _finish(self, folder: Path) -> None:
         paths = {split: folder / f"{split}.npy" for split in SPLITS}
-        files = {split: {"bytes": path.stat().st_size, "sha256": _sha256(path)} for split, path in paths.items()}
+        files = {split: {"bytes": path.stat().st_size, "sha256": sha256(path)} for split, path in paths.items()}
         meta = {"identity": self._identity, "file": self._pretrained.provenance.file, "files": files}
         (folder / "meta.json").write_text(json.dumps(meta, indent=2) + "\n")
 
@@ -195,20 +186,31 @@ class FeatureCache:
 
 
 def _open(
-    folder: Path, split: Split, shapes: dict[Level, tuple[int, ...]]
-) -> tuple[dict[Level, np.memmap[Any, Any]], int]:
-    """The files of one split to write to, new or half-written, and how many of their rows are done."""
-    progress = folder / f"{split}.done"
-    done = int(progress.read_text() or 0) if progress.exists() else 0
+    folder: Path, split: Split, shapes: dict[Level, tuple[int, ...]], source: Source, elsewhere: dict[bytes, Place]
+) -> tuple[dict[Level, np.memmap[Any, Any]], Int[np.ndarray, " missing"], int]:
+    """The files of one split to write to, the rows that the network must compute, and how many of these are done.
+
+    A new file first takes over the rows that are stored elsewhere; a half-written one keeps to the plan it began with.
+    """
+    plan, progress = folder / f"{split}.missing.npy", folder / f"{split}.done"
+    paths = {level: folder / level / f"{split}.npy" for level in shapes}
+    if plan.exists():
+        files = {level: np.lib.format.open_memmap(path, mode="r+") for level, path in paths.items()}
+        return files, np.load(plan), int(progress.read_text() or 0) if progress.exists() else 0
     files = {}
-    for level, shape in shapes.items():
-        path = folder / level / f"{split}.npy"
+    for level, path in paths.items():
         path.parent.mkdir(parents=True, exist_ok=True)
-        if not done:
-            files[level] = np.lib.format.open_memmap(path, mode="w+", dtype=DTYPES[level], shape=shape)
-        else:
-            files[level] = np.lib.format.open_memmap(path, mode="r+")
-    return files, done
+        files[level] = np.lib.format.open_memmap(path, mode="w+", dtype=DTYPES[level], shape=shapes[level])
+    known = {row: elsewhere[d] for row, d in enumerate(digests(source)) if d in elsewhere} if elsewhere else {}
+    copy_rows(known, files)
+    for file in files.values():
+        file.flush()
+    missing = np.array([row for row in range(len(source)) if row not in known], np.int64)
+    progress.unlink(missing_ok=True)
+    part = plan.with_name("part.npy")
+    np.save(part, missing)
+    part.replace(plan)
+    return files, missing, 0
 
 
 def _finite(rows: Float[np.ndarray, "..."], level: str, split: str) -> Float[np.ndarray, "..."]:
@@ -218,8 +220,3 @@ def _finite(rows: Float[np.ndarray, "..."], level: str, split: str) -> Float[np.
             "check --weights and --normalize, or give --feature_cache=off"
         )
     return rows
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

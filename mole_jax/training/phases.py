@@ -75,9 +75,9 @@ def plan(
         return on_images(pretrained.config, config.head, unfreeze=unfreeze, backbone=backbone, **settings)
 
     if is_cached(config):
-        cache = FeatureCache(
-            dataset, pretrained, normalize=normalize, normalize_name=config.normalize, dtype=config.compute_dtype
-        )
+        # The training set's means are part of how images are fed, and other datasets have others.
+        name = f"dataset {dataset.facts.channel_mean}" if config.normalize == "dataset" else config.normalize
+        cache = FeatureCache(dataset, pretrained, normalize=normalize, normalize_name=name, dtype=config.compute_dtype)
         sources = cache.sources(features_of(config.head))
         shape = sources["train"].__getitems__([0])[0]["image"].shape
         model = on_features(config.head, **settings)

@@ -13,11 +13,13 @@ import pytest
 
 from mole_jax.config import RunConfig
 from mole_jax.data.dataset import load_dataset
+from mole_jax.data.prepare import prepare
 from mole_jax.errors import UserError
 from mole_jax.models.transfer import WIDTHS, extract
 from mole_jax.pretrained.preprocessing import preprocess
 from mole_jax.training import feature_cache
 from mole_jax.training.feature_cache import FeatureCache
+from mole_jax.training.feature_sharing import stored_elsewhere
 from mole_jax.training.loop import train
 from mole_jax.training.phases import is_cached
 
@@ -67,6 +69,75 @@ def test_they_are_computed_once(own, tiny, monkeypatch):
     monkeypatch.setattr(FeatureCache, "_compute", None)
     cache(own, tiny).sources("maps")
     cache(own, tiny).sources("pooled")
+
+
+def other_dataset(own, *, keep):
+    """Beside `own` a dataset of other images, but for a part of own's in another split."""
+    data_dir = own.directory.parents[1]
+    prepare("other", layout="synthetic", examples=60, data_dir=data_dir, seed=7)
+    other = load_dataset(data_dir, "other")
+    mixed = MixedSource(other.splits["test"], own.splits["train"], keep)
+    return dataclasses.replace(other, splits={**other.splits, "test": mixed})
+
+
+class MixedSource:
+    """A split whose first images are those of another one."""
+
+    def __init__(self, source, donor, keep):
+        self.source, self.donor, self.keep = source, donor, keep
+
+    def __len__(self):
+        return len(self.source)
+
+    def __getitems__(self, keys):
+        return [(self.donor if key < self.keep else self.source).__getitems__([key])[0] for key in keys]
+
+
+@pytest.mark.parametrize("level", ["pooled", "maps"])
+def test_images_that_another_dataset_has_are_not_computed_again(own, tiny, monkeypatch, level):
+    stored = cache(own, tiny).sources(level)["train"]
+    other = other_dataset(own, keep=5)
+    finite, rows = feature_cache._finite, []
+    monkeypatch.setattr(feature_cache, "_finite", lambda r, *names: rows.append((names, len(r))) or finite(r, *names))
+    features = cache(other, tiny).sources(level)["test"]
+    assert sum(n for names, n in rows if names == (level, "test")) == len(features) - 5
+    assert sum(n for names, n in rows if names == (level, "train")) == len(other.splits["train"])
+    for key in range(5):
+        np.testing.assert_array_equal(features.__getitems__([key])[0]["image"], stored.__getitems__([key])[0]["image"])
+    image = other.splits["test"].__getitems__([5])[0]["image"][None]
+    expected = extract(tiny.config, tiny.variables, preprocess(jnp.asarray(image), "torchvision"))[level][0]
+    np.testing.assert_allclose(features.__getitems__([5])[0]["image"], expected, rtol=2e-3, atol=1e-3)
+
+
+def test_a_dataset_whose_images_are_all_known_needs_no_network(own, tiny, monkeypatch):
+    stored = cache(own, tiny).sources("pooled")
+    twin = own.directory.parents[1] / "twin" / "1.0.0"
+    shutil.copytree(own.directory, twin, ignore=shutil.ignore_patterns("features"))
+    monkeypatch.setattr(feature_cache, "_finite", None)
+    facts = dataclasses.replace(own.facts, fingerprint="of the twin")
+    features = cache(dataclasses.replace(own, directory=twin, facts=facts), tiny).sources("pooled")
+    for split, source in stored.items():
+        keys = list(range(len(source)))
+        for ours, theirs in zip(features[split].__getitems__(keys), source.__getitems__(keys), strict=True):
+            np.testing.assert_array_equal(ours["image"], theirs["image"])
+
+
+@pytest.mark.parametrize("harm", ["features", "facts", "weights", "preprocessing"])
+def test_features_of_a_neighbour_that_do_not_fit_are_not_taken(own, tiny, harm):
+    cache(own, tiny).sources("pooled")
+    neighbour, identity = own.directory, {**cache(own, tiny)._identity, "dataset_fingerprint": "mine"}
+    mine = own.directory.parents[1] / "mine" / "1.0.0" / "features" / "key"
+    assert len(stored_elsewhere(mine, identity, ["pooled"])) == own.facts.images
+    if harm == "features":
+        damage_byte(cache(own, tiny).directory / "pooled")
+    elif harm == "facts":  # prepared anew since
+        path = neighbour / "metadata.json"
+        path.write_text(path.read_text().replace(own.facts.fingerprint, "0" * 64))
+    elif harm == "weights":
+        identity["weights"] = {"sha256": "other"}
+    else:
+        identity["normalize"] = "dataset [0.5, 0.5, 0.5]"
+    assert stored_elsewhere(mine, identity, ["pooled"]) == {}
 
 
 def test_other_weights_data_or_preprocessing_are_other_features(own, tiny):
