@@ -42,7 +42,8 @@ def command() -> int:
     from mole_jax.explain.weight_picture import save_weight_picture
     from mole_jax.pretrained.load import load_pretrained
     from mole_jax.report.page import write_report
-    from mole_jax.training.loop import Interrupted, NonFinite, train
+    from mole_jax.training.figures import NonFinite
+    from mole_jax.training.loop import Interrupted, train
     from mole_jax.training.rundir import claim, exclusive
 
     run_dir = Path(config.run_dir)

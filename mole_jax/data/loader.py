@@ -1,7 +1,7 @@
 """Batches from a random-access split, through grain: one grain element is one whole batch.
 
-Batching inside the element means that there is no remainder to lose between workers, and that the iterator's state is
-one number.
+Batching inside the element means that there is no remainder to lose between workers, and that the position is one
+number, the count of batches drawn.
 """
 
 from collections.abc import Iterator
@@ -52,26 +52,40 @@ def epoch_order(labels: Int[np.ndarray, " n"], *, seed: int, epoch: int, balance
     return random.permutation(np.concatenate(drawn))
 
 
+def draw(
+    labels: Int[np.ndarray, " n"], *, first: int, count: int, seed: int, balance: bool
+) -> Int[np.ndarray, " count"]:
+    """The indices of the images first..first+count-1 of the endless sequence of epoch orders."""
+    positions = np.arange(first, first + count)
+    epochs = range(first // len(labels), (first + count - 1) // len(labels) + 1)
+    orders = [epoch_order(labels, seed=seed, epoch=epoch, balance=balance) for epoch in epochs]
+    return np.concatenate(orders)[positions - epochs.start * len(labels)]
+
+
 class _TrainBatches(grain.sources.RandomAccessDataSource[Batch]):
-    """Batch k of the endless sequence of epoch orders, for k in 0..steps-1."""
+    """The batches of the steps start..end-1."""
 
     def __init__(
-        self, source: Source, labels: Int[np.ndarray, " n"], *, batch_size: int, steps: int, seed: int, balance: bool
+        self,
+        source: Source,
+        labels: Int[np.ndarray, " n"],
+        *,
+        batch_size: int,
+        start: int,
+        end: int,
+        seed: int,
+        balance: bool,
     ) -> None:
-        self._source, self._labels, self._batch_size, self._steps = source, labels, batch_size, steps
-        self._seed, self._balance = seed, balance
+        self._source, self._labels, self._batch_size = source, labels, batch_size
+        self._start, self._end, self._seed, self._balance = start, end, seed, balance
 
     def __len__(self) -> int:
-        return self._steps
+        return self._end - self._start
 
-    def __getitem__(self, step: Any) -> Batch:
-        n = len(self._labels)
-        positions = np.arange(step * self._batch_size, (step + 1) * self._batch_size)
-        order = {
-            epoch: epoch_order(self._labels, seed=self._seed, epoch=epoch, balance=self._balance)
-            for epoch in np.unique(positions // n).tolist()
-        }
-        return _read(self._source, [int(order[p // n][p % n]) for p in positions.tolist()], self._batch_size)
+    def __getitem__(self, index: Any) -> Batch:
+        first = (self._start + index) * self._batch_size
+        drawn = draw(self._labels, first=first, count=self._batch_size, seed=self._seed, balance=self._balance)
+        return _read(self._source, drawn.tolist(), self._batch_size)
 
 
 class _EvaluationBatches(grain.sources.RandomAccessDataSource[Batch]):
@@ -95,16 +109,20 @@ def train_batches(
     labels: Int[np.ndarray, " n"],
     *,
     batch_size: int,
-    steps: int,
+    start: int = 0,
+    end: int,
     seed: int,
     balance: Literal["none", "sampler", "weights"],
-) -> grain.DatasetIterator[Batch]:
-    """`steps` batches of equal size. The iterator's `get_state` and `set_state` save and restore its position.
+) -> Iterator[Batch]:
+    """The batches of the steps start..end-1, of equal size.
 
     Epochs follow each other without a gap (see `steps_per_epoch`), each shuffled from (seed, epoch), so that every
-    image of a class is drawn equally often, whatever the batch size.
+    image of a class is drawn equally often, whatever the batch size. The number of the step says where in this sequence
+    one is.
     """
-    batches = _TrainBatches(source, labels, batch_size=batch_size, steps=steps, seed=seed, balance=balance == "sampler")
+    batches = _TrainBatches(
+        source, labels, batch_size=batch_size, start=start, end=end, seed=seed, balance=balance == "sampler"
+    )
     return iter(grain.MapDataset.source(batches).to_iter_dataset(READ))
 
 

@@ -1,7 +1,7 @@
 """Checkpoints of one run: the only module that knows orbax.
 
-A checkpoint is the train state, the loader's position, the run's config and its last validation figures. Kept are the
-newest, from which a run resumes, and the best by validation AUROC, from which it predicts.
+A checkpoint is the train state, the run's config and its last validation figures; the state's step is also the loader's
+position. Kept are the newest, from which a run resumes, and the best by validation AUROC, from which it predicts.
 """
 
 from pathlib import Path
@@ -22,12 +22,10 @@ class Checkpoint(NamedTuple):
 
     Attributes:
         state: of training.
-        loader: its position, as grain gives it.
         figures: of the last validation, `validation_auroc` among them.
     """
 
     state: TrainState
-    loader: dict[str, Any]
     figures: dict[str, Any]
 
 
@@ -71,7 +69,7 @@ class Checkpoints:
     def save(self, checkpoint: Checkpoint, config: RunConfig) -> None:
         """Writes a checkpoint; it appears whole or not at all."""
         step = int(checkpoint.state.step)
-        about = {"config": config.to_dict(), "loader": checkpoint.loader, "figures": checkpoint.figures}
+        about = {"config": config.to_dict(), "figures": checkpoint.figures}
         validated = checkpoint.figures.get("step") == step
         self._manager.save(
             step,
@@ -93,7 +91,7 @@ class Checkpoints:
         restored = self._manager.restore(
             step, args=ocp.args.Composite(state=ocp.args.StandardRestore(abstract), about=ocp.args.JsonRestore())
         )
-        return Checkpoint(TrainState(**restored.state), restored.about["loader"], restored.about["figures"])
+        return Checkpoint(TrainState(**restored.state), restored.about["figures"])
 
     def _refuse_differences(self, step: int, abstract: Any) -> None:
         # Orbax restores what fits and stays silent about the rest, so the trees are compared here.

@@ -1,9 +1,12 @@
 """What a run does from which step on: all its epochs with one model, or first a head and then fine-tuning."""
 
+import functools
 import logging
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 from jaxtyping import Array, Bool, Float, Shaped
 
 from mole_jax.config import RunConfig
@@ -18,9 +21,11 @@ from mole_jax.models.transfer import features_of, on_features, on_images
 from mole_jax.pretrained.preprocessing import preprocess
 from mole_jax.pretrained.weights import Pretrained
 from mole_jax.training.feature_cache import FeatureCache
+from mole_jax.training.feed import Feed, from_loader
 from mole_jax.training.optimizer import build_optimizer
+from mole_jax.training.predict import predict
 from mole_jax.training.state import TrainState, initial_state, take_over
-from mole_jax.training.steps import EvaluationStep, TrainStep, make_evaluation_step, make_train_step
+from mole_jax.training.steps import class_weights, make_evaluation_step, make_train_step
 
 
 class Phase(NamedTuple):
@@ -28,40 +33,34 @@ class Phase(NamedTuple):
 
     Attributes:
         end: the number of steps after which it ends, counted from the run's first.
-        sources: of every split: images, or their stored features.
-        train_step: jitted.
-        evaluation_step: jitted.
         state: the shapes of its state.
         begin: (the state of the phase before, None in the first phase) -> this phase's first state.
+        feed: (the number of steps done) -> what does the next steps.
+        logits: (split, {"params", "batch_stats"}) -> of its images, in the order of its records.
     """
 
     end: int
-    sources: dict[Split, Source]
-    train_step: TrainStep
-    evaluation_step: EvaluationStep
     state: TrainState
-    begin: Any
+    begin: Callable[[Any], TrainState]
+    feed: Callable[[int], Feed]
+    logits: Callable[[Split, Variables], Float[np.ndarray, "..."]]
 
 
-def plan(
-    config: RunConfig, dataset: Dataset, pretrained: Pretrained | None, *, class_weights: tuple[float, float]
-) -> list[Phase]:
+def plan(config: RunConfig, dataset: Dataset, pretrained: Pretrained | None) -> list[Phase]:
     """The phases of a run, one or two; computes the feature cache where it is needed and missing.
 
     Args:
         config: of the run.
         dataset: prepared.
         pretrained: needed by model=transfer, and by it alone.
-        class_weights: of the loss of moles and of melanomas.
     """
     per_epoch = steps_per_epoch(len(dataset.splits["train"]), config.batch_size)
+    phase = functools.partial(_phase, config, dataset)
     end = per_epoch * config.epochs
     if pretrained is None:
         assert config.normalize != "weights", "RunConfig refuses it for models without weights"
         normalize = normalizer(config.normalize, channel_mean=dataset.facts.channel_mean)
-        return [
-            _phase(config, end, MODELS[config.model](config), dataset.splits, normalize, IMAGE_SHAPE, class_weights)
-        ]
+        return [phase(end, MODELS[config.model](config), dataset.splits, normalize, IMAGE_SHAPE)]
 
     normalize = _backbone_normalizer(config, dataset, pretrained)
     settings: dict[str, Any] = {
@@ -81,14 +80,14 @@ def plan(
         sources = cache.sources(features_of(config.head))
         shape = sources["train"].__getitems__([0])[0]["image"].shape
         model = on_features(config.head, **settings)
-        head = _phase(config, end, model, sources, _as_float32, shape, class_weights)
+        head = phase(end, model, sources, _as_float32, shape)
     else:
-        head = _phase(config, end, on_all_of(0.0), dataset.splits, normalize, IMAGE_SHAPE, class_weights)
+        head = phase(end, on_all_of(0.0), dataset.splits, normalize, IMAGE_SHAPE)
     if not config.finetune_epochs:
         return [head]
     end += per_epoch * config.finetune_epochs
     model = on_all_of(config.unfreeze)
-    fine = _phase(config, end, model, dataset.splits, normalize, IMAGE_SHAPE, class_weights)
+    fine = phase(end, model, dataset.splits, normalize, IMAGE_SHAPE)
     return [head, fine._replace(begin=lambda before: take_over(before, fine.state, _with_backbone(pretrained)))]
 
 
@@ -97,30 +96,39 @@ def is_cached(config: RunConfig) -> bool:
     return config.feature_cache == "auto" and config.augment == "none" and config.normalize != "batch"
 
 
+def phase_at(phases: list[Phase], step: int) -> Phase:
+    """The phase whose state is saved at that step."""
+    return next(phase for phase in phases if step <= phase.end)
+
+
 def _phase(
     config: RunConfig,
+    dataset: Dataset,
     end: int,
     model: Model,
     sources: dict[Split, Source],
     normalize: Normalize,
     shape: tuple[int, ...],
-    class_weights: tuple[float, float],
 ) -> Phase:
+    labels = dataset.labels["train"]
     input_shape = (1, *shape)
     shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), input_shape=input_shape))
     optimizer = build_optimizer(config, model.trainable(shapes["params"]))
+    train_step = make_train_step(
+        model, optimizer, normalize, config, class_weights=class_weights(config.balance, labels)
+    )
+    evaluation_step = make_evaluation_step(model, normalize)
 
     def begin(_: TrainState | None) -> TrainState:
         return initial_state(model, optimizer, seed=config.seed, input_shape=input_shape)
 
-    return Phase(
-        end,
-        sources,
-        make_train_step(model, optimizer, normalize, config, class_weights=class_weights),
-        make_evaluation_step(model, normalize),
-        jax.eval_shape(lambda: begin(None)),
-        begin,
-    )
+    def feed(start: int) -> Feed:
+        return from_loader(train_step, sources["train"], labels, config, start=start, end=end)
+
+    def logits(split: Split, variables: Variables) -> Float[np.ndarray, "..."]:
+        return predict(evaluation_step, variables, sources[split], batch_size=config.batch_size, what=split)
+
+    return Phase(end, jax.eval_shape(lambda: begin(None)), begin, feed, logits)
 
 
 def _with_backbone(pretrained: Pretrained) -> Variables:

@@ -5,8 +5,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from mole_jax.config import RunConfig
 from mole_jax.data.augment import dihedral
@@ -32,6 +33,16 @@ def l2_penalty(params: Any, trainable: Any) -> Float[Array, ""]:
         elif "kernel" in params and trainable[name]:
             total += (value**2).sum()
     return total
+
+
+def class_weights(balance: str, labels: Int[np.ndarray, " n"]) -> tuple[float, float]:
+    """Of the loss of moles and of melanomas. With balance="weights" both classes count the same, 1 on average over the
+    images; else all images do.
+    """
+    if balance != "weights":
+        return 1.0, 1.0
+    melanomas = int(labels.sum())
+    return len(labels) / (2 * (len(labels) - melanomas)), len(labels) / (2 * melanomas)
 
 
 def make_train_step(

@@ -12,8 +12,11 @@ import pytest
 
 from mole_jax.config import RunConfig
 from mole_jax.errors import UserError
-from mole_jax.training import loop
-from mole_jax.training.loop import Interrupted, NonFinite, train
+from mole_jax.training import feed, loop
+from mole_jax.training.figures import NonFinite, epoch_figures
+from mole_jax.training.loop import Interrupted, train
+from mole_jax.training.state import Sums
+from mole_jax.training.steps import class_weights
 
 CNN = RunConfig(model="cnn", batch_size=4, epochs=1, bn_momentum=0.9, seed=5, augment="dihedral")
 LOGISTIC = RunConfig(model="logistic", optimizer="sgd", learning_rate=0.001, batch_size=7, epochs=4)
@@ -45,23 +48,15 @@ def test_two_halves_are_the_whole_bit_for_bit(config, dataset, tmp_path):
 
 def test_sigterm_within_an_epoch_saves_and_the_next_start_goes_on_bit_for_bit(dataset, tmp_path, monkeypatch):
     whole = train(LOGISTIC, dataset, tmp_path / "whole")
-    draw = loop.train_batches
+    draw = feed.train_batches
 
     def terminate_at_third(*args, **kwargs):
-        batches = draw(*args, **kwargs)
-        take, count = batches.__next__, iter(range(100))
+        for count, batch in enumerate(draw(*args, **kwargs)):
+            if count == 2:
+                os.kill(os.getpid(), signal.SIGTERM)
+            yield batch
 
-        class Batches:
-            get_state, set_state = batches.get_state, batches.set_state
-
-            def __next__(self):
-                if next(count) == 2:
-                    os.kill(os.getpid(), signal.SIGTERM)
-                return take()
-
-        return Batches()
-
-    monkeypatch.setattr(loop, "train_batches", terminate_at_third)
+    monkeypatch.setattr(feed, "train_batches", terminate_at_third)
     with pytest.raises(Interrupted, match="saved at step 3 of 20; the same command goes on from there"):
         train(LOGISTIC, dataset, tmp_path / "broken")
     monkeypatch.undo()
@@ -70,15 +65,13 @@ def test_sigterm_within_an_epoch_saves_and_the_next_start_goes_on_bit_for_bit(da
 
 
 def test_predictions_come_from_the_best_epoch_not_the_last(dataset, tmp_path, monkeypatch):
-    figures = loop._epoch_figures
+    figures = loop.epoch_figures
     scripted = iter([0.6, 0.9, 0.5, 0.4])
-    monkeypatch.setattr(
-        loop, "_epoch_figures", lambda *a, **k: {**figures(*a, **k), "validation_auroc": next(scripted)}
-    )
+    monkeypatch.setattr(loop, "epoch_figures", lambda *a, **k: {**figures(*a, **k), "validation_auroc": next(scripted)})
     best = train(LOGISTIC, dataset, tmp_path / "four")
     monkeypatch.undo()
     monkeypatch.setattr(
-        loop, "_epoch_figures", lambda *a, **k: {**figures(*a, **k), "validation_auroc": k["labels"].size + a[0]}
+        loop, "epoch_figures", lambda *a, **k: {**figures(*a, **k), "validation_auroc": k["labels"].size + a[0]}
     )
     same(best, train(dataclasses.replace(LOGISTIC, epochs=2), dataset, tmp_path / "two"))
 
@@ -111,20 +104,18 @@ def test_a_checkpoint_of_another_model_is_refused_with_the_differences(dataset, 
 
 def test_balanced_weights_are_one_on_average():
     labels = np.array([0] * 9 + [1], np.int32)
-    mole, melanoma = loop._class_weights(RunConfig(balance="weights"), labels)
+    mole, melanoma = class_weights("weights", labels)
     assert 9 * mole == melanoma == 5.0
-    assert loop._class_weights(RunConfig(), labels) == (1.0, 1.0)
+    assert class_weights("sampler", labels) == (1.0, 1.0)
 
 
 def test_epoch_figures_against_scikit_learn():
     from sklearn.metrics import accuracy_score, log_loss, roc_auc_score
 
-    from mole_jax.training.state import Sums, TrainState
-
     random = np.random.default_rng(0)
     labels, logits = random.integers(0, 2, 50), random.normal(size=50).astype(np.float32)
     sums = Sums(jnp.float32(20.0), jnp.float32(30.0), jnp.float32(40.0))
-    figures = loop._epoch_figures(7, TrainState(None, None, None, None, sums), labels=labels, logits=logits)
+    figures = epoch_figures(7, sums, labels=labels, logits=logits)
     score = 1 / (1 + np.exp(-logits))
     assert figures["epoch_train_loss"] == 0.5
     assert figures["epoch_train_accuracy"] == 0.75
@@ -132,4 +123,4 @@ def test_epoch_figures_against_scikit_learn():
     np.testing.assert_allclose(figures["validation_accuracy"], accuracy_score(labels, score >= 0.5))
     np.testing.assert_allclose(figures["validation_auroc"], roc_auc_score(labels, score))
     with pytest.raises(NonFinite, match="validation logits are not finite at step 7"):
-        loop._epoch_figures(7, TrainState(None, None, None, None, sums), labels=labels, logits=logits * np.nan)
+        epoch_figures(7, sums, labels=labels, logits=logits * np.nan)
