@@ -15,6 +15,7 @@ DESCRIPTION = """Prepares a dataset: decodes, crops and splits the images of a s
   python -m experiments.prepare --dataset=synthetic                   drawn lesions, needs no source
   python -m experiments.prepare --dataset=ham10000 --source=DIR       HAM10000 as downloaded, lesions kept together
   python -m experiments.prepare --dataset=kaggle --source=DIR         train_sep, valid, test / Melanoma, NotMelanoma
+  python -m experiments.prepare --dataset=paper --source=DIR --protocol=paper    the paper's set rebuilt, copies and all
 """
 
 DATASET = flags.DEFINE_string("dataset", None, "the name to prepare it under; 'synthetic' needs no source")
@@ -57,12 +58,15 @@ def describe(summary: PrepareSummary) -> str:
         f"  {split:<11}{moles:>7,} moles {melanomas:>7,} melanomas"
         for split, (moles, melanomas) in facts.counts.items()
     )
+    left_out = f" + {facts.left_out:,} left out by the protocol" if facts.left_out else ""
     lines = [
         f"{facts.name}: layout {facts.layout}; protocol {facts.protocol}, {PROTOCOLS[facts.protocol].description}",
         counts,
-        f"  {facts.files:,} files = {facts.images:,} prepared + {facts.quarantined:,} quarantined"
-        f" + {facts.not_selected:,} not selected",
+        f"  {facts.files:,} files = {facts.images - facts.copies:,} prepared + {facts.quarantined:,} quarantined"
+        f" + {facts.not_selected:,} not selected{left_out}",
     ]
+    if facts.copies:
+        lines.append(f"  {facts.copies:,} augmented copies were made beside the {facts.images - facts.copies:,}")
     if facts.quarantined or facts.without_image:
         rows = f", {facts.without_image:,} metadata rows without an image" if facts.without_image else ""
         lines.append(f"  why: {summary.directory / 'quarantine.csv'}{rows}")

@@ -66,7 +66,11 @@ def command() -> int:
         for split, of_split in predictions.items():
             write_predictions(run_dir / "predictions" / f"{split}.csv", of_split)
         metrics = evaluate_run(
-            predictions, leaky=dataset.facts.leaky, protocol=dataset.facts.protocol, seed=config.seed
+            predictions,
+            leaky=dataset.facts.leaky,
+            protocol=dataset.facts.protocol,
+            leak=dataset.facts.leak,
+            seed=config.seed,
         )
         write_metrics(run_dir / "metrics.json", metrics)
         if config.model == "logistic":

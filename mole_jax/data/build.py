@@ -13,11 +13,14 @@ import numpy as np
 from jaxtyping import UInt8
 from tqdm import tqdm
 
-from mole_jax.data.decode import IMAGE_BYTES, Load, decode, read_row
+from mole_jax.data.copies import make_copies
+from mole_jax.data.decode import Load, decode
 from mole_jax.data.facts import DatasetFacts
+from mole_jax.data.leaks import find_leak
 from mole_jax.data.manifest import ManifestRow, write_manifest, write_quarantine
-from mole_jax.data.protocols import PROTOCOLS, check_splits, find_leak, shuffle_key
-from mole_jax.data.records import CLASSES, SPLITS, Example, Quarantined, Record, Split
+from mole_jax.data.protocols import PROTOCOLS, check_source, check_splits, shuffle_key
+from mole_jax.data.records import CLASSES, SPLITS, Example, Placed, Quarantined, Record, Split
+from mole_jax.data.scratch import IMAGE_BYTES, read_row
 from mole_jax.data.shards import ShardWriter
 from mole_jax.data.sources import Listing
 from mole_jax.errors import UserError
@@ -58,6 +61,7 @@ def build(folder: Path, name: str, listing: Listing, load: Load, settings: Setti
     """
     candidates = select(listing.records, settings.examples, settings.seed)
     _check_classes(candidates, listing.quarantined)
+    check_source(candidates, settings.protocol)
     _check_space(folder, len(candidates))
     scratch = folder / "scratch"
     decoded = decode(candidates, load, scratch, workers=workers)
@@ -66,11 +70,14 @@ def build(folder: Path, name: str, listing: Listing, load: Load, settings: Setti
     _check_classes(examples, quarantined)
 
     protocol = PROTOCOLS[settings.protocol]
-    assigned = protocol.assign(examples, settings.seed)
-    check_splits(examples, assigned)
-    splits = _in_order(examples, assigned, settings.seed)
+    placed = protocol.assign(examples, settings.seed)
+    check_splits(placed)
+    _check_space(folder, len(placed))
+    placed = _augment(placed, scratch, len(candidates), seed=settings.seed, workers=workers)
+    copies = sum(bool(example.augmented_from) for example, _ in placed)
+    splits = _in_order(placed, settings.seed)
     rows = [ManifestRow.from_example(example, split) for split in SPLITS for example in splits[split]]
-    leak = find_leak(examples, assigned)
+    leak = find_leak(placed)
 
     writer = ShardWriter(folder, name)
     content = _Content()
@@ -95,8 +102,13 @@ def build(folder: Path, name: str, listing: Listing, load: Load, settings: Setti
         quarantined=len(quarantined),
         not_selected=len(listing.records) - len(candidates),
         without_image=len(listing.without_image),
+        copies=copies,
+        left_out=len(examples) - (len(placed) - copies),
     )
-    assert facts.files == facts.images + facts.quarantined + facts.not_selected, "nothing is dropped silently"
+    originals = facts.images - facts.copies
+    assert facts.files == originals + facts.quarantined + facts.not_selected + facts.left_out, (
+        "nothing is dropped silently"
+    )
     write_manifest(folder / "manifest.csv", rows)
     write_quarantine(
         folder / "quarantine.csv", [*sorted(quarantined, key=lambda item: item.source_path), *listing.without_image]
@@ -159,11 +171,17 @@ def _features(split: Split, members: Sequence[Example], scratch: Path, content: 
         yield {"image": image, **{name: row[name] for name in keep}}
 
 
-def _in_order(examples: Sequence[Example], assigned: Sequence[Split], seed: int) -> dict[Split, list[Example]]:
+def _augment(placed: Sequence[Placed], scratch: Path, first_row: int, *, seed: int, workers: int) -> list[Placed]:
+    """The same, with the pixels of the copies made."""
+    planned = [example for example, _ in placed if example.augmented_from]
+    made = iter(make_copies(planned, scratch, first_row, seed=seed, workers=workers))
+    return [(next(made) if example.augmented_from else example, split) for example, split in placed]
+
+
+def _in_order(placed: Sequence[Placed], seed: int) -> dict[Split, list[Example]]:
     """The members of each split in a pseudo-random order, so that any stretch of a split is a fair sample of it."""
     splits: dict[Split, list[Example]] = {split: [] for split in SPLITS}
-    pairs = zip(examples, assigned, strict=True)
-    for example, split in sorted(pairs, key=lambda pair: shuffle_key(seed, "order", pair[0].image_id)):
+    for example, split in sorted(placed, key=lambda pair: shuffle_key(seed, "order", pair[0].image_id)):
         splits[split].append(example)
     return splits
 

@@ -1,26 +1,12 @@
 """Every candidate's pixels, decoded on all cores straight into rows of a scratch file, never through a pipe."""
 
-import functools
-import multiprocessing
-import os
-import signal
-import threading
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import Final
 
-import numpy as np
-from jaxtyping import UInt8
-from tqdm import tqdm
-
-from mole_jax.data.preprocess import IMAGE_SIZE, LoadedImage, UnusableImageError
+from mole_jax.data.preprocess import LoadedImage, UnusableImageError
 from mole_jax.data.records import Example, Quarantined, Record
-
-IMAGE_SHAPE: Final = (IMAGE_SIZE, IMAGE_SIZE, 3)
-IMAGE_BYTES: Final = IMAGE_SIZE * IMAGE_SIZE * 3
-# Below this many images, starting processes takes longer than decoding.
-WORTH_A_POOL: Final = 100
+from mole_jax.data.scratch import write_row
+from mole_jax.data.workers import map_in_workers
 
 Load = Callable[[Record], LoadedImage]
 _Job = tuple[Load, Path, int, Record]
@@ -40,22 +26,7 @@ def decode(records: Sequence[Record], load: Load, scratch: Path, *, workers: int
     """
     scratch.write_bytes(b"")
     jobs: Iterable[_Job] = ((load, scratch, row, record) for row, record in enumerate(records))
-    progress = functools.partial(tqdm, total=len(records), unit=" images", desc="decoding", disable=None)
-    if workers == 1 or len(records) < WORTH_A_POOL:
-        return list(progress(map(_decode_one, jobs)))
-    # spawn: a fork would copy JAX's threads in a broken state.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker) as pool:
-        try:
-            return list(progress(pool.map(_decode_one, jobs, chunksize=16)))
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
-
-
-def read_row(scratch: Path, row: int) -> UInt8[np.ndarray, "224 224 3"]:
-    """The pixels of one row of the scratch file."""
-    return np.fromfile(scratch, dtype=np.uint8, count=IMAGE_BYTES, offset=row * IMAGE_BYTES).reshape(IMAGE_SHAPE)
+    return map_in_workers(_decode_one, jobs, total=len(records), workers=workers, desc="decoding")
 
 
 def _decode_one(job: _Job) -> Example | Quarantined:
@@ -64,20 +35,5 @@ def _decode_one(job: _Job) -> Example | Quarantined:
         loaded = load(record)
     except UnusableImageError as error:
         return Quarantined(record.source_path, str(error))
-    with scratch.open("r+b") as file:
-        file.seek(row * IMAGE_BYTES)
-        file.write(loaded.image.tobytes())
+    write_row(scratch, row, loaded.image)
     return Example.from_record(record, sha256=loaded.sha256, width=loaded.width, height=loaded.height, row=row)
-
-
-def _start_worker() -> None:
-    """Leaves Ctrl-C to the parent, and dies with it even when it is killed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_exit_with_parent, daemon=True).start()
-
-
-def _exit_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None, "runs in a worker"
-    parent.join()
-    os._exit(1)

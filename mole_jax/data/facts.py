@@ -32,6 +32,8 @@ class DatasetFacts:
         quarantined: files that did not become examples.
         not_selected: usable files that the down-selection left out.
         without_image: rows of the metadata table whose image is missing.
+        copies: augmented images among the splits.
+        left_out: usable originals that the protocol does without: sub-sampled away, or there through copies alone.
     """
 
     name: str
@@ -50,6 +52,8 @@ class DatasetFacts:
     quarantined: int
     not_selected: int
     without_image: int
+    copies: int = 0
+    left_out: int = 0
 
     @property
     def images(self) -> int:

@@ -21,9 +21,9 @@ class ManifestRow:
         label: 0 mole, 1 melanoma.
         split: train, validation or test.
         source_path: relative to the source; bytes that are not UTF-8 as \\xNN.
-        sha256: of the source file, in hex.
-        width: of the source image in pixels.
-        height: of the source image in pixels.
+        sha256: of the source file, in hex; of the pixels for an augmented copy.
+        width: of the source image in pixels; of the copy for an augmented copy.
+        height: likewise.
         augmented_from: the image_id of the original, "" for an original.
         dx: the diagnosis, "" if unknown; so with the other texts.
         dx_type: how the diagnosis was made.
@@ -50,13 +50,9 @@ class ManifestRow:
     @classmethod
     def from_example(cls, example: Example, split: Split) -> "ManifestRow":
         """The example as the manifest has it."""
-        names = [
-            field.name
-            for field in dataclasses.fields(cls)
-            if field.name not in ("split", "source_path", "augmented_from")
-        ]
+        names = [field.name for field in dataclasses.fields(cls) if field.name not in ("split", "source_path")]
         values = {name: getattr(example, name) for name in names}
-        return cls(**values, split=split, source_path=printable(example.source_path), augmented_from="")
+        return cls(**values, split=split, source_path=printable(example.source_path))
 
 
 def write_manifest(path: Path, rows: Iterable[ManifestRow]) -> None:

@@ -1,14 +1,20 @@
-"""Who goes into which split. A protocol sees what is known of the images, never their pixels."""
+"""Who goes into which split, and which copies are made. A protocol sees what is known of the images, not their pixels.
+
+The three `paper` protocols take apart what flatters in the paper's data set, HAM10000 with its melanomas augmented
+about eightfold before it was split: `paper` rebuilds it, `paper_by_lesion` mends the split alone, `paper_clean` also
+keeps augmentation out of what is judged.
+"""
 
 import hashlib
+import itertools
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
-from mole_jax.data.records import CLASSES, SPLITS, Example, Split
+from mole_jax.data.records import CLASSES, COPY_PREFIX, SPLITS, Example, Placed, Record, Split
 from mole_jax.errors import UserError
 
 GROUPED_FRACTIONS: Final[dict[Split, float]] = {"train": 0.6, "validation": 0.2, "test": 0.2}
@@ -19,21 +25,25 @@ class Protocol:
     """A way of splitting.
 
     Attributes:
-        assign: (examples, seed) -> the split of each example.
+        assign: (examples, seed) -> what the dataset holds and in which split; copies (`Example.as_copy`) still without
+            pixels of their own.
         description: one line for people.
-        leaky: whether it leaks by construction; `find_leak` looks at the outcome of the others.
+        leaky: whether it flatters by construction; `leaks.find_leak` looks at the outcome of the others.
+        augments: whether it makes copies.
     """
 
-    assign: Callable[[Sequence[Example], int], list[Split]]
+    assign: Callable[[Sequence[Example], int], list[Placed]]
     description: str
     leaky: bool = False
+    augments: bool = False
 
 
 def choose_protocol(protocol: str, layout: str) -> str:
     """Replaces "auto" by the layout's own: `given` where the source has split folders, else `grouped`.
 
     Raises:
-        UserError: an unknown protocol, or `given` for a source without split folders.
+        UserError: an unknown protocol, `given` for a source without split folders, or one that augments for a source
+            with them.
     """
     if protocol == "auto":
         return "given" if layout == "kaggle" else "grouped"
@@ -43,7 +53,34 @@ def choose_protocol(protocol: str, layout: str) -> str:
         raise UserError(
             f"protocol given needs split folders, which the layout {layout} does not have; give --protocol=grouped"
         )
+    if PROTOCOLS[protocol].augments and layout == "kaggle":
+        raise UserError(
+            f"protocol {protocol} augments and splits a source of originals, and this one has splits of its own; "
+            "give --protocol=given to keep them, or --layout=folder to ignore them"
+        )
     return protocol
+
+
+def check_source(records: Sequence[Record], protocol: str) -> None:
+    """Refuses what a protocol that augments cannot work with, before anything is decoded.
+
+    Raises:
+        UserError: the source holds copies already, or lesions too few for every split to have one.
+    """
+    if not PROTOCOLS[protocol].augments:
+        return
+    if copies := [record.image_id for record in records if record.image_id.startswith(COPY_PREFIX)]:
+        raise UserError(
+            f"protocol {protocol} makes augmented copies of originals, and the source holds {len(copies)} already, "
+            f"such as {copies[0]!r}; give --protocol=grouped, or a source of originals alone"
+        )
+    for label, name in enumerate(CLASSES):
+        lesions = len({record.lesion_id for record in records if record.label == label})
+        if lesions < len(SPLITS):
+            raise UserError(
+                f"protocol {protocol} needs {len(SPLITS)} {name} lesions, one a split, and the source has {lesions}; "
+                "add images"
+            )
 
 
 def shuffle_key(seed: int, purpose: str, name: str) -> bytes:
@@ -73,48 +110,28 @@ def group_examples(examples: Sequence[Example]) -> list[list[int]]:
     return list(groups.values())
 
 
-def find_leak(examples: Sequence[Example], splits: Sequence[Split]) -> str:
-    """Why scores on these splits would flatter, in one phrase; "" if nothing is found.
-
-    Looks for lesions and files that lie in more than one split, and for augmented copies (the Kaggle set's AUG_*)
-    outside of training, whose originals are unknown.
-    """
-    for noun, key in (
-        ("lesion", lambda example: example.lesion_id),
-        ("identical file", lambda example: example.sha256),
-    ):
-        where = defaultdict(set)
-        for example, split in zip(examples, splits, strict=True):
-            where[key(example)].add(split)
-        if straddling := sum(len(splits_of_one) > 1 for splits_of_one in where.values()):
-            return f"{straddling} {noun}{'s' * (straddling > 1)} in more than one split"
-    pairs = zip(examples, splits, strict=True)
-    copies = sum(split != "train" and example.image_id.startswith("AUG_") for example, split in pairs)
-    return f"{copies} augmented copies (AUG_*) of unknown originals outside of training" if copies else ""
-
-
-def check_splits(examples: Sequence[Example], splits: Sequence[Split]) -> None:
+def check_splits(placed: Sequence[Placed]) -> None:
     """Raises UserError unless every split has images of both classes."""
-    counts = Counter((split, example.label) for example, split in zip(examples, splits, strict=True))
+    counts = Counter((split, example.label) for example, split in placed)
     for split in SPLITS:
         for label, name in enumerate(CLASSES):
             if not counts[split, label]:
-                total = sum(example.label == label for example in examples)
+                total = sum(example.label == label for example, _ in placed)
                 raise UserError(
                     f"the {split} split would hold no {name} image, of {total} usable ones; "
                     "add images or choose another --protocol"
                 )
 
 
-def _given(examples: Sequence[Example], seed: int) -> list[Split]:
+def _given(examples: Sequence[Example], seed: int) -> list[Placed]:
     """The source's own split folders."""
     del seed
-    splits = [example.given_split for example in examples]
-    assert None not in splits, "choose_protocol has refused sources without splits"
-    return [split for split in splits if split is not None]
+    placed = [(example, example.given_split) for example in examples if example.given_split is not None]
+    assert len(placed) == len(examples), "choose_protocol has refused sources without splits"
+    return placed
 
 
-def _grouped(examples: Sequence[Example], seed: int) -> list[Split]:
+def _grouped(examples: Sequence[Example], seed: int) -> list[Placed]:
     """60/20/20 of each class, whole groups at a time.
 
     The groups come in a seeded order, the largest first; each goes to the split that lacks the largest share of what it
@@ -134,11 +151,86 @@ def _grouped(examples: Sequence[Example], seed: int) -> list[Split]:
         placed[split] += counts
         for i in group:
             result[i] = SPLITS[split]
-    return result
+    return list(zip(examples, result, strict=True))
+
+
+def _paper(examples: Sequence[Example], seed: int) -> list[Placed]:
+    """Augment, then 60/20/20 of each class by image, whatever lesion it shows."""
+    placed: list[Placed] = []
+    images = _augmented(examples, seed)
+    for label in range(len(CLASSES)):
+        of_class = [example for example in images if example.label == label]
+        of_class.sort(key=lambda example: shuffle_key(seed, "paper", example.image_id))
+        train = 3 * len(of_class) // 5
+        validation = train + (len(of_class) - train + 1) // 2
+        for split, start, end in zip(SPLITS, (0, train, validation), (train, validation, None), strict=True):
+            placed += [(example, split) for example in of_class[start:end]]
+    return placed
+
+
+def _paper_by_lesion(examples: Sequence[Example], seed: int) -> list[Placed]:
+    """The images of `_paper`, split by lesion."""
+    return _grouped(_augmented(examples, seed), seed)
+
+
+def _paper_clean(examples: Sequence[Example], seed: int) -> list[Placed]:
+    """The splits of `_grouped`, balanced: training by copies beside the originals, the others by leaving images out."""
+    grouped = _grouped(examples, seed)
+    check_splits(grouped)
+    placed: list[Placed] = []
+    for split in SPLITS:
+        members = [example for example, of_split in grouped if of_split == split]
+        minority = _minority(members)
+        fewer = [example for example in members if example.label == minority]
+        more = [example for example in members if example.label != minority]
+        if split == "train":
+            ours = {example.image_id for example in fewer}
+            copies = (copy for copy in _copies(examples, minority, seed) if copy.augmented_from in ours)
+            fewer += itertools.islice(copies, len(more) - len(fewer))
+        else:
+            more.sort(key=lambda example: shuffle_key(seed, "balance", example.image_id))
+        placed += [(example, split) for example in (*fewer, *more[: len(fewer)])]
+    return placed
+
+
+def _augmented(examples: Sequence[Example], seed: int) -> list[Example]:
+    """The larger class as it is, and in the place of the smaller one copies of it, one more than the larger has."""
+    minority = _minority(examples)
+    majority = [example for example in examples if example.label != minority]
+    return [*majority, *itertools.islice(_copies(examples, minority, seed), len(majority) + 1)]
+
+
+def _copies(examples: Sequence[Example], label: int, seed: int) -> Iterator[Example]:
+    """Copies of a class without end, numbered through: the first of each original, then the second of each, ..."""
+    originals = [example for example in examples if example.label == label]
+    originals.sort(key=lambda example: shuffle_key(seed, "augment", example.image_id))
+    for number in itertools.count():
+        copy, which = divmod(number, len(originals))
+        yield originals[which].as_copy(copy + 1, f"{COPY_PREFIX}0_{number}")
+
+
+def _minority(examples: Sequence[Example]) -> int:
+    """The label of the class with fewer images, melanoma where they are even."""
+    melanomas = sum(example.label for example in examples)
+    return int(2 * melanomas <= len(examples))
 
 
 # Literal, so that a reader finds every protocol here.
 PROTOCOLS: Final[dict[str, Protocol]] = {
     "given": Protocol(_given, "the source's own splits"),
     "grouped": Protocol(_grouped, "60/20/20, stratified by label, whole lesions, natural prevalence"),
+    "paper": Protocol(
+        _paper,
+        "the paper's set rebuilt: melanomas replaced by augmented copies, as many as moles, then 60/20/20 by image",
+        leaky=True,
+        augments=True,
+    ),
+    "paper_by_lesion": Protocol(
+        _paper_by_lesion, "the images of paper, 60/20/20 by whole lesions", leaky=True, augments=True
+    ),
+    "paper_clean": Protocol(
+        _paper_clean,
+        "the splits of grouped, balanced: training by augmented copies, validation and test by leaving images out",
+        augments=True,
+    ),
 }

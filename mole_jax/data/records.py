@@ -9,6 +9,8 @@ Split = Literal["train", "validation", "test"]
 SPLITS: Final[tuple[Split, ...]] = get_args(Split)
 # The index is the label.
 CLASSES: Final = ("mole", "melanoma")
+# How Keras' generators named the copies of the Kaggle set, AUG_0_<number>; ours are named so too.
+COPY_PREFIX: Final = "AUG_"
 METADATA_COLUMNS: Final = ("dx", "dx_type", "age", "sex", "localization")
 
 
@@ -59,19 +61,30 @@ class Example(Record):
     """A record whose pixels could be read.
 
     Attributes:
-        sha256: of the file's bytes, in hex; of the pixels for images that were drawn.
+        sha256: of the file's bytes, in hex; of the pixels for images that were drawn or augmented.
         width: of the source image in pixels, after its EXIF orientation.
         height: likewise.
         row: where its pixels lie in the scratch file.
+        augmented_from: for an augmented copy the image_id of its original, else "".
+        copy: which copy of it, 1, 2, ...; 0 for an original.
     """
 
     sha256: str = ""
     width: int = 0
     height: int = 0
     row: int = -1
+    augmented_from: str = ""
+    copy: int = 0
 
     @classmethod
     def from_record(cls, record: Record, *, sha256: str, width: int, height: int, row: int) -> "Example":
         """The record with what reading its pixels has added."""
         fields = {field.name: getattr(record, field.name) for field in dataclasses.fields(Record)}
         return cls(**fields, sha256=sha256, width=width, height=height, row=row)
+
+    def as_copy(self, copy: int, image_id: str) -> "Example":
+        """Copy number 1, 2, ... of this original; hash, size and row are the original's until its pixels are made."""
+        return dataclasses.replace(self, image_id=image_id, augmented_from=self.image_id, copy=copy)
+
+
+Placed = tuple[Example, Split]

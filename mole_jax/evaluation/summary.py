@@ -70,6 +70,7 @@ def evaluate_run(
     *,
     leaky: bool,
     protocol: str,
+    leak: str = "",
     target_sensitivity: Sequence[float] = TARGET_SENSITIVITIES,
     resamples: int = RESAMPLES,
     seed: int = 0,
@@ -78,8 +79,9 @@ def evaluate_run(
 
     Args:
         splits: `train`, `validation` and `test`; train may be absent.
-        leaky: whether the protocol lets copies of one lesion straddle the splits.
-        protocol: how the splits were made: given, grouped or paper.
+        leaky: whether figures on these splits flatter.
+        protocol: how the splits were made, such as grouped or paper.
+        leak: why they flatter, in one phrase.
         target_sensitivity: for the operating points chosen on validation.
         resamples: of the cluster bootstrap.
         seed: of the cluster bootstrap.
@@ -94,7 +96,7 @@ def evaluate_run(
         raise UserError(f"the splits are {', '.join(splits)}; give validation and test, and train if you like")
     points = choose_operating_points(splits["validation"], target_sensitivity)
     ordered = {name: splits[name] for name in ("train", "validation", "test") if name in splits}
-    return _summarise(ordered, points, leaky=leaky, protocol=protocol, resamples=resamples, seed=seed)
+    return _summarise(ordered, points, leaky=leaky, protocol=protocol, leak=leak, resamples=resamples, seed=seed)
 
 
 def write_metrics(path: str | os.PathLike[str], metrics: Mapping[str, Any]) -> None:
@@ -112,6 +114,7 @@ def _summarise(
     *,
     leaky: bool | None,
     protocol: str | None,
+    leak: str = "",
     resamples: int,
     seed: int,
 ) -> dict[str, Any]:
@@ -125,18 +128,21 @@ def _summarise(
         # Thresholds chosen on validation flatter validation's own figures.
         figures[name]["optimistic"] = name == "train" or (name == "validation" and bool(points))
     main = points[0] if points else None
+    reason = f" ({leak})" if leak else ""
+    stamp = f"LEAKY: protocol {protocol!r}{reason}; these figures say nothing of new patients" if leaky else ""
     figures["test"] |= deeper_figures(splits["test"], splits.get("validation"), main, resamples=resamples, seed=seed)
     return {
         "schema": SCHEMA,
         "protocol": protocol,
         "leaky": leaky,
+        "leak": leak,
         "level": LEVEL,
         "bootstrap": {"resamples": resamples, "seed": seed, "unit": "lesion, within class", "interval": "percentile"},
         "main_operating_point": main.name if main else None,
         "operating_points": {point.name: asdict(point) for point in points},
         "splits": figures,
         "shared_groups": shared,
-        "warnings": _warnings(figures, shared, leaky=leaky, protocol=protocol, resamples=resamples),
+        "warnings": _warnings(figures, shared, stamp=stamp, resamples=resamples),
     }
 
 
@@ -144,16 +150,10 @@ def _warnings(
     figures: Mapping[str, Any],
     shared: Sequence[Mapping[str, Any]],
     *,
-    leaky: bool | None,
-    protocol: str | None,
+    stamp: str,
     resamples: int,
 ) -> list[str]:
-    warnings = []
-    if leaky:
-        warnings.append(
-            f"LEAKY: protocol {protocol!r} lets copies of one lesion lie in training and test; "
-            "these figures say nothing of new patients"
-        )
+    warnings = [stamp] if stamp else []
     for pair in shared:
         first, second = pair["splits"]
         warnings.append(
@@ -169,6 +169,6 @@ def _warnings(
         if split["resamples"] < resamples:
             warnings.append(f"{name} is large: {split['resamples']} bootstrap resamples instead of {resamples}")
     auroc = figures["test"]["auroc"]["value"]
-    if auroc is not None and auroc >= SUSPICIOUS_AUROC and not leaky:
+    if auroc is not None and auroc >= SUSPICIOUS_AUROC and not stamp:
         warnings.append(f"test AUROC {auroc:.3f} is above honest published results for dermoscopy; look for leakage")
     return warnings

@@ -13,7 +13,9 @@ from mole_jax.report.runs import Run
 PROTOCOLS = {
     "grouped": "protocol grouped: split by lesion, no lesion lies in two splits",
     "given": "protocol given: the source's own split",
-    "paper": "protocol paper: melanomas copied first, then split by image",
+    "paper": "protocol paper: melanomas augmented first, then split by image, as in the paper",
+    "paper_by_lesion": "protocol paper_by_lesion: melanomas augmented first, then split by lesion",
+    "paper_clean": "protocol paper_clean: split by lesion, classes balanced, only training images augmented",
 }
 
 

@@ -18,8 +18,9 @@ import pytest
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from mole_jax.data import decode, shards
+from mole_jax.data import shards, workers
 from mole_jax.data.atomic import exclusive
+from mole_jax.data.copies import apply_affine, draw_affine
 from mole_jax.data.facts import dataset_directory, fingerprint, read_facts
 from mole_jax.data.manifest import read_manifest, read_quarantine
 from mole_jax.data.prepare import prepare
@@ -111,7 +112,7 @@ def test_a_source_survives_pickling(prepared):
 
 
 def test_the_same_bytes_from_one_worker_and_from_three(ham_source, tmp_path, monkeypatch):
-    monkeypatch.setattr(decode, "WORTH_A_POOL", 0)
+    monkeypatch.setattr(workers, "WORTH_A_POOL", 0)
     monkeypatch.setattr(shards, "EXAMPLES_PER_SHARD", 3)
     (ham_source / "HAM10000_images_part_1" / "ISIC_0000004.png").write_bytes(b"broken")
     one = prepare("ham", ham_source, data_dir=tmp_path / "one", workers=1)
@@ -193,6 +194,51 @@ def test_kaggle_keeps_its_splits_and_is_stamped_leaky(tmp_path, write_image):
     assert (facts.protocol, facts.counts) == ("given", {split: [2, 2] for split in SPLITS})
     assert facts.leaky
     assert facts.leak == "4 augmented copies (AUG_*) of unknown originals outside of training"
+
+
+def test_copies_are_written_stamped_and_accounted_for(ham_source, tmp_path, monkeypatch):
+    monkeypatch.setattr(workers, "WORTH_A_POOL", 0)
+    one, three = (
+        prepare("ham", ham_source, protocol="paper", examples=14, data_dir=tmp_path / f"{n}", workers=n) for n in (1, 3)
+    )
+    assert contents(one.directory) == contents(three.directory)
+    facts = read_facts(one.directory)
+    assert facts.counts == {"train": [4, 4], "validation": [2, 2], "test": [1, 2]}
+    assert (facts.files, facts.images, facts.copies, facts.not_selected, facts.left_out) == (24, 15, 8, 10, 7)
+    assert facts.leaky
+    info = tfds.builder_from_directory(str(one.directory)).info
+    assert info.metadata["leaky"] is True
+    assert info.description.startswith(f"LEAKY: {facts.leak}. ")
+    lesion_of = {f"ISIC_{i:07d}": f"HAM_{i // 2:07d}" for i in range(24)}
+    for split in SPLITS:
+        source = open_split(one.directory, split)
+        for i, row in enumerate(row for row in read_manifest(one.directory) if row.split == split):
+            pixels = source[i]["image"]
+            original = load_image(ham_source / row.source_path).image
+            assert bool(row.augmented_from) == bool(row.label) == row.image_id.startswith("AUG_0_")
+            if not row.augmented_from:
+                np.testing.assert_array_equal(pixels, original)
+                continue
+            assert row.lesion_id == lesion_of[row.augmented_from]
+            assert row.source_path.endswith(f"{row.augmented_from}.png")
+            assert row.sha256 == hashlib.sha256(pixels.tobytes()).hexdigest()
+            assert (row.width, row.height) == (224, 224)
+            copies = [apply_affine(original, draw_affine(0, row.augmented_from, k)) for k in (1, 2)]
+            assert any(np.array_equal(pixels, copy) for copy in copies)
+
+
+def test_what_is_sub_sampled_is_counted(ham_source, tmp_path):
+    facts = prepare("ham", ham_source, protocol="paper_clean", data_dir=tmp_path / "data", workers=1).facts
+    assert facts.counts == {"train": [8, 8], "validation": [2, 2], "test": [2, 2]}
+    assert (facts.files, facts.copies, facts.left_out, facts.leaky, facts.leak) == (24, 4, 4, False, "")
+
+
+def test_drawn_lesions_can_be_augmented_too(tmp_path):
+    facts = prepare(
+        "drawn", layout="synthetic", protocol="paper_by_lesion", examples=24, data_dir=tmp_path, workers=1
+    ).facts
+    assert (facts.images, facts.copies, facts.left_out, facts.leaky) == (25, 13, 12, True)
+    assert facts.leak.startswith("only melanomas are augmented copies")
 
 
 def test_down_selection_is_balanced_random_and_counted(ham_source, tmp_path):
@@ -296,7 +342,7 @@ def test_one_class_only_is_refused(tmp_path, write_image):
         ({"layout": "synthetic"}, "layout synthetic draws its images and takes no source"),
         ({"source": None}, "dataset 'ham' needs a source; give --source=DIR"),
         ({"name": "synthetic"}, "the name synthetic is kept for drawn images"),
-        ({"protocol": "random"}, "protocol 'random' is not one of auto, given, grouped"),
+        ({"protocol": "random"}, "protocol 'random' is not one of auto, given, grouped, paper"),
         ({"examples": 3}, "examples=3 is not an even number"),
         ({"examples": -2}, "examples=-2 is not an even number"),
         ({"seed": -1}, "seed=-1 is negative"),

@@ -42,6 +42,7 @@ def test_schema_of_a_run(splits):
         "schema",
         "protocol",
         "leaky",
+        "leak",
         "level",
         "bootstrap",
         "main_operating_point",
@@ -143,10 +144,18 @@ def test_leakage_is_reported(splits):
     assert found["leaky"] is True
     assert found["shared_groups"][0]["splits"] == ["validation", "test"]
     assert found["shared_groups"][0]["affected_images"] == 300
-    assert found["warnings"][0].startswith("LEAKY: protocol 'paper'")
+    assert found["warnings"][0] == "LEAKY: protocol 'paper'; these figures say nothing of new patients"
     assert found["warnings"][1].startswith(
         "LEAKAGE: 150 lesions lie in both validation and test (300 images of test), for"
     )
+
+
+def test_the_stamp_says_why(splits):
+    found = evaluate_run(splits, leaky=True, protocol="paper_by_lesion", leak="only melanomas are copies", resamples=20)
+    assert (found["leaky"], found["leak"]) == (True, "only melanomas are copies")
+    assert found["warnings"] == [
+        "LEAKY: protocol 'paper_by_lesion' (only melanomas are copies); these figures say nothing of new patients"
+    ]
 
 
 def test_too_good_to_be_true_is_said(make):

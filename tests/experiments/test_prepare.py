@@ -45,6 +45,14 @@ def test_the_output_says_what_was_seen_and_where_it_lies(source, tmp_path):
     assert "was already prepared like this; nothing to do" in again.stdout
 
 
+def test_the_output_tells_copies_and_leaks(source, tmp_path):
+    result = run("--dataset=mine", f"--source={source}", "--protocol=paper", f"--data_dir={tmp_path / 'data'}")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "25 files = 12 prepared + 1 quarantined + 0 not selected + 12 left out by the protocol" in result.stdout
+    assert "13 augmented copies were made beside the 12" in result.stdout
+    assert "LEAKY: " in result.stdout
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
@@ -56,7 +64,10 @@ def test_the_output_says_what_was_seen_and_where_it_lies(source, tmp_path):
             ["--dataset=ham", "--source={tmp}", "--layout=tree"],
             "value should be one of <auto|kaggle|ham10000|folder|synthetic>",
         ),
-        (["--dataset=ham", "--source={tmp}", "--protocol=random"], "value should be one of <auto|given|grouped>"),
+        (
+            ["--dataset=ham", "--source={tmp}", "--protocol=random"],
+            "value should be one of <auto|given|grouped|paper|paper_by_lesion|paper_clean>",
+        ),
         (["--dataset=synthetic", "--examples=7"], "examples=7 is not an even number"),
         (["--dataset=synthetic", "--examples=many"], "flag --examples=many"),
         (["--dataset=synthetic", "--seed=-1"], "seed=-1 is negative"),
