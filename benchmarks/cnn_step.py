@@ -1,171 +1,138 @@
 """How many images a second does one training step of the paper's CNN take, and one inference step?
 
-    python -m benchmarks.cnn_step --batch_size=32 --rounds=7
-
-Contestants take turns within each round, so that a busy machine slows all of them alike; the medians and ranges are
-over rounds. All compute the same network on the same random images in float32, with Adam, on as many threads as there
-are cores. `plain` is this project's network with batch norm, ReLU and max-pool as three layers. A peer that is not
-installed is a missing row.
+Fair: all compute the same network on the same number of random images with Adam, on as many threads as there are
+cores, and are timed after one round that compiles; images lie in memory. This project is given bytes and normalises
+them in the step, the others are given floats that are ready. Keras goes through `train_on_batch` and
+`predict_on_batch`; PyTorch runs eagerly, in both layouts. `plain layers` is this project's network with batch norm,
+ReLU and max-pool as three layers of Flax.
 """
 
-import os
-import statistics
-import time
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Sequence
 
-from absl import flags
+from benchmarks import keras_networks, torch_networks
+from benchmarks.harness import Contestant
+from benchmarks.networks import IMAGE_SIZE, cnn_flops
+from benchmarks.question import OURS, Measure, Question, Ratio, Setting
+from benchmarks.timing import rate
+from benchmarks.turn import Turn
 
-from experiments import cli
-from mole_jax import xla
-
-BATCH_SIZE = flags.DEFINE_integer("batch_size", 32, "images a step", lower_bound=2)
-ROUNDS = flags.DEFINE_integer("rounds", 7, "turns of each contestant, after one to warm up", lower_bound=1)
-
-# (a training step, an inference step); both return when the device has finished.
-Contestant = tuple[Callable[[], object], Callable[[], object]]
+NCHW, CHANNELS_LAST = "PyTorch, NCHW", "PyTorch, channels last"
+KERAS_TF, KERAS_JAX = "Keras on TensorFlow", "Keras on JAX"
+TORCH = (NCHW, CHANNELS_LAST)
 
 
-def ours(batch_size: int, *, fused: bool) -> Contestant:
-    """This project's step, as `experiments.run` compiles it."""
-    import flax.linen as nn
-    import jax
-    import numpy as np
-
-    from mole_jax.config import RunConfig
-    from mole_jax.data.normalize import normalizer
-    from mole_jax.models import MODELS, cnn
-    from mole_jax.models.base import from_linen
-    from mole_jax.models.layers import Conv, Head
-    from mole_jax.training.optimizer import build_optimizer
-    from mole_jax.training.state import initial_state
-    from mole_jax.training.steps import make_evaluation_step, make_train_step
-
-    class Plain(nn.Module):
-        @nn.compact
-        def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-            for i, (channels, kernel, stride, padding, pool) in enumerate(cnn.BLOCKS, start=1):
-                x = Conv(channels, (kernel, kernel), stride, padding, name=f"conv{i}")(x)
-                x = nn.BatchNorm(use_running_average=not train, momentum=0.99, epsilon=1e-3, name=f"bn{i}")(x)
-                x = nn.max_pool(nn.relu(x), (pool, pool), (pool, pool))
-            return Head((512, 32, 1), name="head")(x.reshape(x.shape[0], -1))
-
-    config = RunConfig(model="cnn")
-    model = MODELS["cnn"](config) if fused else from_linen(Plain())
-    shape = (1, 224, 224, 3)
-    params = jax.eval_shape(lambda: model.init(jax.random.key(0), input_shape=shape))["params"]
-    optimizer = build_optimizer(config, model.trainable(params))
-    normalize = normalizer("image", channel_mean=(0.0, 0.0, 0.0))
-    step, evaluate = make_train_step(model, optimizer, normalize, config), make_evaluation_step(model, normalize)
-    state = initial_state(model, optimizer, seed=0, input_shape=shape)
-    batch = jax.device_put(
-        {
-            "image": np.random.default_rng(0).integers(0, 256, (batch_size, 224, 224, 3), dtype=np.uint8),
-            "label": (np.arange(batch_size) % 2).astype(np.int32),
-            "mask": np.ones(batch_size, bool),
-        }
+def question(setting: Setting, *, dtype: str = "float32") -> Question:
+    """The question for one compute type."""
+    on_cpu = setting.machine.platform == "cpu"
+    batch = (8 if setting.quick else 32) if on_cpu else 256
+    common = {"batch": batch, "steps": 2 if on_cpu else 50, "dtype": dtype}
+    peer = common | {"platform": setting.machine.platform}
+    in_torch = peer | {"cores": setting.machine.cores}
+    ours = [Contestant(OURS, "benchmarks.cnn_step:ours", common)]
+    if dtype == "float32":
+        ours.append(Contestant(f"{OURS}, plain layers", "benchmarks.cnn_step:ours", common | {"plain": True}))
+    what = f"{dtype}, batch {batch}"
+    train = Measure("train", f"CNN training step, {what}", "images/s", flops=cnn_flops(train=True), dtype=dtype)
+    infer = Measure("infer", f"CNN inference, {what}", "images/s", flops=cnn_flops(train=False), dtype=dtype)
+    return Question(
+        "How many images a second does a training step of the CNN take, and an inference step?",
+        [
+            *ours,
+            Contestant(NCHW, "benchmarks.cnn_step:torch", in_torch | {"channels_last": False}),
+            Contestant(CHANNELS_LAST, "benchmarks.cnn_step:torch", in_torch | {"channels_last": True}),
+            Contestant(KERAS_TF, "benchmarks.cnn_step:keras", peer, keras_networks.ON_TENSORFLOW),
+            Contestant(KERAS_JAX, "benchmarks.cnn_step:keras", peer, keras_networks.ON_JAX),
+        ],
+        [train, infer],
+        _targets(train, infer, on_cpu=on_cpu),
+        rounds=7,
     )
-    holder = [state]
 
-    def train() -> None:
-        holder[0], loss = step(holder[0], batch)
+
+def _targets(train: Measure, infer: Measure, *, on_cpu: bool) -> Sequence[Ratio]:
+    everyone = (*TORCH, KERAS_TF, KERAS_JAX)
+    wanted = [Ratio(measure, everyone, "the best peer", 1.0, wanted=True) for measure in (train, infer)]
+    if not on_cpu:
+        return wanted
+    return [
+        Ratio(train, TORCH, "PyTorch's best layout", 1.2),
+        Ratio(train, (KERAS_JAX,), KERAS_JAX, 5.0),
+        Ratio(infer, TORCH, "PyTorch's best layout", 1.8),
+        *wanted,
+    ]
+
+
+def ours(*, batch: int, steps: int, dtype: str, plain: bool = False) -> Turn:
+    """This project's steps, as `experiments.run` compiles them."""
+    from mole_jax import xla
+
+    xla.configure()
+    from benchmarks.ours import plain_cnn, random_batch, training
+    from mole_jax.config import RunConfig
+
+    config = RunConfig.from_dict({"model": "cnn", "compute_dtype": dtype})
+    made = training(config, plain_cnn() if plain else None)
+    images, state = random_batch(batch), made.state
+
+    def train(count: int) -> None:
+        nonlocal state
+        for _ in range(count):
+            state, loss = made.step(state, images)
         loss.block_until_ready()
 
-    def infer() -> None:
-        variables = {"params": holder[0].params, "batch_stats": holder[0].batch_stats}
-        evaluate(variables, batch).block_until_ready()
+    def infer(count: int) -> None:
+        variables = {"params": state.params, "batch_stats": state.batch_stats}
+        for _ in range(count):
+            logits = made.evaluate(variables, images)
+        logits.block_until_ready()
 
-    return train, infer
+    return lambda: {"train": rate(train, batch, steps=steps), "infer": rate(infer, batch, steps=2 * steps)}
 
 
-def keras(batch_size: int) -> Contestant:
-    """Keras 3 on its JAX backend, through `train_on_batch`."""
-    os.environ.setdefault("KERAS_BACKEND", "jax")
-    import keras
+def keras(*, batch: int, steps: int, dtype: str, platform: str) -> Turn:
+    """Keras 3."""
+    library = keras_networks.use(platform, dtype)
     import numpy as np
-    from keras import layers
 
-    from mole_jax.models import cnn
+    model = keras_networks.compiled_cnn(library)
+    images = np.random.default_rng(0).random((batch, IMAGE_SIZE, IMAGE_SIZE, 3), np.float32)
+    labels = (np.arange(batch) % 2).astype(np.float32)[:, None]
 
-    inputs = x = layers.Input((224, 224, 3))
-    for channels, kernel, stride, padding, pool in cnn.BLOCKS:
-        x = layers.ZeroPadding2D(padding)(x) if padding else x
-        x = layers.ReLU()(layers.BatchNormalization()(layers.Conv2D(channels, kernel, stride)(x)))
-        x = layers.MaxPooling2D(pool)(x)
-    x = layers.Dense(32, activation="relu")(layers.Dense(512, activation="relu")(layers.Flatten()(x)))
-    model = keras.Model(inputs, layers.Dense(1)(x))
-    model.compile(keras.optimizers.Adam(1e-3), keras.losses.BinaryCrossentropy(from_logits=True))
-    images = np.random.default_rng(0).random((batch_size, 224, 224, 3), np.float32)
-    labels = (np.arange(batch_size) % 2).astype(np.float32)[:, None]
-    return partial(model.train_on_batch, images, labels), partial(model.predict_on_batch, images)
+    def train(count: int) -> None:
+        for _ in range(count):
+            model.train_on_batch(images, labels)
+
+    def infer(count: int) -> None:
+        for _ in range(count):
+            model.predict_on_batch(images)
+
+    return lambda: {"train": rate(train, batch, steps=steps), "infer": rate(infer, batch, steps=2 * steps)}
 
 
-def torch(batch_size: int) -> Contestant:
-    """PyTorch in its faster layout on CPU, channels last."""
+def torch(*, batch: int, steps: int, dtype: str, platform: str, cores: int, channels_last: bool) -> Turn:
+    """PyTorch; bfloat16 by autocast."""
+    device = torch_networks.use(platform, cores)
     import torch
-    from torch import nn
 
-    from mole_jax.models import cnn
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    model = torch_networks.cnn().to(device, memory_format=layout)
+    step = torch_networks.cnn_train_step(model)
+    images = torch.rand(batch, 3, IMAGE_SIZE, IMAGE_SIZE).to(device, memory_format=layout)
+    labels = torch.arange(batch, device=device).remainder(2).float()
+    autocast = torch.autocast(device.type, torch.bfloat16, enabled=dtype == "bfloat16")
 
-    stack: list[nn.Module] = []
-    before = 3
-    for channels, kernel, stride, padding, pool in cnn.BLOCKS:
-        stack += [nn.Conv2d(before, channels, kernel, stride, padding), nn.BatchNorm2d(channels, 1e-3)]
-        stack += [nn.ReLU(), nn.MaxPool2d(pool)]
-        before = channels
-    stack += [nn.Flatten(), nn.Linear(1152, 512), nn.ReLU(), nn.Linear(512, 32), nn.ReLU(), nn.Linear(32, 1)]
-    torch.set_num_threads(os.cpu_count() or 1)
-    model = nn.Sequential(*stack).to(memory_format=torch.channels_last)
-    optimizer = torch.optim.Adam(model.parameters(), 1e-3, eps=1e-7)
-    images = torch.rand(batch_size, 3, 224, 224).to(memory_format=torch.channels_last)
-    labels = torch.arange(batch_size).remainder(2).float()
-
-    def train() -> None:
+    def train(count: int) -> None:
         model.train()
-        optimizer.zero_grad()
-        nn.functional.binary_cross_entropy_with_logits(model(images)[:, 0], labels).backward()
-        optimizer.step()
+        with autocast:
+            for _ in range(count):
+                step(images, labels)
+        torch_networks.synchronize(device)
 
-    def infer() -> None:
+    def infer(count: int) -> None:
         model.eval()
-        with torch.inference_mode():
-            model(images)
+        with autocast, torch.inference_mode():
+            for _ in range(count):
+                model(images)
+        torch_networks.synchronize(device)
 
-    return train, infer
-
-
-CONTESTANTS: dict[str, Callable[[int], Contestant]] = {
-    "mole_jax": partial(ours, fused=True),
-    "mole_jax, plain layers": partial(ours, fused=False),
-    "Keras on JAX": keras,
-    "PyTorch, channels last": torch,
-}
-
-
-def command() -> None:
-    """Measures and prints one line a contestant."""
-    xla.configure()
-    steps: dict[str, Contestant] = {}
-    for name, build in CONTESTANTS.items():
-        try:
-            steps[name] = build(BATCH_SIZE.value)
-        except ImportError as missing:
-            print(f"{name}: not measured ({missing})")
-    rates: dict[str, tuple[list[float], list[float]]] = {name: ([], []) for name in steps}
-    for turn in range(ROUNDS.value + 1):
-        for name, pair in steps.items():
-            for rate, step in zip(rates[name], pair, strict=True):
-                began = time.perf_counter()
-                step()
-                if turn:
-                    rate.append(BATCH_SIZE.value / (time.perf_counter() - began))
-    what = f"images/s, batch {BATCH_SIZE.value}, float32, {os.cpu_count()} cores"
-    print(f"\n{what}: median (range) of {ROUNDS.value} turns")
-    print(f"{'':26}{'training step':>24}{'inference':>24}")
-    for name, pair in rates.items():
-        cells = [f"{statistics.median(r):.1f} ({min(r):.1f}-{max(r):.1f})" for r in pair]
-        print(f"{name:26}" + "".join(f"{cell:>24}" for cell in cells))
-
-
-if __name__ == "__main__":
-    cli.main(command, description=__doc__ or "")
+    return lambda: {"train": rate(train, batch, steps=steps), "infer": rate(infer, batch, steps=2 * steps)}

@@ -1,0 +1,43 @@
+"""Keras' side: the paper's CNN as its authors would have written it. The backend is the environment's KERAS_BACKEND."""
+
+import os
+from typing import Any
+
+from benchmarks.networks import CNN_BLOCKS, CNN_HEAD, IMAGE_SIZE
+from benchmarks.turn import Absent
+
+ON_TENSORFLOW = {"KERAS_BACKEND": "tensorflow"}
+ON_JAX = {"KERAS_BACKEND": "jax"}
+
+
+def use(platform: str, dtype: str) -> Any:
+    """Imports Keras and sets its compute type.
+
+    Raises:
+        Absent: the backend does not see the accelerator.
+    """
+    import keras
+
+    if platform == "gpu" and os.environ["KERAS_BACKEND"] == "tensorflow":
+        import tensorflow
+
+        if not tensorflow.config.list_physical_devices("GPU"):
+            raise Absent("this TensorFlow sees no GPU")
+    keras.mixed_precision.set_global_policy("mixed_bfloat16" if dtype == "bfloat16" else dtype)
+    return keras
+
+
+def compiled_cnn(keras: Any) -> Any:
+    """The CNN with Adam and the logistic loss on logits, from images in any float range."""
+    layers = keras.layers
+    inputs = x = layers.Input((IMAGE_SIZE, IMAGE_SIZE, 3))
+    for channels, kernel, stride, padding, pool in CNN_BLOCKS:
+        x = layers.ZeroPadding2D(padding)(x) if padding else x
+        x = layers.ReLU()(layers.BatchNormalization()(layers.Conv2D(channels, kernel, stride)(x)))
+        x = layers.MaxPooling2D(pool)(x)
+    x = layers.Flatten()(x)
+    for width in CNN_HEAD[:-1]:
+        x = layers.Dense(width, activation="relu")(x)
+    model = keras.Model(inputs, layers.Dense(CNN_HEAD[-1], dtype="float32")(x))
+    model.compile(keras.optimizers.Adam(1e-3), keras.losses.BinaryCrossentropy(from_logits=True))
+    return model

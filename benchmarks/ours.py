@@ -1,0 +1,74 @@
+"""This project's side, set up as `experiments.run` does it. Call `mole_jax.xla.configure()` before importing JAX."""
+
+from typing import Any, NamedTuple
+
+from benchmarks.networks import CNN_BLOCKS, CNN_HEAD
+
+
+class Training(NamedTuple):
+    """A model in training; the steps are those of `mole_jax.training.steps`."""
+
+    state: Any  # the first
+    step: Any
+    evaluate: Any
+
+
+def training(config: Any, model: Any = None) -> Training:
+    """Builds it as `experiments.run` does.
+
+    Args:
+        config: a RunConfig.
+        model: a Model in place of the config's own.
+    """
+    import jax
+
+    from mole_jax.data.dataset import IMAGE_SHAPE
+    from mole_jax.data.normalize import normalizer
+    from mole_jax.models import MODELS
+    from mole_jax.training.optimizer import build_optimizer
+    from mole_jax.training.state import initial_state
+    from mole_jax.training.steps import make_evaluation_step, make_train_step
+
+    model = model or MODELS[config.model](config)
+    shape = (1, *IMAGE_SHAPE)
+    params = jax.eval_shape(lambda: model.init(jax.random.key(0), input_shape=shape))["params"]
+    optimizer = build_optimizer(config, model.trainable(params))
+    normalize = normalizer(config.normalize, channel_mean=(0.0, 0.0, 0.0))
+    return Training(
+        initial_state(model, optimizer, seed=0, input_shape=shape),
+        make_train_step(model, optimizer, normalize, config),
+        make_evaluation_step(model, normalize),
+    )
+
+
+def plain_cnn() -> Any:
+    """The CNN with batch norm, ReLU and max-pool as Flax's three layers, for comparison with the project's one."""
+    import flax.linen as nn
+    import jax
+
+    from mole_jax.models.base import from_linen
+    from mole_jax.models.layers import Conv, Head
+
+    class Plain(nn.Module):
+        @nn.compact
+        def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+            for i, (channels, kernel, stride, padding, pool) in enumerate(CNN_BLOCKS, start=1):
+                x = Conv(channels, (kernel, kernel), stride, padding, name=f"conv{i}")(x)
+                x = nn.BatchNorm(use_running_average=not train, momentum=0.99, epsilon=1e-3, name=f"bn{i}")(x)
+                x = nn.max_pool(nn.relu(x), (pool, pool), (pool, pool))
+            return Head(CNN_HEAD, name="head")(x.reshape(x.shape[0], -1))
+
+    return from_linen(Plain())
+
+
+def random_batch(size: int) -> Any:
+    """A batch of noise on the device, half of each class."""
+    import jax
+    import numpy as np
+
+    from mole_jax.data.dataset import IMAGE_SHAPE
+
+    images = np.random.default_rng(0).integers(0, 256, (size, *IMAGE_SHAPE), dtype=np.uint8)
+    return jax.device_put(
+        {"image": images, "label": (np.arange(size) % 2).astype(np.int32), "mask": np.ones(size, bool)}
+    )
