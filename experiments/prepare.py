@@ -1,25 +1,35 @@
 """python -m experiments.prepare: source images -> a dataset that every other command reads."""
 
 from pathlib import Path
+from typing import Any
 
 from absl import flags
 
 from experiments import cli
+from experiments.sources import FETCHED, downloads_folder, fetch_source
+from mole_jax.data.download.official import OFFICIAL
 from mole_jax.data.layouts import LAYOUTS
-from mole_jax.data.prepare import PrepareSummary, prepare
+from mole_jax.data.prepare import PrepareSummary, check_arguments, prepare
 from mole_jax.data.protocols import PROTOCOLS
 from mole_jax.errors import UserError
 
 DESCRIPTION = """Prepares a dataset: decodes, crops and splits the images of a source, once.
 
   python -m experiments.prepare --dataset=synthetic                   drawn lesions, needs no source
+  python -m experiments.prepare --dataset=ham10000 --source=dataverse --accept_licence    HAM10000, fetched (3 GB)
   python -m experiments.prepare --dataset=ham10000 --source=DIR       HAM10000 as downloaded, lesions kept together
   python -m experiments.prepare --dataset=kaggle --source=DIR         train_sep, valid, test / Melanoma, NotMelanoma
   python -m experiments.prepare --dataset=paper --source=DIR --protocol=paper    the paper's set rebuilt, copies and all
 """
 
 DATASET = flags.DEFINE_string("dataset", None, "the name to prepare it under; 'synthetic' needs no source")
-SOURCE = flags.DEFINE_string("source", None, "the folder that the images were unpacked into")
+SOURCE = flags.DEFINE_string(
+    "source",
+    None,
+    f"the folder that the images were unpacked into; or one of {', '.join(FETCHED)}: fetched from its publisher into "
+    "DATA_DIR/_downloads",
+)
+ACCEPT_LICENCE = flags.DEFINE_bool("accept_licence", False, "accept the licence of a source that is fetched")
 LAYOUT = flags.DEFINE_enum(
     "layout", "auto", ["auto", *LAYOUTS, "synthetic"], "how the source is laid out; auto recognises it"
 )
@@ -37,18 +47,28 @@ def command() -> None:
     """Prepares the dataset and says what came of it."""
     if DATASET.value is None:
         raise UserError("give --dataset=NAME, the name to prepare it under; --dataset=synthetic needs no source")
-    summary = prepare(
-        DATASET.value,
-        None if SOURCE.value is None else Path(SOURCE.value).expanduser(),
-        layout=LAYOUT.value,
-        protocol=PROTOCOL.value,
-        examples=EXAMPLES.value,
-        data_dir=Path(DATA_DIR.value).expanduser(),
-        seed=SEED.value,
-        workers=WORKERS.value,
-        overwrite=OVERWRITE.value,
-    )
+    data_dir = Path(DATA_DIR.value).expanduser()
+    fetched = SOURCE.value in FETCHED
+    source = downloads_folder(SOURCE.value, data_dir) if fetched else _own_folder()
+    settings: dict[str, Any] = {
+        "layout": LAYOUT.value,
+        "examples": EXAMPLES.value,
+        "data_dir": data_dir,
+        "seed": SEED.value,
+        "workers": WORKERS.value,
+    }
+    check_arguments(DATASET.value, source, **settings)  # before anything is fetched
+    protocol = PROTOCOL.value
+    if fetched:
+        source = fetch_source(SOURCE.value, data_dir, licence_accepted=ACCEPT_LICENCE.value)
+        if protocol == "auto" and SOURCE.value in OFFICIAL:
+            protocol = OFFICIAL[SOURCE.value].protocol
+    summary = prepare(DATASET.value, source, protocol=protocol, overwrite=OVERWRITE.value, **settings)
     print(describe(summary))
+
+
+def _own_folder() -> Path | None:
+    return None if SOURCE.value is None else Path(SOURCE.value).expanduser()
 
 
 def describe(summary: PrepareSummary) -> str:

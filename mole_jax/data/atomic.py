@@ -15,8 +15,12 @@ REPLACED: Final = "replaced"
 
 
 @contextmanager
-def exclusive(parent: Path) -> Iterator[None]:
+def exclusive(parent: Path, *, otherwise: str = "give another --dataset name") -> Iterator[None]:
     """Holds a lock on a folder, which is made if need be; the system frees it even when the process is killed.
+
+    Args:
+        parent: the folder.
+        otherwise: what the user may do instead of waiting.
 
     Raises:
         UserError: another process holds it, or the folder cannot be made.
@@ -30,9 +34,7 @@ def exclusive(parent: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise UserError(
-                f"another process is preparing {str(parent)!r}; wait for it or give another --dataset name"
-            ) from error
+            raise UserError(f"another process is preparing {str(parent)!r}; wait for it or {otherwise}") from error
         yield
 
 
@@ -58,3 +60,10 @@ def publish(folder: Path, final: Path) -> None:
         final.rename(final.parent / REPLACED)
     folder.rename(final)
     shutil.rmtree(final.parent / REPLACED, ignore_errors=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a file of UTF-8 text; it appears whole or not at all."""
+    part = path.with_name(f"{path.name}.part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(path)

@@ -71,7 +71,7 @@ def build(folder: Path, name: str, listing: Listing, load: Load, settings: Setti
 
     protocol = PROTOCOLS[settings.protocol]
     placed = protocol.assign(examples, settings.seed)
-    check_splits(placed)
+    check_splits(placed, protocol.splits)
     _check_space(folder, len(placed))
     placed = _augment(placed, scratch, len(candidates), seed=settings.seed, workers=workers)
     copies = sum(bool(example.augmented_from) for example, _ in placed)
@@ -81,7 +81,8 @@ def build(folder: Path, name: str, listing: Listing, load: Load, settings: Setti
 
     writer = ShardWriter(folder, name)
     content = _Content()
-    for split, members in splits.items():
+    for split in protocol.splits:
+        members = splits[split]
         features = _features(split, members, scratch, content)
         progress = tqdm(features, total=len(members), unit=" images", desc=f"writing {split}", disable=None)
         writer.write_split(split, len(members), iter(progress))
@@ -155,9 +156,11 @@ class _Content:
             self._squares += (values * values).sum(axis=0, dtype=np.int64)
 
     def mean(self) -> list[float]:
-        return [float(x) for x in self._sum / (255 * self._pixels)]
+        return [float(x) for x in self._sum / (255 * self._pixels)] if self._pixels else []
 
     def std(self) -> list[float]:
+        if not self._pixels:
+            return []
         mean = self._sum / self._pixels
         return [float(x) / 255 for x in np.sqrt(self._squares / self._pixels - mean**2)]
 

@@ -18,7 +18,7 @@ IMAGE_SHAPE = (IMAGE_SIZE, IMAGE_SIZE, 3)
 
 @dataclass(frozen=True)
 class Dataset:
-    """A prepared dataset. Record i of `splits[s]` is `rows[s][i]`."""
+    """A prepared dataset. Record i of `splits[s]` is `rows[s][i]`; splits without images are left out."""
 
     directory: Path
     facts: DatasetFacts
@@ -39,16 +39,19 @@ class Dataset:
 
 
 def load_dataset(data_dir: Path, name: str) -> Dataset:
-    """Opens data_dir/name.
+    """Opens data_dir/name for training.
 
     Raises:
-        UserError: it has not been prepared, or a split lacks one of the classes.
+        UserError: it has not been prepared, is for external validation alone, or a split lacks one of the classes.
     """
-    directory = dataset_directory(data_dir, name)
-    rows: dict[Split, list[ManifestRow]] = {split: [] for split in SPLITS}
-    for row in read_manifest(directory):
-        rows[row.split].append(row)
-    for split, of_split in rows.items():
+    dataset = open_dataset(data_dir, name)
+    if missing := [split for split in SPLITS if split not in dataset.splits]:
+        raise UserError(
+            f"{name!r} has no {missing[0]} split (protocol {dataset.facts.protocol}): it is for external validation, "
+            f"python -m experiments.evaluate --run=RUN --dataset={name}; to train on it, prepare it with "
+            "--protocol=grouped"
+        )
+    for split, of_split in dataset.rows.items():
         labels = {row.label for row in of_split}
         for label, class_name in enumerate(CLASSES):
             if label not in labels:
@@ -56,5 +59,18 @@ def load_dataset(data_dir: Path, name: str) -> Dataset:
                     f"the {split} split of {name!r} has no {class_name} among its {len(of_split)} images; "
                     "prepare it from a source with more images of that class"
                 )
-    splits = {split: open_split(directory, split) for split in SPLITS}
-    return Dataset(directory, read_facts(directory), rows, splits)
+    return dataset
+
+
+def open_dataset(data_dir: Path, name: str) -> Dataset:
+    """Opens data_dir/name to read it: the splits that hold images, whatever they hold.
+
+    Raises:
+        UserError: it has not been prepared.
+    """
+    directory = dataset_directory(data_dir, name)
+    of_split: dict[Split, list[ManifestRow]] = {split: [] for split in SPLITS}
+    for row in read_manifest(directory):
+        of_split[row.split].append(row)
+    rows = {split: of_one for split, of_one in of_split.items() if of_one}
+    return Dataset(directory, read_facts(directory), rows, {split: open_split(directory, split) for split in rows})

@@ -25,7 +25,7 @@ class DatasetFacts:
         fingerprint: SHA-256 over ids, labels, lesions, splits and pixels, in hex.
         leaky: whether scores on it would flatter.
         leak: why, in one phrase; "" where nothing was found.
-        channel_mean: of the training split's pixels/255, red, green, blue.
+        channel_mean: of the training split's pixels/255, red, green, blue; empty where nothing is to be trained on.
         channel_std: likewise, the standard deviation over all pixels.
         counts: split -> [moles, melanomas].
         files: in the source.

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
 
+from mole_jax.data.isic2018 import is_ground_truth, is_groupings, read_isic2018
 from mole_jax.data.records import Quarantined, Record, Split
-from mole_jax.data.tables import column_names, metadata, read_table
+from mole_jax.data.tables import Table, column_names, metadata, read_table
 from mole_jax.data.tree import Tree
 from mole_jax.errors import UserError
 
@@ -31,13 +32,13 @@ class Candidates:
         records: the files that may become examples; image_ids may still repeat.
         quarantined: the other files.
         without_image: rows of the table whose image is missing.
-        table: the metadata table, which is neither.
+        tables: the metadata tables, which are neither.
     """
 
     records: list[Record]
     quarantined: list[Quarantined]
     without_image: list[Quarantined]
-    table: str | None = None
+    tables: tuple[str, ...] = ()
 
 
 def recognise(tree: Tree) -> list[str]:
@@ -45,7 +46,7 @@ def recognise(tree: Tree) -> list[str]:
     found = []
     if any(_given_split(path) is not None for path in tree.files):
         found.append("kaggle")
-    if _ham10000_tables(tree):
+    if _ham10000_tables(tree) or _isic2018_tables(tree):
         found.append("ham10000")
     if any(_class_of(path) is not None for path in tree.files):
         found.append("folder")
@@ -66,12 +67,15 @@ def _kaggle(tree: Tree) -> Candidates:
 
 
 def _ham10000(tree: Tree) -> Candidates:
-    """Images anywhere, what they are in HAM10000_metadata; class folders, where there are some, must agree with it."""
-    table_path = _one_table(tree, _ham10000_tables(tree))
-    table = read_table(tree.root / table_path, required=("image_id", "dx"))
+    """Images anywhere, what they are in HAM10000_metadata or in the tables of the ISIC 2018 challenge.
+
+    Class folders, where there are some, must agree with it.
+    """
+    table, tables = _read_ham10000(tree)
+    table_path = tables[0]
     records, quarantined, seen = [], [], set()
     for path in tree.files:
-        if path == table_path:
+        if path in tables:
             continue
         image_id = _image_id(path)
         seen.add(image_id)
@@ -87,15 +91,27 @@ def _ham10000(tree: Tree) -> Candidates:
             quarantined.append(Quarantined(path, f"its class folder contradicts dx={row['dx']} in {table_path}"))
         else:
             records.append(Record(path, image_id, label, row.get("lesion_id") or image_id, **metadata(row)))
-    return Candidates(records, quarantined, _without_image(table_path, table.rows, seen), table_path)
+    return Candidates(records, quarantined, _without_image(table_path, table.rows, seen), tables)
+
+
+def _read_ham10000(tree: Tree) -> tuple[Table, tuple[str, ...]]:
+    """The table of diagnoses, and the files that it is from."""
+    if own := _ham10000_tables(tree):
+        path = _one_table(tree, own)
+        return read_table(tree.root / path, required=("image_id", "dx")), (path,)
+    truth = _one_table(tree, _isic2018_tables(tree))
+    if not (lists := [path for path in tree.files if path.lower().endswith(".csv") and is_groupings(tree.root / path)]):
+        return read_isic2018(tree.root / truth, None), (truth,)
+    lesions = _one_table(tree, lists)
+    return read_isic2018(tree.root / truth, tree.root / lesions), (truth, lesions)
 
 
 def _folder(tree: Tree) -> Candidates:
     """Melanoma|NotMelanoma, and optionally a CSV image_id,lesion_id at the top that groups the images."""
-    tables = [
+    lists = [
         path for path in tree.files if "/" not in path and path.endswith(".csv") and _lists_lesions(tree.root / path)
     ]
-    table_path = _one_table(tree, tables) if tables else None
+    table_path = _one_table(tree, lists) if lists else None
     rows = read_table(tree.root / table_path, required=("image_id", "lesion_id")).rows if table_path else {}
     records, quarantined, seen = [], [], set()
     for path in tree.files:
@@ -108,7 +124,8 @@ def _folder(tree: Tree) -> Candidates:
         else:
             row = rows.get(image_id, {})
             records.append(Record(path, image_id, label, row.get("lesion_id") or image_id, **metadata(row)))
-    return Candidates(records, quarantined, _without_image(table_path or "", rows, seen), table_path)
+    tables = (table_path,) if table_path else ()
+    return Candidates(records, quarantined, _without_image(table_path or "", rows, seen), tables)
 
 
 # Which files are examples, by layout. `auto` tries them in the order of `recognise`.
@@ -116,7 +133,7 @@ LAYOUTS: Final[dict[str, Callable[[Tree], Candidates]]] = {"kaggle": _kaggle, "h
 # What to say of a source that does not have the layout.
 NEEDS: Final = {
     "kaggle": "folders train_sep, valid and test, in each Melanoma and NotMelanoma",
-    "ham10000": "a table HAM10000_metadata.csv",
+    "ham10000": "a table HAM10000_metadata.csv, or the ISIC 2018 challenge's one-hot ground truth",
     "folder": "folders Melanoma and NotMelanoma",
 }
 
@@ -143,6 +160,11 @@ def _ham10000_tables(tree: Tree) -> list[str]:
     """Where HAM10000_metadata lies; Dataverse delivers it without an ending, or as .tab."""
     names = {f"ham10000_metadata{suffix}" for suffix in TABLE_SUFFIXES}
     return [path for path in tree.files if PurePosixPath(path).name.lower() in names]
+
+
+def _isic2018_tables(tree: Tree) -> list[str]:
+    """Where the challenge's one-hot tables lie, one for each of its splits."""
+    return [path for path in tree.files if path.lower().endswith(".csv") and is_ground_truth(tree.root / path)]
 
 
 def _lists_lesions(path: Path) -> bool:

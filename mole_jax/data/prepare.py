@@ -71,7 +71,7 @@ def prepare(
         UserError: a setting is wrong, the source is unusable, or another dataset of that name is there.
     """
     started = time.monotonic()
-    _check_arguments(name, source, layout, examples, seed, workers, data_dir)
+    check_arguments(name, source, layout, examples, seed, workers, data_dir)
     if source is None:
         examples = examples or DEFAULT_EXAMPLES
     listing, load = _list(source, layout, examples, seed)
@@ -89,9 +89,10 @@ def prepare(
     return PrepareSummary(final, facts, time.monotonic() - started, already_prepared=False)
 
 
-def _check_arguments(
+def check_arguments(
     name: str, source: Path | None, layout: str, examples: int, seed: int, workers: int | None, data_dir: Path
 ) -> None:
+    """Raises UserError where these arguments of `prepare` are wrong whatever the source holds."""
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         raise UserError(f"dataset name {name!r}: use lower-case letters, digits and underscores, a letter first")
     if layout not in ("auto", "synthetic", *LAYOUTS):

@@ -30,12 +30,14 @@ class Protocol:
         description: one line for people.
         leaky: whether it flatters by construction; `leaks.find_leak` looks at the outcome of the others.
         augments: whether it makes copies.
+        splits: those that it fills; the others stay empty.
     """
 
     assign: Callable[[Sequence[Example], int], list[Placed]]
     description: str
     leaky: bool = False
     augments: bool = False
+    splits: tuple[Split, ...] = SPLITS
 
 
 def choose_protocol(protocol: str, layout: str) -> str:
@@ -110,10 +112,10 @@ def group_examples(examples: Sequence[Example]) -> list[list[int]]:
     return list(groups.values())
 
 
-def check_splits(placed: Sequence[Placed]) -> None:
-    """Raises UserError unless every split has images of both classes."""
+def check_splits(placed: Sequence[Placed], filled: Sequence[Split] = SPLITS) -> None:
+    """Raises UserError unless every split that is to be filled has images of both classes."""
     counts = Counter((split, example.label) for example, split in placed)
-    for split in SPLITS:
+    for split in filled:
         for label, name in enumerate(CLASSES):
             if not counts[split, label]:
                 total = sum(example.label == label for example, _ in placed)
@@ -215,6 +217,12 @@ def _minority(examples: Sequence[Example]) -> int:
     return int(2 * melanomas <= len(examples))
 
 
+def _external(examples: Sequence[Example], seed: int) -> list[Placed]:
+    """Everything in test: for images that nothing is trained on."""
+    del seed
+    return [(example, "test") for example in examples]
+
+
 # Literal, so that a reader finds every protocol here.
 PROTOCOLS: Final[dict[str, Protocol]] = {
     "given": Protocol(_given, "the source's own splits"),
@@ -232,5 +240,8 @@ PROTOCOLS: Final[dict[str, Protocol]] = {
         _paper_clean,
         "the splits of grouped, balanced: training by augmented copies, validation and test by leaving images out",
         augments=True,
+    ),
+    "external": Protocol(
+        _external, "all images in test, to validate runs that were trained elsewhere", splits=("test",)
     ),
 }

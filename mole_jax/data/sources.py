@@ -21,9 +21,9 @@ class Listing:
         records: candidates with unique image_ids, in the order of their paths.
         quarantined: the files that are none.
         without_image: rows of the metadata table whose image is missing.
-        files: how many files and links the source holds, the metadata table left out: len(records) + len(quarantined).
-        fingerprint: SHA-256 over paths, sizes and the metadata table, in hex. Files that were edited in place without a
-            change of size are not noticed.
+        files: how many files and links the source holds, metadata tables left out: len(records) + len(quarantined).
+        fingerprint: SHA-256 over paths, sizes and the metadata tables, in hex. Files that were edited in place without
+            a change of size are not noticed.
     """
 
     layout: str
@@ -49,8 +49,9 @@ def list_source(source: Path, layout: str = "auto") -> Listing:
     if layout == "auto":
         if not found:
             raise UserError(
-                f"source {str(source)!r} has no known layout: {len(tree.files)} files, but no HAM10000_metadata table "
-                "and no folders Melanoma and NotMelanoma (optionally below train_sep, valid, test)"
+                f"source {str(source)!r} has no known layout: {len(tree.files)} files, but no HAM10000_metadata table, "
+                "no ISIC 2018 ground truth and no folders Melanoma and NotMelanoma (optionally below train_sep, "
+                "valid, test)"
             )
         layout = found[0]
     elif layout not in found:
@@ -58,11 +59,11 @@ def list_source(source: Path, layout: str = "auto") -> Listing:
         raise UserError(f"source {str(source)!r} does not have the layout {layout} ({NEEDS[layout]}); {seen}")
     candidates = LAYOUTS[layout](tree)
     records, duplicates = _unique(candidates.records)
-    files = len(tree.files) + len(tree.quarantined) - (candidates.table is not None)
+    files = len(tree.files) + len(tree.quarantined) - len(candidates.tables)
     quarantined = (*tree.quarantined, *candidates.quarantined, *duplicates)
     assert files == len(records) + len(quarantined), "every file is a candidate or quarantined"
     return Listing(
-        layout, records, quarantined, tuple(candidates.without_image), files, _fingerprint(tree, candidates.table)
+        layout, records, quarantined, tuple(candidates.without_image), files, _fingerprint(tree, candidates.tables)
     )
 
 
@@ -85,10 +86,10 @@ def _unique(records: list[Record]) -> tuple[tuple[Record, ...], list[Quarantined
     return tuple(kept), quarantined
 
 
-def _fingerprint(tree: Tree, table: str | None) -> str:
+def _fingerprint(tree: Tree, tables: tuple[str, ...]) -> str:
     digest = hashlib.sha256()
     for path in tree.files:
         digest.update(os.fsencode(path) + b"\0%d\0" % tree.sizes[path])
-    if table is not None:
+    for table in tables:
         digest.update((tree.root / table).read_bytes())
     return digest.hexdigest()

@@ -32,8 +32,13 @@ def column_names(path: Path) -> list[str]:
     return [name.strip().strip('"') for name in line.split(_delimiter(line))]
 
 
-def read_table(path: Path, *, required: Collection[str]) -> Table:
-    """Reads a comma- or tab-separated table with a header. Rows without an image_id are passed over.
+def read_table(path: Path, *, required: Collection[str], key: str = "image_id") -> Table:
+    """Reads a comma- or tab-separated table with a header. Rows without a key are passed over.
+
+    Args:
+        path: of the table.
+        required: columns that it must have, the key among them.
+        key: the column that names the image.
 
     Raises:
         UserError: not UTF-8, not a table, or without one of the required columns.
@@ -53,11 +58,11 @@ def read_table(path: Path, *, required: Collection[str]) -> Table:
             io.StringIO(text, newline=""), delimiter=_delimiter(text.split("\n", 1)[0]), strict=True
         ):
             row = {name.strip(): (value or "").strip() for name, value in line.items() if name is not None}
-            if row["image_id"] and rows.setdefault(row["image_id"], row) != row:
-                contradictory.add(row["image_id"])
+            if row[key] and rows.setdefault(row[key], row) != row:
+                contradictory.add(row[key])
     except csv.Error as error:
         raise UserError(f"{path} is not a well-formed table: {error}") from error
-    return Table({key: row for key, row in rows.items() if key not in contradictory}, frozenset(contradictory))
+    return Table({name: row for name, row in rows.items() if name not in contradictory}, frozenset(contradictory))
 
 
 def metadata(row: dict[str, str]) -> dict[str, Any]:

@@ -1,0 +1,109 @@
+"""An official source on this machine: every file fetched once and verified ever after, its archives unpacked."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from mole_jax.data.atomic import exclusive, new_folder, publish
+from mole_jax.data.download.fetch import check_start, fetch
+from mole_jax.data.download.official import OfficialSource, PublishedFile, require_licence
+from mole_jax.data.download.record import record, verify
+from mole_jax.data.download.unpack import LIMITS, Limits, list_entries, unpack
+
+UNPACKED: Final = "unpacked"
+MADE_FROM: Final = "made_from.json"
+
+
+def obtain(
+    official: OfficialSource,
+    folder: Path,
+    *,
+    licence_accepted: bool,
+    base: str | None = None,
+    pause: float = 1.0,
+    limits: Limits = LIMITS,
+) -> Path:
+    """Gives the folder of images and tables, for `prepare`.
+
+    Downloads lie in `folder`, with `downloads.json` (size and SHA-256 of each as it came) beside them; a file that was
+    put there by hand is taken as it is. `unpacked/source/` is what is returned, `unpacked/extra/` what comes with it.
+
+    Args:
+        official: what to get.
+        folder: where to keep it.
+        licence_accepted: whether the user has accepted the licence; without, nothing is fetched.
+        base: address to fetch from in the stead of the publisher's.
+        pause: before a download is tried again, in seconds.
+        limits: of the archives.
+
+    Raises:
+        UserError: the licence is not accepted; or as `fetch`, `verify` and `unpack` say.
+    """
+    require_licence(official.title, official.licence, accepted=licence_accepted)
+    with exclusive(folder, otherwise="stop it"):
+        sha256 = {file.name: _present(file, folder, base or official.base, pause) for file in official.files}
+        if not _is_unpacked(official, folder, sha256, limits):
+            _unpack_all(official, folder, sha256, limits)
+    return folder / UNPACKED / "source"
+
+
+def count_images(source: Path) -> int:
+    """How many photographs lie below a folder, by their ending."""
+    return sum(path.suffix.lower() in (".jpg", ".jpeg", ".png") for path in source.rglob("*"))
+
+
+def _present(file: PublishedFile, folder: Path, base: str, pause: float) -> str:
+    """Fetches or verifies one file; gives its SHA-256."""
+    path, url = folder / file.name, base + file.address
+    if not path.exists():
+        fetch(url, path, kind=file.kind, pause=pause)
+        return record(path, url)
+    if (known := verify(path)) is not None:
+        return known
+    with path.open("rb") as opened:
+        check_start(opened.read(256), file.kind, str(path))
+    return record(path, url)
+
+
+def _contents(official: OfficialSource, folder: Path, limits: Limits) -> dict[str, int]:
+    """All that lies in `unpacked/`, relative to it, with its size."""
+    contents: dict[str, int] = {}
+    for file in official.files:
+        where, path = _place(file), folder / file.name
+        if file.kind == "zip":
+            contents |= {f"{where}/{name}": size for name, size in list_entries(path, limits).items()}
+        else:
+            contents[where] = path.stat().st_size
+    return contents
+
+
+def _place(file: PublishedFile) -> str:
+    room = "source" if file.of_source else "extra"
+    return f"{room}/{PurePosixPath(file.name).stem if file.kind == 'zip' else file.name}"
+
+
+def _is_unpacked(official: OfficialSource, folder: Path, sha256: Mapping[str, str], limits: Limits) -> bool:
+    """Whether `unpacked/` was made of these very files and still has everything, at its full size."""
+    unpacked = folder / UNPACKED
+    try:
+        if json.loads((unpacked / MADE_FROM).read_text(encoding="utf-8")) != dict(sha256):
+            return False
+        return all(
+            (unpacked / name).stat().st_size == size for name, size in _contents(official, folder, limits).items()
+        )
+    except (OSError, ValueError):
+        return False
+
+
+def _unpack_all(official: OfficialSource, folder: Path, sha256: Mapping[str, str], limits: Limits) -> None:
+    with new_folder(folder) as incomplete:
+        for file in official.files:
+            target = incomplete / _place(file)
+            if file.kind == "zip":
+                unpack(folder / file.name, target, limits)
+            else:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes((folder / file.name).read_bytes())
+        (incomplete / MADE_FROM).write_text(json.dumps(dict(sha256), indent=2) + "\n", encoding="utf-8")
+        publish(incomplete, folder / UNPACKED)
