@@ -143,7 +143,7 @@ def test_an_empty_source_is_refused(tmp_path):
 def test_an_unknown_layout_says_what_was_looked_for(tmp_path, write_image):
     write_image(tmp_path / "a.png")
     with pytest.raises(
-        UserError, match="no known layout: 1 files, but no HAM10000_metadata table and no folders Melanoma"
+        UserError, match="no known layout: 1 files, but no HAM10000_metadata table, no ISIC 2018 ground truth"
     ):
         list_source(tmp_path)
 

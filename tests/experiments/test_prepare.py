@@ -66,7 +66,7 @@ def test_the_output_tells_copies_and_leaks(source, tmp_path):
         ),
         (
             ["--dataset=ham", "--source={tmp}", "--protocol=random"],
-            "value should be one of <auto|given|grouped|paper|paper_by_lesion|paper_clean>",
+            "value should be one of <auto|given|grouped|paper|paper_by_lesion|paper_clean|external>",
         ),
         (["--dataset=synthetic", "--examples=7"], "examples=7 is not an even number"),
         (["--dataset=synthetic", "--examples=many"], "flag --examples=many"),

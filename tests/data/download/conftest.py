@@ -90,6 +90,10 @@ class Site:
     pages: dict[str, Page] = dataclasses.field(default_factory=dict)
     requests: list[tuple[str, str | None]] = dataclasses.field(default_factory=list)
 
+    def put(self, path, **page):
+        """put(path, body=..., ...): a page, as `Page` describes it."""
+        self.pages[path] = Page(**page)
+
 
 @pytest.fixture
 def site(monkeypatch):

@@ -4,13 +4,12 @@ import pytest
 
 from mole_jax.data.download.fetch import ATTEMPTS, CHUNK, fetch
 from mole_jax.errors import UserError
-from tests.data.download.conftest import Page
 
 TABLE = b"image,MEL\n" + b"ISIC_0000001,1.0\n" * 20_000
 
 
 def get(site, tmp_path, **page):
-    site.pages["/file.csv"] = Page(**({"body": TABLE} | page))
+    site.put("/file.csv", **({"body": TABLE} | page))
     fetch(f"{site.base}file.csv", tmp_path / "file.csv", kind="table", pause=0)
     return (tmp_path / "file.csv").read_bytes()
 
@@ -79,7 +78,7 @@ def test_a_server_that_stays_busy_is_told_by_its_status(site, tmp_path):
 
 
 def test_a_redirection_is_followed_and_resumed(site, tmp_path):
-    site.pages["/store"] = Page(TABLE, breaks=[CHUNK])
+    site.put("/store", body=TABLE, breaks=[CHUNK])
     assert get(site, tmp_path, redirect="/store") == TABLE
     assert site.requests[-1] == ("/store", f"bytes={CHUNK}-")
 
@@ -109,7 +108,7 @@ def test_less_than_the_stated_size_is_never_taken_for_whole(site, tmp_path):
     ],
 )
 def test_a_page_instead_of_the_file_is_refused_and_not_kept(site, tmp_path, kind, body, what):
-    site.pages["/file"] = Page(body)
+    site.put("/file", body=body)
     with pytest.raises(UserError, match=rf"/file gave {what} \(it begins with b.*open the address in a browser"):
         fetch(f"{site.base}file", tmp_path / "file", kind=kind, pause=0)
     assert not (tmp_path / "file").exists()

@@ -12,7 +12,6 @@ from mole_jax.data.download.official import OFFICIAL
 from mole_jax.data.prepare import prepare
 from mole_jax.data.sources import list_source
 from mole_jax.errors import UserError
-from tests.data.download.conftest import Page
 
 
 @pytest.fixture
@@ -195,7 +194,7 @@ def test_a_missing_file_of_several_keeps_the_others(get, site, tmp_path):
 
 
 def test_an_answer_for_a_table_that_is_a_page_leaves_no_file(get, site, tmp_path):
-    site.pages["/4338392"] = Page(b"<!DOCTYPE html><title>Dataverse is down for maintenance</title>")
+    site.put("/4338392", body=b"<!DOCTYPE html><title>Dataverse is down for maintenance</title>")
     with pytest.raises(UserError, match="a web page instead of a table"):
         get()
     assert not (tmp_path / "dv" / "HAM10000_metadata.tab").exists()

@@ -1,12 +1,21 @@
 """--source=dataverse and its like, from the command to the dataset."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from experiments.sources import fetch_source
 from mole_jax.data.prepare import prepare
 from mole_jax.errors import UserError
-from tests.data.download.conftest import make_zip, published, site  # noqa: F401
-from tests.experiments.test_prepare import run
+
+ROOT = Path(__file__).parents[3]
+
+
+def run(*flags):
+    command = [sys.executable, "-m", "experiments.prepare", *flags]
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
 
 
 @pytest.mark.parametrize("source", ["dataverse", "isic2018", "isic2018_test", "kaggle"])
@@ -34,7 +43,7 @@ def test_other_mistakes_are_told_before_anything_is_fetched(tmp_path, flags, mes
     assert message in result.stderr
 
 
-def test_from_the_publisher_to_a_dataset(site, published, tmp_path, capsys):  # noqa: F811
+def test_from_the_publisher_to_a_dataset(site, published, tmp_path, capsys):
     source = fetch_source("dataverse", tmp_path, licence_accepted=True, base=site.base, pause=0)
     assert source == tmp_path / "_downloads" / "dataverse" / "unpacked" / "source"
     printed = capsys.readouterr().out
@@ -43,7 +52,7 @@ def test_from_the_publisher_to_a_dataset(site, published, tmp_path, capsys):  # 
     assert prepare("ham", source, data_dir=tmp_path, workers=1).facts.images == 24
 
 
-def test_a_folder_of_that_name_is_not_meant(site, published, tmp_path, capsys, monkeypatch):  # noqa: F811
+def test_a_folder_of_that_name_is_not_meant(site, published, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "dataverse").mkdir()
     with pytest.raises(UserError):
