@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import os
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -13,6 +14,7 @@ import numpy as np
 from jaxtyping import UInt8
 from tqdm import tqdm
 
+from mole_jax.data.checksums import write_checksums
 from mole_jax.data.copies import make_copies
 from mole_jax.data.decode import Load, decode
 from mole_jax.data.facts import DatasetFacts
@@ -63,7 +65,8 @@ def build(folder: Path, name: str, listing: Listing, load: Load, settings: Setti
     _check_classes(candidates, listing.quarantined)
     check_source(candidates, settings.protocol)
     _check_space(folder, len(candidates))
-    scratch = folder / "scratch"
+    # The name is this process's own: workers of a prepare that was just killed may still write to theirs.
+    scratch = folder / f"scratch-{os.getpid()}"
     decoded = decode(candidates, load, scratch, workers=workers)
     examples = [item for item in decoded if isinstance(item, Example)]
     quarantined = [*listing.quarantined, *(item for item in decoded if isinstance(item, Quarantined))]
@@ -115,6 +118,7 @@ def build(folder: Path, name: str, listing: Listing, load: Load, settings: Setti
         folder / "quarantine.csv", [*sorted(quarantined, key=lambda item: item.source_path), *listing.without_image]
     )
     writer.finish(description=_describe(facts), metadata=facts.to_dict())
+    write_checksums(folder)
     return facts
 
 

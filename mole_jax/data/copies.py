@@ -59,7 +59,11 @@ def make_copies(copies: Sequence[Example], scratch: Path, first_row: int, *, see
         The copies with their own rows, sizes and hashes of pixels.
     """
     jobs = ((scratch, first_row + i, seed, example) for i, example in enumerate(copies))
-    return map_in_workers(_make_one, jobs, total=len(copies), workers=workers, desc="augmenting")
+    return map_in_workers(_make_one, jobs, total=len(copies), workers=workers, desc="augmenting", name_of=_source_path)
+
+
+def _source_path(job: tuple[Path, int, int, Example]) -> str:
+    return job[3].source_path
 
 
 def draw_affine(seed: int, original: str, copy: int) -> Affine:

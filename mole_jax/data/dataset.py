@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int
 
+from mole_jax.data.checksums import AGAIN, verify
 from mole_jax.data.facts import DatasetFacts, dataset_directory, read_facts
 from mole_jax.data.manifest import ManifestRow, read_manifest
 from mole_jax.data.preprocess import IMAGE_SIZE
@@ -42,7 +43,8 @@ def load_dataset(data_dir: Path, name: str) -> Dataset:
     """Opens data_dir/name for training.
 
     Raises:
-        UserError: it has not been prepared, is for external validation alone, or a split lacks one of the classes.
+        UserError: it has not been prepared, one of its files is damaged, it is for external validation alone, or a
+            split lacks one of the classes.
     """
     dataset = open_dataset(data_dir, name)
     if missing := [split for split in SPLITS if split not in dataset.splits]:
@@ -66,11 +68,19 @@ def open_dataset(data_dir: Path, name: str) -> Dataset:
     """Opens data_dir/name to read it: the splits that hold images, whatever they hold.
 
     Raises:
-        UserError: it has not been prepared.
+        UserError: it has not been prepared, or one of its files is damaged.
     """
     directory = dataset_directory(data_dir, name)
+    verify(directory)
+    facts = read_facts(directory)
     of_split: dict[Split, list[ManifestRow]] = {split: [] for split in SPLITS}
     for row in read_manifest(directory):
         of_split[row.split].append(row)
+    for split, of_one in of_split.items():
+        if len(of_one) != (count := sum(facts.counts.get(split, []))):
+            raise UserError(
+                f"{directory / 'manifest.csv'} has {len(of_one)} rows of the {split} split and metadata.json counts "
+                f"{count}; {AGAIN}"
+            )
     rows = {split: of_one for split, of_one in of_split.items() if of_one}
-    return Dataset(directory, read_facts(directory), rows, {split: open_split(directory, split) for split in rows})
+    return Dataset(directory, facts, rows, {split: open_split(directory, split) for split in rows})

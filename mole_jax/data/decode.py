@@ -26,7 +26,11 @@ def decode(records: Sequence[Record], load: Load, scratch: Path, *, workers: int
     """
     scratch.write_bytes(b"")
     jobs: Iterable[_Job] = ((load, scratch, row, record) for row, record in enumerate(records))
-    return map_in_workers(_decode_one, jobs, total=len(records), workers=workers, desc="decoding")
+    return map_in_workers(_decode_one, jobs, total=len(records), workers=workers, desc="decoding", name_of=_source_path)
+
+
+def _source_path(job: _Job) -> str:
+    return job[3].source_path
 
 
 def _decode_one(job: _Job) -> Example | Quarantined:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mole_jax.data.checksums import AGAIN
 from mole_jax.data.records import Split
 from mole_jax.data.shards import VERSION
 from mole_jax.errors import UserError
@@ -69,12 +70,17 @@ def read_facts(directory: Path) -> DatasetFacts:
     """Reads the facts of data/<name>/<version>.
 
     Raises:
-        UserError: no prepared dataset there.
+        UserError: no prepared dataset there, or a damaged one, or one of another version of this project.
     """
     path = directory / "metadata.json"
     if not path.is_file():
         raise UserError(f"{directory} holds no prepared dataset; python -m experiments.prepare makes one")
-    return DatasetFacts(**json.loads(path.read_text(encoding="utf-8")))
+    try:
+        return DatasetFacts(**json.loads(path.read_text(encoding="utf-8")))
+    except ValueError as error:
+        raise UserError(f"{path} is damaged ({error}); {AGAIN}") from error
+    except TypeError as error:
+        raise UserError(f"{path} is of another version of this project ({error}); {AGAIN}") from error
 
 
 def fingerprint(directory: Path) -> str:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Final
 
-from mole_jax.data.tables import Table, column_names, read_table
+from mole_jax.data.tables import NO_TABLE, Table, column_names, read_table
 from mole_jax.errors import UserError
 
 IMAGE: Final = "image"
@@ -45,7 +45,7 @@ def read_isic2018(ground_truth: Path, groupings: Path | None) -> Table:
         UserError: as `read_table`; or a cell of the one-hot table is neither 0 nor 1, as in a submission.
     """
     truth = read_table(ground_truth, required=(IMAGE, *CLASSES), key=IMAGE)
-    lesions = read_table(groupings, required=(IMAGE, "lesion_id"), key=IMAGE) if groupings else Table({}, frozenset())
+    lesions = read_table(groupings, required=(IMAGE, "lesion_id"), key=IMAGE) if groupings else NO_TABLE
     rows, contradictory = {}, {*truth.contradictory, *lesions.contradictory}
     for image_id, row in truth.rows.items():
         diagnoses = [dx for column, dx in CLASSES.items() if _is_one(row[column], column, image_id, ground_truth)]

@@ -8,7 +8,7 @@ from typing import Final
 
 from mole_jax.data.isic2018 import is_ground_truth, is_groupings, read_isic2018
 from mole_jax.data.records import Quarantined, Record, Split
-from mole_jax.data.tables import Table, column_names, metadata, read_table
+from mole_jax.data.tables import NO_TABLE, Table, column_names, metadata, read_table
 from mole_jax.data.tree import Tree
 from mole_jax.errors import UserError
 
@@ -112,7 +112,7 @@ def _folder(tree: Tree) -> Candidates:
         path for path in tree.files if "/" not in path and path.endswith(".csv") and _lists_lesions(tree.root / path)
     ]
     table_path = _one_table(tree, lists) if lists else None
-    rows = read_table(tree.root / table_path, required=("image_id", "lesion_id")).rows if table_path else {}
+    table = read_table(tree.root / table_path, required=("image_id", "lesion_id")) if table_path else NO_TABLE
     records, quarantined, seen = [], [], set()
     for path in tree.files:
         if path == table_path:
@@ -121,11 +121,13 @@ def _folder(tree: Tree) -> Candidates:
         seen.add(image_id)
         if label is None:
             quarantined.append(Quarantined(path, "not in a class folder"))
+        elif image_id in table.contradictory:
+            quarantined.append(Quarantined(path, f"contradictory rows in {table_path}"))
         else:
-            row = rows.get(image_id, {})
+            row = table.rows.get(image_id, {})
             records.append(Record(path, image_id, label, row.get("lesion_id") or image_id, **metadata(row)))
     tables = (table_path,) if table_path else ()
-    return Candidates(records, quarantined, _without_image(table_path or "", rows, seen), tables)
+    return Candidates(records, quarantined, _without_image(table_path or "", table.rows, seen), tables)
 
 
 # Which files are examples, by layout. `auto` tries them in the order of `recognise`.

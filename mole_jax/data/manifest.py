@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_type_hints
 
+from mole_jax.data.checksums import AGAIN
 from mole_jax.data.records import Example, Quarantined, Split
+from mole_jax.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -62,13 +64,20 @@ def write_manifest(path: Path, rows: Iterable[ManifestRow]) -> None:
 
 
 def read_manifest(directory: Path) -> list[ManifestRow]:
-    """Reads `manifest.csv` of a prepared dataset: train, validation, test, each in the order of its records."""
-    types = get_type_hints(ManifestRow)
-    with (directory / "manifest.csv").open(encoding="utf-8", newline="") as file:
-        return [
-            ManifestRow(**{name: _parse(text, types[name]) for name, text in row.items()})
-            for row in csv.DictReader(file)
-        ]
+    """Reads `manifest.csv` of a prepared dataset: train, validation, test, each in the order of its records.
+
+    Raises:
+        UserError: it is missing, damaged, or of another version of this project.
+    """
+    types, path = get_type_hints(ManifestRow), directory / "manifest.csv"
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            return [
+                ManifestRow(**{name: _parse(text, types[name]) for name, text in row.items()})
+                for row in csv.DictReader(file)
+            ]
+    except (OSError, ValueError, TypeError, KeyError, csv.Error) as error:
+        raise UserError(f"{path} is damaged or of another version of this project ({error}); {AGAIN}") from error
 
 
 def write_quarantine(path: Path, quarantined: Iterable[Quarantined]) -> None:
@@ -91,9 +100,12 @@ def printable(path: str) -> str:
 
 def _write_csv(path: Path, names: list[str], rows: Iterable[list[str]]) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(names)
-        writer.writerows(rows)
+        plain = csv.writer(file, lineterminator="\n")
+        quoted = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)
+        plain.writerow(names)
+        for row in rows:
+            # The reader ends a line at a bare carriage return, which the writer does not think of.
+            (quoted if any("\r" in cell for cell in row) else plain).writerow(row)
 
 
 def _cell(value: object) -> str:

@@ -3,18 +3,36 @@
 import hashlib
 import io
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 IMAGE_SIZE: Final = 224
 # What cameras and archives write. Pillow would also run Ghostscript on an EPS; a source of images needs none of that.
 FORMATS: Final = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 MAX_FILE_BYTES: Final = 1 << 28
 MAX_PIXELS: Final = 1 << 26
+MAX_SIDE: Final = (1 << 16) - 1  # JPEG's and GIF's own
+# libtiff's limit for the JPEG streams in a TIFF; ten are usual. Each costs a pass over the whole image, however short.
+MAX_JPEG_SCANS: Final = 100
+# A large image is brought to RGB in strips of so many pixels, so that it never lies in memory more than twice.
+STRIP_PIXELS: Final = 1 << 20
+TIFF_BITS: Final = ExifTags.Base.BitsPerSample
+TIFF_PHOTOMETRIC: Final = ExifTags.Base.PhotometricInterpretation
+# EXIF orientation -> what brings it upright.
+UPRIGHT: Final = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 class UnusableImageError(Exception):
@@ -59,8 +77,9 @@ def load_image(path: Path) -> LoadedImage:
 def decode_rgb(data: bytes) -> UInt8[np.ndarray, "height width 3"]:
     """Decodes an image file to plain RGB, upright.
 
-    EXIF orientation is applied; grey, palette and CMYK are converted; 16 bits are scaled to 8; transparency is laid on
-    white, as image viewers do; of an animation the first frame is taken.
+    EXIF orientation is applied, and an EXIF block that cannot be read counts as none, as in image viewers; grey,
+    palette and CMYK are converted, CMYK by its colour profile where it has one; 12 and 16 bits are scaled to 8;
+    transparency is laid on white, as image viewers do; of an animation the first frame is taken.
 
     Raises:
         UnusableImageError: not an image, truncated, a decompression bomb, or of a kind that has no plain RGB.
@@ -69,9 +88,8 @@ def decode_rgb(data: bytes) -> UInt8[np.ndarray, "height width 3"]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow remarks on harmless EXIF and TIFF tags
             with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-                if image.width * image.height > MAX_PIXELS:
-                    raise UnusableImageError(f"{image.width}x{image.height} pixels; the limit is {MAX_PIXELS} in all")
-                return np.asarray(_to_rgb(ImageOps.exif_transpose(image)))
+                _refuse_bombs(image, data)
+                return _to_rgb(image)
     except UnusableImageError:
         raise
     except UnidentifiedImageError as error:
@@ -82,18 +100,62 @@ def decode_rgb(data: bytes) -> UInt8[np.ndarray, "height width 3"]:
         ) from error
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
+def _refuse_bombs(image: Image.Image, data: bytes) -> None:
+    """Small files that would take gigabytes or hours; nothing has been decoded yet."""
+    width, height = image.size
+    if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE:
+        raise UnusableImageError(f"{width}x{height} pixels; the limit is {MAX_PIXELS} in all and {MAX_SIDE} a side")
+    # Within a scan's data the byte FF is always followed by 00 or a restart marker.
+    if image.format in ("JPEG", "MPO") and (scans := data.count(b"\xff\xda")) > MAX_JPEG_SCANS:
+        raise UnusableImageError(f"{scans} JPEG scans; the limit is {MAX_JPEG_SCANS}")
+
+
+def _to_rgb(image: Image.Image) -> UInt8[np.ndarray, "height width 3"]:
     if image.mode == "F":
         raise UnusableImageError("floating-point pixels have no agreed range")
-    if image.mode.startswith("I"):
-        values = np.asarray(image).astype(np.int64)
-        if values.min() < 0 or values.max() > 65535:
-            raise UnusableImageError("pixel values beyond 16 bits")
-        return Image.fromarray(((values * 255 + 32767) // 65535).astype(np.uint8)).convert("RGB")
+    image.load()
+    tags = getattr(image, "tag_v2", {})
+    # Not Pillow's `exif_transpose`, which also writes the EXIF block anew and fails where that cannot be done.
+    method = UPRIGHT.get(_orientation(image))
+    upright = image if method is None else image.transpose(method)
+    width, height = upright.size
+    rgb = np.empty((height, width, 3), np.uint8)
+    rows = max(1, STRIP_PIXELS // width)
+    for top in range(0, height, rows):
+        strip = upright.crop((0, top, width, min(top + rows, height)))
+        rgb[top : top + rows] = _deep_grey(strip, tags) if strip.mode.startswith("I") else _strip_to_rgb(strip)
+    return rgb
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # whatever Pillow stumbles over in a damaged block
+        return 1
+
+
+def _deep_grey(image: Image.Image, tags: Mapping[int, Any]) -> UInt8[np.ndarray, "height width 1"]:
+    """Grey of up to 16 bits, scaled to 8. Pillow leaves 12 bits as they are, and black and white as TIFF has them."""
+    bits, white_is_zero = tags.get(TIFF_BITS, (16,))[0], tags.get(TIFF_PHOTOMETRIC) == 0
+    full = (1 << min(bits, 16)) - 1
+    values = np.asarray(image).astype(np.int64)
+    if values.min() < 0 or values.max() > full:
+        raise UnusableImageError(f"pixel values beyond {min(bits, 16)} bits")
+    return (((full - values if white_is_zero else values) * 255 + full // 2) // full).astype(np.uint8)[..., None]
+
+
+def _strip_to_rgb(image: Image.Image) -> UInt8[np.ndarray, "height width 3"]:
+    if image.mode == "CMYK" and (profile := image.info.get("icc_profile")):
+        from PIL import ImageCms
+
+        srgb = ImageCms.createProfile("sRGB")
+        converted = ImageCms.profileToProfile(image, io.BytesIO(profile), srgb, outputMode="RGB")
+        assert converted is not None, "not in place"
+        return np.asarray(converted)
     if image.has_transparency_data:
         rgba = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
-    return image.convert("RGB")
+        return np.asarray(Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB"))
+    return np.asarray(image.convert("RGB"))
 
 
 def to_model_size(rgb: UInt8[np.ndarray, "height width 3"]) -> UInt8[np.ndarray, "224 224 3"]:

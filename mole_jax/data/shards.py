@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, Protocol, runtime_checkable
 
+from mole_jax.data.checksums import AGAIN
 from mole_jax.data.preprocess import IMAGE_SIZE
 from mole_jax.data.records import CLASSES, SPLITS
 from mole_jax.errors import UserError
@@ -116,7 +117,7 @@ def open_split(directory: Path, split: str) -> Source:
         `dx_type`, `sex`, `localization`. Record i is row i of that split in the manifest.
 
     Raises:
-        UserError: no such split, or no prepared dataset there.
+        UserError: no such split, no prepared dataset there, or a damaged one.
     """
     if split not in SPLITS:
         raise UserError(f"split {split!r} is not one of {', '.join(SPLITS)}")
@@ -124,7 +125,11 @@ def open_split(directory: Path, split: str) -> Source:
         raise UserError(f"{directory} holds no prepared dataset; python -m experiments.prepare makes one")
     import tensorflow_datasets as tfds
 
-    return tfds.builder_from_directory(str(directory)).as_data_source(split)
+    try:
+        return tfds.builder_from_directory(str(directory)).as_data_source(split)
+    except Exception as error:  # TFDS, ArrayRecord and JSON have each their own
+        reason = " ".join(str(error).split())
+        raise UserError(f"the {split} split in {directory} cannot be opened ({reason}); {AGAIN}") from error
 
 
 def _features() -> Any:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mole_jax.data.layouts import LAYOUTS, NEEDS, recognise
+from mole_jax.data.preprocess import UnusableImageError, load_image
 from mole_jax.data.records import Quarantined, Record
 from mole_jax.data.tree import Tree, list_tree
 from mole_jax.errors import UserError
@@ -58,7 +59,7 @@ def list_source(source: Path, layout: str = "auto") -> Listing:
         seen = f"it looks like {found[0]}" if found else "it has no known layout"
         raise UserError(f"source {str(source)!r} does not have the layout {layout} ({NEEDS[layout]}); {seen}")
     candidates = LAYOUTS[layout](tree)
-    records, duplicates = _unique(candidates.records)
+    records, duplicates = _unique(candidates.records, tree.root)
     files = len(tree.files) + len(tree.quarantined) - len(candidates.tables)
     quarantined = (*tree.quarantined, *candidates.quarantined, *duplicates)
     assert files == len(records) + len(quarantined), "every file is a candidate or quarantined"
@@ -67,23 +68,40 @@ def list_source(source: Path, layout: str = "auto") -> Listing:
     )
 
 
-def _unique(records: list[Record]) -> tuple[tuple[Record, ...], list[Quarantined]]:
-    """Keeps the first file of an image_id; none where its files are of both classes, since either may be right."""
+def _unique(records: list[Record], root: Path) -> tuple[tuple[Record, ...], list[Quarantined]]:
+    """Keeps the first file of an image_id; none where its files are of both classes, since either may be right.
+
+    Of files that share an id only images count: notes, or half a download, beside an image are no reason to lose it.
+    """
     by_id = defaultdict(list)
     for record in records:
         by_id[record.image_id].append(record)
+    faults = _faults([record for of_id in by_id.values() if len(of_id) > 1 for record in of_id], root)
     kept, quarantined = [], []
     for record in records:
-        first, *others = by_id[record.image_id]
-        if any(other.label != first.label for other in others):
+        usable = [other for other in by_id[record.image_id] if other.source_path not in faults]
+        if fault := faults.get(record.source_path):
+            quarantined.append(Quarantined(record.source_path, fault))
+        elif any(other.label != usable[0].label for other in usable):
             quarantined.append(Quarantined(record.source_path, f"image_id {record.image_id} lies in both classes"))
-        elif record is not first:
+        elif record is not usable[0]:
             quarantined.append(
-                Quarantined(record.source_path, f"image_id {record.image_id} is taken by {first.source_path}")
+                Quarantined(record.source_path, f"image_id {record.image_id} is taken by {usable[0].source_path}")
             )
         else:
             kept.append(record)
     return tuple(kept), quarantined
+
+
+def _faults(records: list[Record], root: Path) -> dict[str, str]:
+    """Why each file that is no usable image is none, by source_path."""
+    faults = {}
+    for record in records:
+        try:
+            load_image(root / record.source_path)
+        except UnusableImageError as error:
+            faults[record.source_path] = str(error)
+    return faults
 
 
 def _fingerprint(tree: Tree, tables: tuple[str, ...]) -> str:

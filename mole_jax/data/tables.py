@@ -1,15 +1,21 @@
 """Metadata tables: HAM10000_metadata.csv, Dataverse's tab-separated form of it, and a folder's own list of lesions."""
 
+import codecs
 import csv
 import io
+import itertools
 import math
+import re
+from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from mole_jax.data.records import METADATA_COLUMNS
 from mole_jax.errors import UserError
+
+MAX_TABLE_BYTES: Final = 1 << 28
 
 
 @dataclass(frozen=True)
@@ -25,11 +31,17 @@ class Table:
     contradictory: frozenset[str]
 
 
+NO_TABLE: Final = Table({}, frozenset())
+
+
 def column_names(path: Path) -> list[str]:
-    """The names in the first line; whatever stands there if the file is no table."""
-    with path.open("rb") as file:
-        line = file.readline(65536).decode("utf-8-sig", "replace")
-    return [name.strip().strip('"') for name in line.split(_delimiter(line))]
+    """The names in the first line; whatever stands there if the file is no table, nothing if it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            line = _first_line(file.readline(65536).decode("utf-8-sig", "replace"))
+        return _stripped(next(csv.reader([line], delimiter=_delimiter(line)), []))
+    except (OSError, csv.Error):
+        return []
 
 
 def read_table(path: Path, *, required: Collection[str], key: str = "image_id") -> Table:
@@ -41,38 +53,74 @@ def read_table(path: Path, *, required: Collection[str], key: str = "image_id") 
         key: the column that names the image.
 
     Raises:
-        UserError: not UTF-8, not a table, or without one of the required columns.
+        UserError: cannot be read, not UTF-8, not a table, without one of the required columns or with a column twice,
+            or with a line that has more fields than the header.
     """
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UserError(
-            f"{path} is not UTF-8 text (byte {error.start}); export the table again as UTF-8 CSV"
-        ) from error
-    if missing := [name for name in required if name not in column_names(path)]:
-        raise UserError(f"{path} has no column {missing[0]!r}; it needs {', '.join(required)}")
+    text = _read_text(path)
+    lines = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(_first_line(text)), strict=True)
     rows: dict[str, dict[str, str]] = {}
     contradictory = set()
     try:
-        for line in csv.DictReader(
-            io.StringIO(text, newline=""), delimiter=_delimiter(text.split("\n", 1)[0]), strict=True
-        ):
-            row = {name.strip(): (value or "").strip() for name, value in line.items() if name is not None}
+        header = _stripped(next(lines, []))
+        _check_header(path, header, required)
+        for line in lines:
+            if len(line) > len(header):
+                raise UserError(
+                    f"{path}, line {lines.line_num}: {len(line)} fields, and the header has {len(header)}; "
+                    "put quotes around a field with a comma in it"
+                )
+            # Spreadsheets leave out the empty fields at the end of a line.
+            row = dict(itertools.zip_longest(header, _stripped(line), fillvalue=""))
             if row[key] and rows.setdefault(row[key], row) != row:
                 contradictory.add(row[key])
     except csv.Error as error:
-        raise UserError(f"{path} is not a well-formed table: {error}") from error
+        raise UserError(f"{path} is not a well-formed table (line {lines.line_num}: {error})") from error
     return Table({name: row for name, row in rows.items() if name not in contradictory}, frozenset(contradictory))
+
+
+def _read_text(path: Path) -> str:
+    export = "export the table again as UTF-8 CSV"
+    try:
+        if (size := path.stat().st_size) > MAX_TABLE_BYTES:
+            raise UserError(f"{path} has {size} bytes, and the limit for a table is {MAX_TABLE_BYTES}; {export}")
+        content = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from error
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise UserError(f"{path} is UTF-16 text; {export}")
+    if (position := content.find(b"\0")) >= 0:
+        raise UserError(f"{path} holds a NUL byte (byte {position}) and is no UTF-8 text; {export}")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not UTF-8 text (byte {error.start}); {export}") from error
+
+
+def _check_header(path: Path, header: list[str], required: Collection[str]) -> None:
+    if missing := [name for name in required if name not in header]:
+        have = f"its first line is {', '.join(header)[:100]!r}" if header else "it is empty"
+        raise UserError(f"{path} has no column {missing[0]!r}; it needs {', '.join(required)}, and {have}")
+    if twice := [name for name, count in Counter(header).items() if count > 1 and name]:
+        raise UserError(f"{path} has two columns {twice[0]!r}; leave one of them")
 
 
 def metadata(row: dict[str, str]) -> dict[str, Any]:
     """The metadata columns of a row as `Record` holds them: age a number (NaN if unknown), the others text."""
     values: dict[str, Any] = {column: row.get(column, "") for column in METADATA_COLUMNS}
     try:
-        values["age"] = float(values["age"])
+        age = float(values["age"])
     except ValueError:
-        values["age"] = math.nan
+        age = math.nan
+    values["age"] = age if math.isfinite(age) else math.nan
     return values
+
+
+def _first_line(text: str) -> str:
+    return re.split(r"[\r\n]", text, maxsplit=1)[0]
+
+
+def _stripped(fields: list[str]) -> list[str]:
+    return [field.strip() for field in fields]
 
 
 def _delimiter(header: str) -> str:

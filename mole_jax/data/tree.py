@@ -31,7 +31,7 @@ def list_tree(source: Path) -> Tree:
     """Lists a source. Follows no link to a folder, and no link that leads out of the source.
 
     Raises:
-        UserError: the source is missing, is not a folder, or is empty.
+        UserError: the source is missing, is not a folder, or holds no file that can be read.
     """
     if not source.is_dir():
         raise UserError(
@@ -40,34 +40,48 @@ def list_tree(source: Path) -> Tree:
     root = source.resolve()
     sizes: dict[str, int] = {}
     quarantined = []
-    for path, reason in _entries(root):
+    for path, usable in _entries(root):
         relative = path.relative_to(root).as_posix()
-        if reason:
-            quarantined.append(Quarantined(relative, reason))
+        if isinstance(usable, str):
+            quarantined.append(Quarantined(relative, usable))
         else:
-            sizes[relative] = path.stat().st_size
+            sizes[relative] = usable
+    quarantined.sort(key=lambda item: os.fsencode(item.source_path))
     if not sizes:
-        raise UserError(f"source {str(source)!r} holds no files; give the folder that the images were unpacked into")
+        odd = f" but {quarantined[0].source_path!r} ({quarantined[0].reason})" if quarantined else ""
+        raise UserError(
+            f"source {str(source)!r} holds no files{odd}; give the folder that the images were unpacked into"
+        )
     # Compared as bytes, so that the order does not depend on the locale or on Python's handling of odd names.
     return Tree(root, tuple(sorted(sizes, key=os.fsencode)), tuple(quarantined), sizes)
 
 
-def _entries(root: Path) -> Iterator[tuple[Path, str]]:
-    """Yields (path, why it is not used or "") for everything but real folders."""
-    errors: list[OSError] = []
-    for folder, subfolders, names in os.walk(root, onerror=errors.append):
-        here = Path(folder)
-        yield from (
-            (here / name, "link to a folder, not followed") for name in subfolders if (here / name).is_symlink()
-        )
-        yield from ((here / name, _why_not(here / name, root)) for name in names)
-    yield from ((Path(error.filename), f"folder cannot be read: {error.strerror}") for error in errors)
+def _entries(root: Path) -> Iterator[tuple[Path, int | str]]:
+    """Yields (path, its size in bytes or why it is not used) for everything but real folders."""
+    folders = [root]
+    while folders:  # a stack of our own: os.walk recurses, and a tree may be deeper than Python's stack
+        folder = folders.pop()
+        try:
+            with os.scandir(folder) as listing:
+                entries = list(listing)
+        except OSError as error:
+            yield folder, f"folder cannot be read: {error.strerror}"
+            continue
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                folders.append(Path(entry.path))
+            else:
+                yield Path(entry.path), _size_or_why_not(Path(entry.path), root)
 
 
-def _why_not(path: Path, root: Path) -> str:
+def _size_or_why_not(path: Path, root: Path) -> int | str:
     try:
-        if path.is_symlink() and not path.resolve(strict=True).is_relative_to(root):
-            return "link that leads out of the source"
-        return "" if stat.S_ISREG(path.stat().st_mode) else "not a regular file"
+        status = path.stat()
+        if path.is_symlink():
+            if stat.S_ISDIR(status.st_mode):
+                return "link to a folder, not followed"
+            if not path.resolve(strict=True).is_relative_to(root):
+                return "link that leads out of the source"
+        return status.st_size if stat.S_ISREG(status.st_mode) else "not a regular file"
     except (OSError, RuntimeError) as error:  # a broken or circular link
         return f"cannot be opened: {error.__class__.__name__}"

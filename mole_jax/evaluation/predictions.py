@@ -124,10 +124,13 @@ def write_csv(path: str | os.PathLike[str], columns: Mapping[str, Shaped[np.ndar
     """Writes columns of equal length under their names, all of it or nothing (a temporary file is renamed)."""
     path = Path(path)
     n = len(next(iter(columns.values())))
+    # The reader ends a line at a bare carriage return, which the writer does not think of: file names may hold one.
+    texts = (str(value) for column in columns.values() if column.dtype.kind in "OU" for value in column)
+    odd = any("\r" in text for text in texts)
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         temporary = Path(folder) / path.name
         with temporary.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
+            writer = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL if odd else csv.QUOTE_MINIMAL)
             writer.writerow(columns)
             for start in range(0, n, ROWS_AT_A_TIME):
                 piece = slice(start, start + ROWS_AT_A_TIME)

@@ -52,6 +52,7 @@ def test_a_dataset_is_what_the_contract_says(prepared, tmp_path):
         "metadata.json",
         "manifest.csv",
         "quarantine.csv",
+        "SHA256SUMS",
         *(f"ham-{split}.array_record-00000-of-00001" for split in SPLITS),
     }
     header = (prepared.directory / "manifest.csv").read_text().splitlines()[0]
@@ -301,7 +302,7 @@ def test_a_killed_prepare_looks_unfinished_leaves_no_process_and_is_cleaned_up(t
     script.write_text(code)
     command = [sys.executable, str(script), str(data)]
     child = subprocess.Popen(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)})
-    scratch = data / "synthetic" / "incomplete" / "scratch"
+    scratch = data / "synthetic" / "incomplete" / f"scratch-{child.pid}"
     while not (scratch.exists() and scratch.stat().st_size):
         assert child.poll() is None
         time.sleep(0.02)

@@ -5,8 +5,9 @@ import zlib
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
+from mole_jax.data import preprocess
 from mole_jax.data.preprocess import UnusableImageError, decode_rgb, halve, load_image, to_model_size
 
 
@@ -93,6 +94,74 @@ def test_transparency_is_laid_on_white():
 def test_cmyk_becomes_rgb():
     cmyk = Image.new("CMYK", (8, 8), (0, 255, 255, 0))
     np.testing.assert_allclose(decode_rgb(encoded(cmyk, "JPEG", quality=100))[4, 4], [255, 0, 0], atol=3)
+
+
+def grey_tiff(packed, *, bits, photometric):
+    """One row of three pixels, as a scanner would write it; Pillow itself writes no such file."""
+    tags = {256: 3, 257: 1, 258: bits, 259: 1, 262: photometric, 273: 8, 277: 1, 278: 1, 279: len(packed)}
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    return b"II*\0" + struct.pack("<I", 16) + packed.ljust(8, b"\0") + struct.pack("<H", len(tags)) + entries + bytes(4)
+
+
+def test_12_bits_are_scaled_to_8():
+    data = grey_tiff(bytes.fromhex("000800fff0"), bits=12, photometric=1)
+    assert decode_rgb(data)[0, :, 0].tolist() == [0, 128, 255]
+
+
+def test_deep_grey_with_white_as_zero_is_turned_round():
+    data = grey_tiff(struct.pack("<3H", 0, 0x8000, 0xFFFF), bits=16, photometric=0)
+    assert decode_rgb(data)[0, :, 0].tolist() == [255, 127, 0]
+
+
+def cmyk_profile():
+    """An ICC profile of a printer whose every ink is a neutral grey of L*=50, and black if there is more than one."""
+    inks = [bin(corner).count("1") for corner in range(16)]
+    lightness = [(255, 128, 0, 0, 0)[count] for count in inks]
+    table = (
+        b"mft1" + struct.pack(">IBBBB", 0, 4, 3, 2, 0) + struct.pack(">9i", *(65536 * (i % 4 == 0) for i in range(9)))
+    )
+    ramp = bytes(range(256))
+    table += ramp * 4 + b"".join(bytes([level, 128, 128]) for level in lightness) + ramp * 3
+    white = b"XYZ " + bytes(4) + struct.pack(">3i", 63190, 65536, 54061)
+    tags = struct.pack(">I", 2) + b"A2B0" + struct.pack(">II", 156, len(table))
+    tags += b"wtpt" + struct.pack(">II", 156 + len(table), len(white))
+    header = struct.pack(">II", 0, 0) + bytes.fromhex("02400000") + b"prtrCMYKLab " + bytes(12) + b"acsp" + bytes(28)
+    header += struct.pack(">3i", 63190, 65536, 54061) + bytes(48)
+    profile = header + tags + table + white
+    return struct.pack(">I", len(profile)) + profile[4:]
+
+
+def test_cmyk_with_a_profile_is_converted_by_it():
+    image = Image.new("CMYK", (8, 8), (255, 0, 0, 0))  # cyan, did the profile not say otherwise
+    rgb = decode_rgb(encoded(image, "TIFF", icc_profile=cmyk_profile()))
+    np.testing.assert_allclose(rgb[4, 4], [119, 119, 119], atol=1)  # sRGB of L*=50 is 118.9
+    np.testing.assert_allclose(decode_rgb(encoded(image, "TIFF"))[4, 4], [0, 255, 255], atol=1)
+
+
+def test_a_damaged_profile_or_exif_block(tmp_path):
+    cmyk = Image.new("CMYK", (8, 8))
+    with pytest.raises(UnusableImageError, match="cannot be decoded: cannot open profile"):
+        decode_rgb(encoded(cmyk, "JPEG", icc_profile=b"nothing of the kind"))
+    pixels = noise(20, 30)
+    data = encoded(Image.fromarray(pixels), exif=b"Exif\0\0MM\0*\xff\xff\xff\xff")
+    np.testing.assert_array_equal(decode_rgb(data), pixels)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "P", "LA", "CMYK", "1"])
+def test_strips_make_no_difference(monkeypatch, mode):
+    image = Image.fromarray(noise(97, 61)).convert(mode)
+    whole = decode_rgb(encoded(image, "TIFF"))
+    monkeypatch.setattr(preprocess, "STRIP_PIXELS", 200)
+    np.testing.assert_array_equal(decode_rgb(encoded(image, "TIFF")), whole)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_orientation_is_what_pillow_makes_of_it(orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = encoded(Image.fromarray(noise(20, 30)), exif=exif)
+    expected = ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
+    np.testing.assert_array_equal(decode_rgb(data), np.asarray(expected))
 
 
 def test_load_image_hashes_the_file_and_keeps_its_size(tmp_path):
