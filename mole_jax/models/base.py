@@ -1,12 +1,15 @@
 """The Model contract: pure functions, with no data, optimiser or flags inside."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
+
+from mole_jax.models.chunks import in_chunks
 
 # {"params": ..., "batch_stats": ...}: a plain pytree.
 Variables = dict[str, Any]
@@ -33,8 +36,14 @@ def all_trainable(params: Any) -> Any:
     return jax.tree.map(lambda _: True, params)
 
 
-def from_linen(module: nn.Module, *, trainable: Callable[[Any], Any] = all_trainable) -> Model:
-    """Wraps a Linen module whose call is (images, *, train) -> [batch, 1] as a Model."""
+def from_linen(module: nn.Module, *, trainable: Callable[[Any], Any] = all_trainable, chunked: bool = False) -> Model:
+    """Wraps a Linen module whose call is (images, *, train) -> [batch, 1] as a Model.
+
+    Args:
+        module: the network.
+        trainable: as in the contract.
+        chunked: whether inference goes through `in_chunks`: for networks whose activations outweigh their parameters.
+    """
 
     def init(key: jax.Array, *, input_shape: Sequence[int]) -> Variables:
         variables = module.init(key, jnp.zeros(input_shape, jnp.float32), train=False)
@@ -45,7 +54,9 @@ def from_linen(module: nn.Module, *, trainable: Callable[[Any], Any] = all_train
     ) -> tuple[Float[Array, " batch"], Any]:
         rngs = None if key is None else {"dropout": key}
         if not train:
-            return module.apply(variables, images, train=False)[:, 0], variables["batch_stats"]
+            infer = partial(module.apply, variables, train=False)
+            logits = in_chunks(infer, images) if chunked else infer(images)
+            return logits[:, 0], variables["batch_stats"]
         logits, updated = module.apply(variables, images, train=True, rngs=rngs, mutable=["batch_stats"])
         return logits[:, 0], updated.get("batch_stats", {})
 

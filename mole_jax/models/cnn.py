@@ -37,4 +37,4 @@ def model(
     dtype: DTypeLike = jnp.float32,
 ) -> Model:
     """The network of the paper's text, 884,929 trainable parameters; with fewer blocks a smaller one."""
-    return from_linen(CNN(blocks, bn_momentum, dtype))
+    return from_linen(CNN(blocks, bn_momentum, dtype), chunked=True)

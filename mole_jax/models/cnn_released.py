@@ -16,4 +16,4 @@ BLOCKS = ((128, 3, 1, 1, 2), (128, 3, 3, 0, 3))
 
 def model(*, bn_momentum: float = 0.99, dtype: DTypeLike = jnp.float32) -> Model:
     """The network of the released code, 9,605,825 trainable parameters."""
-    return from_linen(CNN(BLOCKS, bn_momentum, dtype))
+    return from_linen(CNN(BLOCKS, bn_momentum, dtype), chunked=True)

@@ -15,6 +15,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from mole_jax.models.base import Model, Variables, from_linen
+from mole_jax.models.chunks import in_chunks
 from mole_jax.models.layers import Dense
 from mole_jax.models.resnet import ResNet, ResNetConfig
 
@@ -156,8 +157,12 @@ def extract(
     dtype: DTypeLike = jnp.float32,
 ) -> dict[str, Array]:
     """The features of preprocessed images: `maps` [batch, height, width, channels], `pooled` [batch, channels]."""
-    _, named = ResNet(resnet, dtype=dtype).apply(backbone, images, train=False)
-    return {"maps": named["features"], "pooled": named["pooled"]}
+
+    def of_chunk(images: Array) -> dict[str, Array]:
+        _, named = ResNet(resnet, dtype=dtype).apply(backbone, images, train=False)
+        return {"maps": named["features"], "pooled": named["pooled"]}
+
+    return in_chunks(of_chunk, images)
 
 
 def trained_layers(resnet: ResNetConfig, unfreeze: float) -> frozenset[str]:

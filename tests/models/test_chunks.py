@@ -1,0 +1,42 @@
+"""Inference a few images at a time gives what the whole batch gives."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from mole_jax.models import chunks, cnn
+
+
+@pytest.mark.parametrize("batch", [1, 4, 7, 8])
+def test_any_batch_size(batch):
+    images = jnp.asarray(np.random.default_rng(0).normal(size=(batch, 3, 2, 1)), jnp.float32)
+
+    def function(x):
+        return {"sums": x.sum(axis=(1, 2)), "images": 2 * x}
+
+    whole, parts = function(images), chunks.map_chunks(function, images, 4)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), whole, parts)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), whole, chunks.in_chunks(function, images))
+
+
+def test_an_accelerator_is_given_the_whole_batch(monkeypatch):
+    shapes = []
+
+    def function(x):
+        shapes.append(x.shape)
+        return x
+
+    chunks.in_chunks(function, jnp.zeros((8, 2, 2, 1)))
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    chunks.in_chunks(function, jnp.zeros((8, 2, 2, 1)))
+    assert shapes == [(chunks.CHUNK, 2, 2, 1), (8, 2, 2, 1)]
+
+
+def test_the_networks_logits_do_not_change(monkeypatch):
+    model = cnn.model(blocks=cnn.BLOCKS[:2])
+    images = jnp.asarray(np.random.default_rng(0).normal(size=(6, 16, 16, 3)), jnp.float32)
+    variables = model.init(jax.random.key(0), input_shape=images.shape)
+    parts = model.apply(variables, images, train=False)[0]
+    monkeypatch.setattr(chunks, "CHUNK", 6)
+    np.testing.assert_allclose(parts, model.apply(variables, images, train=False)[0], rtol=1e-5, atol=1e-6)
