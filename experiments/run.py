@@ -26,7 +26,7 @@ def config_from_flags() -> RunConfig:
     model = given.get("model", RunConfig.model)
     config = RunConfig.from_dict({"model": model, **RECIPES[model], **given})
     if not config.run_dir:
-        config = dataclasses.replace(config, run_dir=f"runs/{config.model}-{config.dataset}-{config.hash}")
+        config = dataclasses.replace(config, run_dir=f"runs/{config.name}")
     return config
 
 
@@ -52,6 +52,8 @@ def command() -> int:
     with exclusive(run_dir):
         weights = pretrained.describe() if pretrained else None
         claim(run_dir, config, fingerprint=dataset.facts.fingerprint, weights=weights)
+        # So that metrics.json is there only while the run is finished, for as many epochs as config.json says.
+        (run_dir / "metrics.json").unlink(missing_ok=True)
         print(f"{config.model} on {dataset.describe()}\nrun directory {run_dir}", flush=True)
         try:
             trained = train(config, dataset, run_dir, pretrained=pretrained)

@@ -78,6 +78,11 @@ class RunConfig:
         text = json.dumps({k: v for k, v in sorted(self.to_dict().items()) if k not in NOT_IDENTITY})
         return hashlib.sha256(text.encode()).hexdigest()[:8]
 
+    @property
+    def name(self) -> str:
+        """What a run of this config is called where nobody says otherwise."""
+        return f"{self.model}-{self.dataset}-{self.hash}"
+
     def to_dict(self) -> dict[str, Any]:
         """The fields as plain JSON values."""
         return dataclasses.asdict(self)

@@ -38,11 +38,11 @@ def format_table(metrics: Mapping[str, Any]) -> str:
     blocks = [
         _banner(metrics["warnings"]),
         sizes,
-        _grid("", COLUMNS, rows),
+        grid("", COLUMNS, rows),
         _notes(metrics),
-        _grid("", RANKING, {"Test": _at(test, main)}),
-        _grid("At other thresholds", AT_OTHERS, _others(test, main)),
-        _grid("Calibration", CALIBRATION, _calibration(test["calibration"])),
+        grid("", RANKING, {"Test": _at(test, main)}),
+        grid("At other thresholds", AT_OTHERS, _others(test, main)),
+        grid("Calibration", CALIBRATION, _calibration(test["calibration"])),
     ]
     return "\n\n".join("\n".join(line.rstrip() for line in block) for block in blocks if block)
 
@@ -94,17 +94,27 @@ def _calibration(calibration: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]
     return rows
 
 
-def _grid(title: str, columns: Mapping[str, str], rows: Mapping[str, Mapping[str, Any]]) -> list[str]:
+def grid(
+    title: str, columns: Mapping[str, str], rows: Mapping[str, Mapping[str, Any]], *, cell: int = CELL
+) -> list[str]:
+    """Lines of one table: values over their intervals.
+
+    Args:
+        title: above the rows' names.
+        columns: head -> key of a figure; those that no row has are left out.
+        rows: name, of one line or two -> figures by key.
+        cell: width of a column, at least 12.
+    """
     keys = [(head, key) for head, key in columns.items() if any(key in figures for figures in rows.values())]
     if not keys:
         return []
     first = max(12, *(len(part) + 1 for label in (title, *rows) for part in label.split("\n")))
-    lines = [f"{title:<{first}}" + "".join(f"{head:>{CELL}}" for head, _ in keys), "─" * (first + CELL * len(keys))]
+    lines = [f"{title:<{first}}" + "".join(f"{head:>{cell}}" for head, _ in keys), "─" * (first + cell * len(keys))]
     for label, figures in rows.items():
         texts = [format_figure(figures.get(key)) for _, key in keys]
         names = (*label.split("\n"), "")
         for line, name in enumerate(names[:2]):
-            lines.append(f"{name:<{first}}" + "".join(f"{text[line]:>{CELL}}" for text in texts))
+            lines.append(f"{name:<{first}}" + "".join(f"{text[line]:>{cell}}" for text in texts))
     return lines
 
 

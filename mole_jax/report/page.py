@@ -2,18 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
-
-import jinja2
-from markupsafe import Markup, escape
 
 from mole_jax.report.calibration_figure import calibration_figure
 from mole_jax.report.checklist import STATES, TRIPOD_AI, checklist
 from mole_jax.report.confusion_figure import confusion_figure
 from mole_jax.report.decision_figure import decision_figure
 from mole_jax.report.mistakes import mistakes
-from mole_jax.report.parts import Panel, Part, write_files
+from mole_jax.report.parts import Part, write_files
+from mole_jax.report.render import render, write_page
 from mole_jax.report.roc_figure import roc_figure
 from mole_jax.report.runs import Run, read_runs
 from mole_jax.report.score_figure import score_figure
@@ -52,9 +49,7 @@ def write_report(runs: Sequence[Path], out: Path, *, data_dir: Path | None = Non
     html = _render(read, sections)
     out.parent.mkdir(parents=True, exist_ok=True)
     write_files([part for section in sections for part in section.parts], out.parent / "figures")
-    part = out.with_name(f"{out.name}.part")
-    part.write_text(html, encoding="utf-8")
-    part.replace(out)
+    write_page(html, out)
     return out
 
 
@@ -74,19 +69,10 @@ def _sections(runs: Sequence[Run]) -> list[Section]:
 
 
 def _render(runs: Sequence[Run], sections: Sequence[Section]) -> str:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("mole_jax.report", "."),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"inline_svg": _inline_svg, "figure_cell": _figure_cell}
     items = checklist(runs)
-    return environment.get_template("report.html").render(
+    return render(
+        "report.html",
         title="Mole or melanoma: " + ", ".join(run.name for run in runs),
-        # Our own file, which may hold > and quotes.
-        css=Markup(resources.files("mole_jax.report").joinpath("report.css").read_text(encoding="utf-8")),
         summaries=[summarise(run, runs) for run in runs],
         synthetic=[run.name for run in runs if run.synthetic],
         photographs=any(
@@ -97,21 +83,3 @@ def _render(runs: Sequence[Run], sections: Sequence[Section]) -> str:
         tripod_ai=TRIPOD_AI,
         filled={state: sum(item.state == state for item in items) for state in STATES},
     )
-
-
-def _inline_svg(panel: Panel) -> Markup:
-    """The drawing inside the page, so that it takes on its colours, with its text alternative."""
-    svg = panel.content.decode()
-    title, desc = f"{panel.name}-title", f"{panel.name}-desc"
-    opening = Markup('<svg role="img" aria-labelledby="{0} {1}" ').format(title, desc)
-    start, rest = svg.split(">", 1)
-    text = Markup('<title id="{}">{}</title><desc id="{}">{}</desc>').format(
-        title, panel.label or panel.name, desc, panel.alt
-    )
-    return opening + Markup(start.removeprefix("<svg ")) + Markup(">") + text + Markup(rest)
-
-
-def _figure_cell(text: str) -> Markup:
-    """A table's cell with its interval, or its reason, on a line of its own."""
-    value, space, rest = text.partition(" (")
-    return Markup('{}<span class="interval">{}</span>').format(value, rest.removesuffix(")")) if space else escape(text)

@@ -39,7 +39,7 @@ class Part:
     table: "Table | None" = None
     numbers: Mapping[str, Sequence[Any]] = field(default_factory=dict)  # column -> values
     missing: str = ""  # why there is nothing to show, one sentence
-    layout: Literal["", "small", "thirds"] = ""  # of the panels: two in a row, thumbnails, or three in a row
+    layout: Literal["", "small", "thirds", "wide"] = ""  # of the panels: two in a row, thumbnails, three, or one
 
     @property
     def csv(self) -> str:

@@ -18,12 +18,11 @@ ZOOM = 0.8
 Curve = tuple[np.ndarray, np.ndarray, np.ndarray]  # false alarm rate, sensitivity, threshold
 
 
-def roc_figure(runs: Sequence[Run]) -> Part:
+def roc_figure(runs: Sequence[Run], *, name: str = "roc", title: str = "ROC curves on the test images") -> Part:
     """Sensitivity over the false alarm rate on the test split."""
-    title = "ROC curves on the test images"
     drawn = [run for run in runs if 0 < run.test.label.sum() < run.test.n]
     if not drawn:
-        return Part("roc", title, "", missing="The test images are all of one class, so there is no ROC curve.")
+        return Part(name, title, "", missing="The test images are all of one class, so there is no ROC curve.")
     curves: dict[str, Curve] = {run.key: roc_curve(run.test.label, run.test.score) for run in drawn}
 
     def plot(axes: Axes, zoom: bool) -> None:
@@ -50,15 +49,15 @@ def roc_figure(runs: Sequence[Run]) -> Part:
     aurocs = "; ".join(f"{run.name} {figure_text(run.metrics['splits']['test']['auroc'])}" for run in drawn)
     panels = [
         Panel(
-            "roc-full",
+            f"{name}-full",
             f"ROC curves. AUROC with 95% interval: {aurocs}.",
-            draw("roc-full", lambda axes: plot(axes, False), size=(4.4, 4.0)),
+            draw(f"{name}-full", lambda axes: plot(axes, False), size=(4.4, 4.0)),
             label="the whole curve",
         ),
         Panel(
-            "roc-zoom",
+            f"{name}-zoom",
             "The same curves above 80% sensitivity. " + " ".join(_screening_text(run) for run in drawn),
-            draw("roc-zoom", lambda axes: plot(axes, True), size=(4.4, 4.0)),
+            draw(f"{name}-zoom", lambda axes: plot(axes, True), size=(4.4, 4.0)),
             label="above 80% sensitivity",
         ),
     ]
@@ -67,7 +66,7 @@ def roc_figure(runs: Sequence[Run]) -> Part:
         "alarms does it cost to find nearly all? The marks are thresholds that were chosen on validation and then "
         "frozen, so on the test images they need not reach the sensitivity that they aimed at."
     )
-    return Part("roc", title, caption, panels, numbers=_numbers(drawn, curves))
+    return Part(name, title, caption, panels, numbers=_numbers(drawn, curves))
 
 
 def point_name(name: str) -> str:

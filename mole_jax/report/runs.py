@@ -36,6 +36,7 @@ class Run:
 
     name: str  # for people, unique in the report; says so in every figure and table where the run is leaky
     key: str  # for file names, unique in the report
+    path: Path  # the directory
     config: dict[str, Any]
     environment: dict[str, Any]
     metrics: dict[str, Any]  # metrics.json, with the test split's deeper figures
@@ -118,6 +119,7 @@ def _read_run(path: Path, name: str, key: str, data_dir: Path | None) -> Run:
     return Run(
         name=f"{name} (leaky)" if metrics["leaky"] else name,
         key=key,
+        path=path,
         config=config,
         environment=environment,
         metrics=_with_deeper_figures(metrics, test, validation),

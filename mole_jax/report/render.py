@@ -1,0 +1,51 @@
+"""From a template and its values to a self-contained HTML file."""
+
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup, escape
+
+from mole_jax.report.parts import Panel
+
+
+def render(template: str, **values: Any) -> str:
+    """Fills a template of this package; `css` is the pages' common style sheet."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("mole_jax.report", "."),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"inline_svg": _inline_svg, "figure_cell": _figure_cell}
+    # Our own file, which may hold > and quotes.
+    css = Markup(resources.files("mole_jax.report").joinpath("report.css").read_text(encoding="utf-8"))
+    return environment.get_template(template).render(css=css, **values)
+
+
+def write_page(html: str, out: Path) -> None:
+    """Writes the page; the file appears whole or not at all."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    part = out.with_name(f"{out.name}.part")
+    part.write_text(html, encoding="utf-8")
+    part.replace(out)
+
+
+def _inline_svg(panel: Panel) -> Markup:
+    """The drawing inside the page, so that it takes on its colours, with its text alternative."""
+    svg = panel.content.decode()
+    title, desc = f"{panel.name}-title", f"{panel.name}-desc"
+    opening = Markup('<svg role="img" aria-labelledby="{0} {1}" ').format(title, desc)
+    start, rest = svg.split(">", 1)
+    text = Markup('<title id="{}">{}</title><desc id="{}">{}</desc>').format(
+        title, panel.label or panel.name, desc, panel.alt
+    )
+    return opening + Markup(start.removeprefix("<svg ")) + Markup(">") + text + Markup(rest)
+
+
+def _figure_cell(text: str) -> Markup:
+    """A table's cell with its interval, or its reason, on a line of its own."""
+    value, space, rest = text.partition(" (")
+    return Markup('{}<span class="interval">{}</span>').format(value, rest.removesuffix(")")) if space else escape(text)
