@@ -78,7 +78,7 @@ def ours(*, folder: str, images: int, batch: int, work: str) -> Turn:
         nonlocal state
         began, waited = time.perf_counter(), 0.0
         steps = steps_per_epoch(len(labels), batch)
-        for_epoch = train_batches(source, labels, batch_size=batch, steps=steps, seed=number, balance="none")
+        for_epoch = train_batches(source, labels, batch_size=batch, end=steps, seed=number, balance="none")
         for _ in range(steps):
             asked = time.perf_counter()
             drawn = next(for_epoch)

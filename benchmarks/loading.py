@@ -54,7 +54,7 @@ def ours(*, data_dir: str, batch: int) -> Turn:
 
     def turn() -> dict[str, float]:
         batches = train_batches(
-            dataset.splits["train"], labels, batch_size=batch, steps=steps, seed=next(seeds), balance="none"
+            dataset.splits["train"], labels, batch_size=batch, end=steps, seed=next(seeds), balance="none"
         )
         began = time.perf_counter()
         seen = sum(len(drawn["label"]) for drawn in batches)

@@ -79,7 +79,7 @@ def ours(*, folders: dict[str, str], work: str) -> Turn:
             dataset.splits["train"],
             labels,
             batch_size=BATCH,
-            steps=steps_per_epoch(len(labels), BATCH),
+            end=steps_per_epoch(len(labels), BATCH),
             seed=0,
             balance="none",
         )

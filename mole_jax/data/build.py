@@ -6,9 +6,10 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from jaxtyping import UInt8
@@ -26,6 +27,8 @@ from mole_jax.data.scratch import IMAGE_BYTES, read_row
 from mole_jax.data.shards import ShardWriter
 from mole_jax.data.sources import Listing
 from mole_jax.errors import UserError
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,7 @@ def build(folder: Path, name: str, listing: Listing, load: Load, settings: Setti
     for split in protocol.splits:
         members = splits[split]
         features = _features(split, members, scratch, content)
-        progress = tqdm(features, total=len(members), unit=" images", desc=f"writing {split}", disable=None)
+        progress = tqdm(_one_ahead(features), total=len(members), unit=" images", desc=f"writing {split}", disable=None)
         writer.write_split(split, len(members), iter(progress))
     scratch.unlink()
     facts = DatasetFacts(
@@ -154,10 +157,11 @@ class _Content:
         self.digest.update(f"{split}\0{example.image_id}\0{example.lesion_id}\0{example.label}\0".encode())
         self.digest.update(image.data)
         if split == "train":
-            values = image.reshape(-1, 3).astype(np.uint32)
-            self._pixels += len(values)
-            self._sum += values.sum(axis=0, dtype=np.int64)
-            self._squares += (values * values).sum(axis=0, dtype=np.int64)
+            # Down the rows first: NumPy adds whole rows fast and triples of channels slowly.
+            rows = image.reshape(len(image), -1).astype(np.uint16)
+            self._pixels += image.size // 3
+            for total, values in ((self._sum, rows), (self._squares, rows * rows)):
+                total += values.sum(axis=0, dtype=np.uint32).reshape(-1, 3).sum(axis=0, dtype=np.int64)
 
     def mean(self) -> list[float]:
         return [float(x) for x in self._sum / (255 * self._pixels)] if self._pixels else []
@@ -176,6 +180,15 @@ def _features(split: Split, members: Sequence[Example], scratch: Path, content: 
         row = dataclasses.asdict(ManifestRow.from_example(example, split))
         keep = ("label", "image_id", "lesion_id", "source_path", "dx", "dx_type", "age", "sex", "localization")
         yield {"image": image, **{name: row[name] for name in keep}}
+
+
+def _one_ahead(items: Iterator[Item]) -> Iterator[Item]:
+    """The same items, each made by another thread while the one before is in use."""
+    with ThreadPoolExecutor(1) as thread:
+        following = thread.submit(next, items, None)
+        while (item := following.result()) is not None:
+            following = thread.submit(next, items, None)
+            yield item
 
 
 def _augment(placed: Sequence[Placed], scratch: Path, first_row: int, *, seed: int, workers: int) -> list[Placed]:

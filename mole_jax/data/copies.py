@@ -12,7 +12,6 @@ from typing import Final, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, UInt8
-from scipy import ndimage
 
 from mole_jax.data.preprocess import IMAGE_SIZE
 from mole_jax.data.protocols import shuffle_key
@@ -88,6 +87,8 @@ def draw_affine(seed: int, original: str, copy: int) -> Affine:
 
 def apply_affine(image: UInt8[np.ndarray, "side side 3"], affine: Affine) -> UInt8[np.ndarray, "side side 3"]:
     """Transforms a square image: linear interpolation, the nearest pixel beyond the edge, rounded to whole values."""
+    from scipy import ndimage  # late: the processes that decode import this module too
+
     matrix, offset = _lookup(affine, image.shape[0])
     turned = np.empty(image.shape, np.float32)
     for channel in range(3):

@@ -118,6 +118,8 @@ def _to_rgb(image: Image.Image) -> UInt8[np.ndarray, "height width 3"]:
     # Not Pillow's `exif_transpose`, which also writes the EXIF block anew and fails where that cannot be done.
     method = UPRIGHT.get(_orientation(image))
     upright = image if method is None else image.transpose(method)
+    if upright.mode == "RGB" and not upright.has_transparency_data:
+        return np.asarray(upright)
     width, height = upright.size
     rgb = np.empty((height, width, 3), np.uint8)
     rows = max(1, STRIP_PIXELS // width)
@@ -181,6 +183,4 @@ def centre_crop(rgb: UInt8[np.ndarray, "height width 3"], side: int) -> UInt8[np
 
 def halve(rgb: UInt8[np.ndarray, "height width 3"]) -> UInt8[np.ndarray, "height//2 width//2 3"]:
     """The mean of every 2x2 block, exact, halves rounded up. Height and width are even."""
-    height, width, channels = rgb.shape
-    blocks = rgb.reshape(height // 2, 2, width // 2, 2, channels)
-    return ((blocks.sum(axis=(1, 3), dtype=np.uint16) + 2) // 4).astype(np.uint8)
+    return np.asarray(Image.fromarray(rgb).reduce(2))
