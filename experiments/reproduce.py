@@ -10,6 +10,7 @@ where it stopped and writes the page anew; runs that are missing are shown as mi
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import FrameType
 
@@ -139,7 +140,10 @@ def _run_all(runs: list[PlannedRun], facts: dict[str, DatasetFacts | None], fail
             continue
         log = logs / f"{run.run_dir.name}.log"
         print(f"{run.variant.label} on {run.config.dataset}: {run.run_dir}, output in {log}", flush=True)
+        began = time.monotonic()
         status = _run(run.flags, log)
+        if not status:
+            print(f"  done in {(time.monotonic() - began) / 60:.1f} min", flush=True)
         if status == 75:
             print("stopped; the same command goes on from here", file=sys.stderr)
             return status

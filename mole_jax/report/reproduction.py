@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
+from mole_jax.data.protocols import PROTOCOLS
 from mole_jax.evaluation.paper_results import Reading, read_paper_results
 from mole_jax.evaluation.table import WIDTH, grid
 from mole_jax.report.parts import figure_text
@@ -118,7 +119,8 @@ def format_comparison(comparison: Comparison) -> str:
     for label, lines in comparison.models.items():
         rows = {line.name: line.figures for line in lines if line.figures}
         blocks.append("\n".join(row.rstrip() for row in grid(label, COLUMNS, rows, cell=CELL)))
-        blocks += [f"{line.name}: {line.missing}" for line in lines if line.missing]
+        if missing := "; ".join(f"{line.name}: {line.missing}" for line in lines if line.missing):
+            blocks.append("\n".join(textwrap.wrap(missing, WIDTH)))
     notes = [
         "On test images, at the threshold with the best accuracy on validation; below each value its 95 % interval.",
         *(f"{name}: {words}." for name, words in _words(comparison).items()),
@@ -201,12 +203,15 @@ def _paper(label: str, model: str, reading: Reading) -> Line:
 
 def _ours(attempt: Attempt, run: Run | None) -> Line:
     if run is None:
-        return Line(attempt.label, attempt.protocol, f"ours, {attempt.protocol}", missing=attempt.missing)
+        name = _name(attempt.protocol, leaky=PROTOCOLS[attempt.protocol].leaky)
+        return Line(attempt.label, attempt.protocol, name, missing=attempt.missing)
     test = run.metrics["splits"]["test"]
     found = {**test["operating_points"][run.main], "auroc": test["auroc"]}
-    name = f"{attempt.protocol} (leaky)" if run.metrics["leaky"] else attempt.protocol
+    name = _name(attempt.protocol, leaky=run.metrics["leaky"])
     # On this page runs are known by model and protocol, not by their directories.
-    named = replace(run, name=f"{attempt.label}, {name}")
-    return Line(
-        attempt.label, attempt.protocol, f"ours, {name}", {key: found[key] for key in COLUMNS.values()}, run=named
-    )
+    named = replace(run, name=f"{attempt.label}, {name.removeprefix('ours, ')}")
+    return Line(attempt.label, attempt.protocol, name, {key: found[key] for key in COLUMNS.values()}, run=named)
+
+
+def _name(protocol: str, *, leaky: bool) -> str:
+    return f"ours, {protocol} (leaky)" if leaky else f"ours, {protocol}"

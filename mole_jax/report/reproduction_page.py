@@ -106,6 +106,9 @@ def _headline_figure(comparison: Comparison) -> Part:
         drawn += zip(places, lines, strict=True)
         top = max(places[-1] + 2, places[0] + 3.5)
 
+    bounds = [line.figures["auroc"][key] for _, line in drawn for key in ("value", "low")]
+    lowest = min((bound for bound in bounds if bound is not None), default=0.5)
+
     def plot(axes: Axes) -> None:
         named: set[str] = set()
         for y, line in drawn:
@@ -130,6 +133,7 @@ def _headline_figure(comparison: Comparison) -> Part:
         axes.set_yticks([y for y, _ in ticks], [label for _, label in ticks])
         axes.tick_params(axis="y", length=0)
         axes.grid(visible=False, axis="y")
+        axes.set_xlim(min(0.45, lowest - 0.02), 1.01)
         axes.set_ylim(top - 1, -1)
         axes.set_xlabel("AUROC (0.5 is guessing, 1 is perfect)")
 
@@ -156,8 +160,7 @@ def _headline_figure(comparison: Comparison) -> Part:
 
 def _headline_table(comparison: Comparison) -> Part:
     sources = ["printed", *comparison.protocols]
-    names = {line.source: line.name for line in comparison.lines if line.source in sources}
-    names |= {line.source: line.name for line in comparison.lines if line.run}  # these know whether they leak
+    names = {line.source: line.name for line in comparison.lines}
     rows, numbers = [], {"model": [], **{source: [] for source in sources}}  # type: ignore[var-annotated]
     for label, lines in comparison.models.items():
         of_source = {line.source: line for line in lines}

@@ -69,7 +69,7 @@ def test_the_page_marks_what_leaks_and_what_is_missing(comparison, plain_run, tm
     page = out.read_text(encoding="utf-8")
     assert page.count("not a medical device") == 1
     assert "Do not trust the figures of paper." in page
-    assert "2 runs missing:" in page and "logistic on paper_clean (not run yet)" in page
+    assert "2 of 4 runs are missing" in page and "<td>not run yet" in page and "<td>it failed: see a.log" in page
     assert "ours, paper (leaky)" in page
     assert "<script>" not in page and "bare & <b>" not in page, "names are escaped"
     link = page.split('<a href="')[-1].split('"')[0]
@@ -95,5 +95,5 @@ def test_a_page_without_any_run_is_a_page(tmp_path):
     attempts = [Attempt("cnn", "cnn", "grouped", tmp_path / "absent", missing="not run yet")]
     comparison = read_comparison(attempts, dataset="mine", scale="full")
     page = write_comparison(comparison, tmp_path / "out").read_text()
-    assert "1 run missing: cnn on grouped (not run yet)" in " ".join(page.split())
+    assert "1 of 1 runs are missing" in page
     assert "No run is finished yet." in page
