@@ -11,3 +11,4 @@ trap 'rm -rf "$work"' EXIT
 "$BIN/python" -m experiments.compare --predictions="$work/a/predictions/test.csv,$work/b/predictions/test.csv" \
   --validation="$work/a/predictions/validation.csv,$work/b/predictions/validation.csv" --out="$work/comparison"
 "$BIN/python" -m experiments.report --runs="$work/a,$work/b" --out="$work/report.html" --data_dir="$work/data"
+"$BIN/python" -m experiments.reproduce --scale=smoke --models=logistic --protocols=paper,grouped --data_dir="$work/reproduction" --runs_dir="$work/runs"
