@@ -52,7 +52,7 @@ SCALES: Final[dict[str, tuple[Variant, ...]]] = {
         Variant(
             "transfer",
             {"epochs": 10, "batch_size": 500, "head": "pooled", "bn_momentum": 0.9},
-            "pooled head, 10 epochs",
+            "pooled head",
         ),
         Variant("cnn", {"epochs": 1, "bn_momentum": 0.9}, "1 epoch"),
         Variant("mlp", {"epochs": 1, "learning_rate": 1e-4}, "rate .0001, 1 epoch"),
@@ -65,7 +65,7 @@ SCALES: Final[dict[str, tuple[Variant, ...]]] = {
         Variant(
             "transfer",
             {"epochs": 10, "batch_size": 500, "head": "pooled", "bn_momentum": 0.9},
-            "pooled head, 10 epochs",
+            "pooled head",
         ),
         Variant("transfer"),
         Variant("cnn"),

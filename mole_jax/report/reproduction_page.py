@@ -196,7 +196,8 @@ def _roc_figures(comparison: Comparison) -> list[Part]:
         runs = [replace(line.run, name=line.label) for line in lines if line.run]
         if runs:
             leaky = " (leaky)" if runs[0].metrics["leaky"] else ""
-            parts.append(roc_figure(runs, name=f"roc-{protocol}", title=f"ROC curves, {protocol}{leaky}"))
+            part = roc_figure(runs, name=f"roc-{protocol}", title=f"ROC curves, {protocol}{leaky}")
+            parts.append(replace(part, caption="") if parts else part)  # once is enough
     return parts
 
 
