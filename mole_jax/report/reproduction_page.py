@@ -190,7 +190,7 @@ def _model_table(label: str, lines: Sequence[Line], index: int) -> Part:
 
 
 def _roc_figures(comparison: Comparison) -> list[Part]:
-    parts = []
+    parts: list[Part] = []
     for protocol in comparison.protocols:
         lines = [line for line in comparison.lines if line.source == protocol and line.run]
         runs = [replace(line.run, name=line.label) for line in lines if line.run]
