@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 
 from absl import flags
 
-from mole_jax.errors import UserError
+from mole_jax.errors import UserError, means_full_disk
 
 WIDTH = 100
 
@@ -46,6 +46,12 @@ def main(command: Callable[[], int | None], *, description: str) -> None:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(130)
+    except Exception as error:
+        if not means_full_disk(error):
+            raise
+        what = " ".join(str(error).split())
+        print(f"error: no room left to write ({what}): make room and give the same command again", file=sys.stderr)
+        sys.exit(2)
     sys.exit(status or 0)
 
 

@@ -1,8 +1,36 @@
 """The one exception that means: the person at the keyboard can mend this."""
 
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+# No space, over quota, beyond the largest file that is allowed.
+_FULL: Final = tuple(os.strerror(code) for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
+
 
 class UserError(ValueError):
     """A user's mistake. The message is one sentence: what was wrong (the value), where, and what to do.
 
     The commands print it without a traceback and exit with status 2.
     """
+
+
+def means_full_disk(error: BaseException) -> bool:
+    """Whether a disk had no room left. C++ libraries say so in the text of errors of other types."""
+    return any(text in str(error) for text in _FULL)
+
+
+@contextmanager
+def full_disk_explained(folder: Path, remedy: str) -> Iterator[None]:
+    """Turns whatever the libraries raise when the disk of `folder` is full into a UserError that ends with `remedy`."""
+    try:
+        yield
+    except Exception as error:
+        if not means_full_disk(error):
+            raise
+        free = shutil.disk_usage(folder).free / 1e9
+        raise UserError(f"no room left to write in {str(folder)!r} ({free:.1f} GB free): {remedy}") from error

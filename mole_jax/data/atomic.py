@@ -38,6 +38,12 @@ def exclusive(parent: Path, *, otherwise: str = "give another --dataset name") -
         yield
 
 
+def recover(final: Path) -> None:
+    """Puts back what a kill in the middle of `publish` has left moved away. To be used under `exclusive`."""
+    if not final.exists() and (final.parent / REPLACED).exists():
+        (final.parent / REPLACED).rename(final)
+
+
 @contextmanager
 def new_folder(parent: Path) -> Iterator[Path]:
     """A fresh folder to write into; removed afterwards, unless `publish` has moved it.
@@ -57,6 +63,7 @@ def new_folder(parent: Path) -> Iterator[Path]:
 def publish(folder: Path, final: Path) -> None:
     """Moves a complete folder to its place, in the stead of what is there."""
     if final.exists():
+        shutil.rmtree(final.parent / REPLACED, ignore_errors=True)  # left by a kill further down
         final.rename(final.parent / REPLACED)
     folder.rename(final)
     shutil.rmtree(final.parent / REPLACED, ignore_errors=True)

@@ -8,8 +8,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from mole_jax.data.atomic import exclusive, new_folder, publish
+from mole_jax.data.atomic import exclusive, new_folder, publish, recover
 from mole_jax.data.build import Settings, build
+from mole_jax.data.checksums import verify
 from mole_jax.data.decode import Load
 from mole_jax.data.facts import DatasetFacts, read_facts
 from mole_jax.data.layouts import LAYOUTS
@@ -19,7 +20,7 @@ from mole_jax.data.records import Record
 from mole_jax.data.shards import VERSION
 from mole_jax.data.sources import Listing, list_source
 from mole_jax.data.synthetic import DEFAULT_EXAMPLES, list_synthetic, load_synthetic
-from mole_jax.errors import UserError
+from mole_jax.errors import UserError, full_disk_explained
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,8 @@ def prepare(
         overwrite: replace a dataset of that name.
 
     Raises:
-        UserError: a setting is wrong, the source is unusable, or another dataset of that name is there.
+        UserError: a setting is wrong, the source is unusable, the disk is full, or another dataset of that name is
+            there, or a damaged one.
     """
     started = time.monotonic()
     check_arguments(name, source, layout, examples, seed, workers, data_dir)
@@ -79,11 +81,13 @@ def prepare(
     settings = Settings(listing.layout, protocol, seed, examples, listing.fingerprint)
     final = data_dir / name / VERSION
     with exclusive(final.parent):
+        recover(final)
         if final.exists() and not overwrite:
             return PrepareSummary(
                 final, _same_or_refuse(final, settings), time.monotonic() - started, already_prepared=True
             )
-        with new_folder(final.parent) as folder:
+        remedy = "make room, or give another --data_dir; what was there before is untouched"
+        with new_folder(final.parent) as folder, full_disk_explained(folder, remedy):
             facts = build(folder, name, listing, load, settings, workers=workers or _cores())
             publish(folder, final)
     return PrepareSummary(final, facts, time.monotonic() - started, already_prepared=False)
@@ -130,6 +134,7 @@ def _load_file(root: Path, record: Record) -> LoadedImage:
 
 
 def _same_or_refuse(final: Path, settings: Settings) -> DatasetFacts:
+    verify(final)
     facts = read_facts(final)
     for key, asked in dataclasses.asdict(settings).items():
         if (there := getattr(facts, key)) != asked:

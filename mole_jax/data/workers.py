@@ -56,7 +56,9 @@ def map_in_workers(
         try:
             return list(progress(pool.map(do, numbered, chunksize=16)))
         except BrokenProcessPool as error:
-            raise UserError(_why_a_worker_died(do, [job for job in numbered if in_work[job[0]]], name_of)) from error
+            if suspects := [job for job in numbered if in_work[job[0]]]:
+                raise UserError(_why_a_worker_died(do, suspects, name_of)) from error
+            raise
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
@@ -73,7 +75,7 @@ def _why_a_worker_died(do: Callable[[Any], Any], suspects: list[tuple[int, Job]]
                     f"the process that works on {name_of(job)!r} dies of it, alone too; "
                     "take that file out of the source, or give the machine more memory"
                 )
-    names = " or ".join(repr(name_of(job)) for _, job in suspects) or "an image"
+    names = " or ".join(repr(name_of(job)) for _, job in suspects)
     return f"a process that worked on {names} was killed; give fewer --workers if memory ran out"
 
 

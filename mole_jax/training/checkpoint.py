@@ -4,6 +4,7 @@ A checkpoint is the train state, the run's config and its last validation figure
 position. Kept are the newest, from which a run resumes, and the best by validation AUROC, from which it predicts.
 """
 
+import shutil
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,7 +12,7 @@ import jax
 import orbax.checkpoint as ocp
 
 from mole_jax.config import RunConfig
-from mole_jax.errors import UserError
+from mole_jax.errors import UserError, full_disk_explained
 from mole_jax.training.state import TrainState
 
 Policies = ocp.checkpoint_managers
@@ -67,7 +68,22 @@ class Checkpoints:
         return self._manager.best_step()
 
     def save(self, checkpoint: Checkpoint, config: RunConfig) -> None:
-        """Writes a checkpoint; it appears whole or not at all."""
+        """Writes a checkpoint; it appears whole or not at all.
+
+        Raises:
+            UserError: the disk is too full.
+        """
+        folder = Path(self._manager.directory)
+        remedy = "make room and give the same command again, which goes on from the checkpoint before"
+        needed = sum(leaf.nbytes for leaf in jax.tree.leaves(checkpoint.state))
+        if needed > (free := shutil.disk_usage(folder).free):  # orbax would say so with five tracebacks
+            raise UserError(
+                f"a checkpoint needs {needed / 1e9:.3f} GB and {folder} has {free / 1e9:.3f} GB free: {remedy}"
+            )
+        with full_disk_explained(folder, remedy):
+            self._save(checkpoint, config)
+
+    def _save(self, checkpoint: Checkpoint, config: RunConfig) -> None:
         step = int(checkpoint.state.step)
         about = {"config": config.to_dict(), "figures": checkpoint.figures}
         validated = checkpoint.figures.get("step") == step

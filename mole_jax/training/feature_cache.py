@@ -9,6 +9,7 @@ import fcntl
 import hashlib
 import json
 import logging
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,7 +28,7 @@ from mole_jax.data.loader import Batch, evaluation_batches
 from mole_jax.data.normalize import Normalize
 from mole_jax.data.records import SPLITS, Split
 from mole_jax.data.shards import Source
-from mole_jax.errors import UserError
+from mole_jax.errors import UserError, full_disk_explained
 from mole_jax.models.transfer import extract
 from mole_jax.pretrained.weights import Pretrained
 from mole_jax.training.feature_sharing import (
@@ -107,7 +108,9 @@ class FeatureCache:
             if fault is not None:
                 if fault:
                     logging.getLogger(__name__).warning("%s; its features are computed again", fault)
-                self._compute(("maps", "pooled") if level == "maps" else ("pooled",))
+                remedy = "make room, or give --feature_cache=off; the same command goes on from the last whole batch"
+                with full_disk_explained(self.directory, remedy):
+                    self._compute(("maps", "pooled") if level == "maps" else ("pooled",))
         labels = self._dataset.labels
         return {split: FeatureSource(self._file(level, split), labels[split]) for split in SPLITS}
 
@@ -194,13 +197,15 @@ def _open(
     """
     plan, progress = folder / f"{split}.missing.npy", folder / f"{split}.done"
     paths = {level: folder / level / f"{split}.npy" for level in shapes}
-    if plan.exists():
+    # Without the files the plan is what a kill between publishing and clearing away has left.
+    if plan.exists() and all(path.exists() for path in paths.values()):
         files = {level: np.lib.format.open_memmap(path, mode="r+") for level, path in paths.items()}
         return files, np.load(plan), int(progress.read_text() or 0) if progress.exists() else 0
     files = {}
     for level, path in paths.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         files[level] = np.lib.format.open_memmap(path, mode="w+", dtype=DTYPES[level], shape=shapes[level])
+        _claim_space(path)
     known = {row: elsewhere[d] for row, d in enumerate(digests(source)) if d in elsewhere} if elsewhere else {}
     copy_rows(known, files)
     for file in files.values():
@@ -211,6 +216,13 @@ def _open(
     np.save(part, missing)
     part.replace(plan)
     return files, missing, 0
+
+
+def _claim_space(path: Path) -> None:
+    """Claims the blocks of a file that is mapped: a disk that fills up later would kill the process (SIGBUS)."""
+    if hasattr(os, "posix_fallocate"):  # not on macOS
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
 
 
 def _finite(rows: Float[np.ndarray, "..."], level: str, split: str) -> Float[np.ndarray, "..."]:
