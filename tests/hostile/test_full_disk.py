@@ -1,7 +1,7 @@
 """A disk that fills up: one sentence, nothing half-written taken for whole, and what was there before still loads.
 
-The disk is made full by the system's own limit on the size of files, which Python's and C++'s writes both run into; where
-the tests may mount one, by a real small disk.
+The disk is made full by the limit on the size of files, which the writes of Python and C++ both run into; where the tests
+may mount one, by a real small disk.
 """
 
 import dataclasses
