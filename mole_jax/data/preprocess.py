@@ -89,6 +89,9 @@ def decode_rgb(data: bytes) -> UInt8[np.ndarray, "height width 3"]:
             warnings.simplefilter("ignore")  # Pillow remarks on harmless EXIF and TIFF tags
             with Image.open(io.BytesIO(data), formats=FORMATS) as image:
                 _refuse_bombs(image, data)
+                if image.format == "PNG":  # decoding passes over the checksums of the pixels
+                    with Image.open(io.BytesIO(data), formats=("PNG",)) as unread:
+                        unread.verify()
                 return _to_rgb(image)
     except UnusableImageError:
         raise

@@ -138,6 +138,19 @@ def test_cmyk_with_a_profile_is_converted_by_it():
     np.testing.assert_allclose(decode_rgb(encoded(image, "TIFF"))[4, 4], [0, 255, 255], atol=1)
 
 
+def test_a_png_whose_pixels_changed_is_noticed():
+    """Its compressed stream is left uncompressed here and ends early: nothing but the chunk's checksum can tell."""
+    raw = b"".join(b"\0" + bytes(range(y, y + 30)) for y in range(10))
+    stored = zlib.compress(raw, level=0)[:-4]  # without the stream's own checksum
+    header = struct.pack(">IIBBBBB", 10, 10, 8, 2, 0, 0, 0)
+    data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", stored) + chunk(b"IEND", b"")
+    np.testing.assert_array_equal(decode_rgb(data)[9, 9], [36, 37, 38])
+    damaged = data.replace(bytes([36, 37, 38]), bytes([36, 99, 38]))
+    assert damaged != data
+    with pytest.raises(UnusableImageError, match="cannot be decoded: broken PNG file"):
+        decode_rgb(damaged)
+
+
 def test_a_damaged_profile_or_exif_block(tmp_path):
     cmyk = Image.new("CMYK", (8, 8))
     with pytest.raises(UnusableImageError, match="cannot be decoded: cannot open profile"):
@@ -172,12 +185,12 @@ def test_load_image_hashes_the_file_and_keeps_its_size(tmp_path):
     assert loaded.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+def chunk(kind, data):
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
 def bomb():
     """A PNG of a few bytes that claims 30,000x30,000 pixels."""
-
-    def chunk(kind, data):
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
     header = struct.pack(">IIBBBBB", 30000, 30000, 8, 2, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0")) + chunk(b"IEND", b"")
 

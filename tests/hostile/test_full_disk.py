@@ -1,6 +1,6 @@
 """A disk that fills up: one sentence, nothing half-written taken for whole, and what was there before still loads.
 
-The disk is made full by the limit on the size of files, which the writes of Python and C++ both run into; where the tests
+The disk is made full by the limit on the size of files, which the writes of Python and C++ both run into; where tests
 may mount one, by a real small disk.
 """
 
