@@ -47,13 +47,13 @@ def plain_cnn() -> Any:
     import jax
 
     from mole_jax.models.base import from_linen
-    from mole_jax.models.layers import Conv, Head
+    from mole_jax.models.layers import Head
 
     class Plain(nn.Module):
         @nn.compact
         def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
             for i, (channels, kernel, stride, padding, pool) in enumerate(CNN_BLOCKS, start=1):
-                x = Conv(channels, (kernel, kernel), stride, padding, name=f"conv{i}")(x)
+                x = nn.Conv(channels, (kernel, kernel), stride, padding, name=f"conv{i}")(x)
                 x = nn.BatchNorm(use_running_average=not train, momentum=0.99, epsilon=1e-3, name=f"bn{i}")(x)
                 x = nn.max_pool(nn.relu(x), (pool, pool), (pool, pool))
             return Head(CNN_HEAD, name="head")(x.reshape(x.shape[0], -1))

@@ -1,34 +1,44 @@
-"""Inference a few images at a time, where that is faster."""
+"""Work on a few images at a time, where that is faster."""
 
 from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
-from jaxtyping import Array, Float
 
 # Images. Their activations stay in a CPU's caches and in memory that the process keeps; those of a whole batch are
 # written to fresh pages and read back from them. Two and eight are within 4 % of it (RESULTS.md, "Speed").
 CHUNK = 4
 
 
-def in_chunks(function: Callable[[Array], Any], images: Float[Array, "batch height width channels"]) -> Any:
-    """Gives `function(images)`, on a CPU CHUNK images after another; an accelerator is given the whole batch.
+def on_cpu() -> bool:
+    """Whether JAX runs on the CPU: the one place to ask before a choice that would cost on an accelerator."""
+    return jax.default_backend() == "cpu"
+
+
+def in_chunks(function: Callable[[Any], Any], batch: Any, *, most: int = CHUNK) -> Any:
+    """Gives `function(batch)`, on a CPU computed on a few images after another.
 
     Args:
-        function: treats each image alone, as networks do that normalise by moving statistics; from images to a pytree
-            of arrays [batch, ...].
-        images: a batch.
+        function: treats each image alone, as networks do that normalise by moving statistics; from and to a pytree of
+            arrays [batch, ...].
+        batch: a pytree of arrays [batch, ...], such as images.
+        most: images a chunk.
     """
-    if jax.default_backend() != "cpu" or images.shape[0] <= CHUNK:
-        return function(images)
-    return map_chunks(function, images, CHUNK)
+    return jax.tree.map(lambda r: r.reshape(-1, *r.shape[2:]), by_chunk(function, batch, most=most))
 
 
-def map_chunks(function: Callable[[Array], Any], images: Float[Array, "batch height width channels"], size: int) -> Any:
-    """`function(images)`, computed on `size` images after another; the last of them are made up with zeros."""
-    batch = images.shape[0]
-    chunks = -(-batch // size)
-    padded = jnp.pad(images, ((0, chunks * size - batch), (0, 0), (0, 0), (0, 0)))
-    results = jax.lax.map(function, padded.reshape(chunks, size, *images.shape[1:]))
-    return jax.tree.map(lambda r: r.reshape(chunks * size, *r.shape[2:])[:batch], results)
+def by_chunk(function: Callable[[Any], Any], batch: Any, *, most: int = CHUNK) -> Any:
+    """What `function` gives for each chunk: a pytree of arrays [chunks, ...].
+
+    On a CPU a chunk has as many images as divide the batch, `most` at the most; an accelerator is given one chunk.
+
+    Args:
+        function: from a pytree of arrays [images, ...] to one of any arrays.
+        batch: a pytree of arrays [batch, ...].
+        most: images a chunk.
+    """
+    count = jax.tree.leaves(batch)[0].shape[0]
+    size = max(d for d in range(1, most + 1) if count % d == 0) if on_cpu() else count
+    if size == count:
+        return jax.tree.map(lambda r: r[None], function(batch))
+    return jax.lax.map(function, jax.tree.map(lambda x: x.reshape(count // size, size, *x.shape[1:]), batch))

@@ -6,8 +6,8 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from mole_jax.models.base import Model, from_linen
-from mole_jax.models.fused import BatchNormReluMaxPool
-from mole_jax.models.layers import Conv, Head
+from mole_jax.models.fused import BatchNormReluMaxPool, Geometry
+from mole_jax.models.layers import ConvVariables, Head
 
 # (channels, kernel, stride, zero padding, pool) of each block.
 BLOCKS = ((32, 7, 1, 3, 2), (64, 5, 1, 2, 2), (128, 3, 1, 1, 2), (128, 3, 3, 0, 3))
@@ -25,8 +25,9 @@ class CNN(nn.Module):
         """Gives the logits."""
         x = images.astype(self.dtype)
         for i, (channels, kernel, stride, padding, pool) in enumerate(self.blocks, start=1):
-            x = Conv(channels, (kernel, kernel), stride, padding, name=f"conv{i}", dtype=self.dtype)(x)
-            x = BatchNormReluMaxPool(pool, self.bn_momentum, name=f"bn{i}")(x, train=train)
+            weights, offset = ConvVariables(channels, kernel, name=f"conv{i}")(x.shape[-1])
+            layer = BatchNormReluMaxPool(Geometry(stride, padding, pool), self.bn_momentum, name=f"bn{i}")
+            x = layer(x, weights.astype(self.dtype), offset, train=train)
         return Head((512, 32, 1), dtype=self.dtype, name="head")(x.reshape(x.shape[0], -1))
 
 

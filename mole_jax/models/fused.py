@@ -1,119 +1,185 @@
-"""Batch norm, ReLU and max-pool as one layer with its own gradient: the same numbers as the three, with less memory
-traffic.
+"""Convolution, batch norm, ReLU and max-pool as one layer with its own gradient: the same numbers as the four, with
+less memory traffic.
 
 Normalising is an affine map a channel, hence monotone: the largest normalised pixel of a window is the normalised
 largest pixel (the smallest, where gamma is negative). So we pool first and normalise what is left, a quarter of the
 pixels or a ninth; and the gradient needs only the convolution's output, the pooled extremes and the statistics.
-Measured in RESULTS.md.
+On a CPU the work goes a few images at a time, forward and backward, so that what a convolution writes is still in the
+caches when it is read. Measured in RESULTS.md.
 """
 
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-Pixels = Float[Array, "batch height width channels"]
+from mole_jax.models.chunks import by_chunk, in_chunks, on_cpu
+from mole_jax.models.conv_gradients import Images, Kernel, conv, input_gradient, kernel_gradient
+
 Pooled = Float[Array, "batch rows columns channels"]
 Channels = Float[Array, " channels"]
 
+# Images a chunk in training: with fewer the kernel's gradient, whose inner dimension they are, is slower.
+CHUNK = 8
 
-class BatchNormReluMaxPool(nn.Module):
-    """`max_pool(relu(batch_norm(x)), size)`; variables as `nn.BatchNorm` names them.
+
+class Geometry(NamedTuple):
+    """Of a convolution and the pooling after it.
 
     Attributes:
-        size: of the non-overlapping windows; a remainder at the right and bottom counts in the statistics only.
+        stride: of the convolution.
+        padding: zeros on each side of the image.
+        pool: side of the non-overlapping windows; a remainder at the right and bottom counts in the statistics only.
+    """
+
+    stride: int
+    padding: int
+    pool: int
+
+
+class BatchNormReluMaxPool(nn.Module):
+    """`max_pool(relu(batch_norm(conv(x, kernel) + offset)))`; variables as `nn.BatchNorm` names them.
+
+    Attributes:
+        geometry: of the convolution and the windows.
         momentum: of the moving statistics.
         epsilon: added to the variance.
     """
 
-    size: int
+    geometry: Geometry
     momentum: float
     epsilon: float = 1e-3
 
     @nn.compact
-    def __call__(self, x: Pixels, *, train: bool) -> Pooled:
+    def __call__(self, x: Images, kernel: Kernel, offset: Channels, *, train: bool) -> Pooled:
         """Normalises with the batch's statistics where `train`, else with the moving ones."""
-        channels = x.shape[-1]
+        channels = kernel.shape[-1]
         scale = self.param("scale", nn.initializers.ones, (channels,), jnp.float32)
         bias = self.param("bias", nn.initializers.zeros, (channels,), jnp.float32)
         moving_mean = self.variable("batch_stats", "mean", jnp.zeros, (channels,), jnp.float32)
         moving_var = self.variable("batch_stats", "var", jnp.ones, (channels,), jnp.float32)
+        # The convolution's offset moves the mean and nothing else: it is never added to the pixels.
         if not train:
+            y = conv(x, kernel, self.geometry.stride, self.geometry.padding)
             slope = scale * jax.lax.rsqrt(moving_var.value + self.epsilon)
-            return _affine_relu(_window_extremes(x, scale, self.size), slope, moving_mean.value, bias)
-        out, mean, var = batch_norm_relu_max_pool(x, scale, bias, self.size, self.epsilon)
+            extremes = _window_extremes(y, scale, self.geometry.pool)
+            return _affine_relu(extremes, slope, moving_mean.value - offset, bias)
+        out, mean, var = conv_batch_norm_relu_max_pool(x, kernel, scale, bias, self.geometry, self.epsilon)
         if not self.is_initializing():
-            moving_mean.value = self.momentum * moving_mean.value + (1 - self.momentum) * mean
+            moving_mean.value = self.momentum * moving_mean.value + (1 - self.momentum) * (mean + offset)
             moving_var.value = self.momentum * moving_var.value + (1 - self.momentum) * var
         return out
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(3, 4))
-def batch_norm_relu_max_pool(
-    x: Pixels, scale: Channels, bias: Channels, size: int, epsilon: float
+@partial(jax.custom_vjp, nondiff_argnums=(4, 5))
+def conv_batch_norm_relu_max_pool(
+    x: Images, kernel: Kernel, scale: Channels, bias: Channels, geometry: Geometry, epsilon: float
 ) -> tuple[Pooled, Channels, Channels]:
     """Gives the pooled output and the batch's mean and (biased) variance; no gradient flows through the latter two."""
-    return _forward(x, scale, bias, size, epsilon)[0]
+    return _forward(x, kernel, scale, bias, geometry, epsilon)[0]
 
 
-def _forward(x: Pixels, scale: Channels, bias: Channels, size: int, epsilon: float) -> tuple[Any, Any]:
-    wide = x.astype(jnp.float32)
-    mean = wide.mean(axis=(0, 1, 2))
-    var = jnp.maximum((wide * wide).mean(axis=(0, 1, 2)) - mean * mean, 0)
+def _forward(
+    x: Images, kernel: Kernel, scale: Channels, bias: Channels, geometry: Geometry, epsilon: float
+) -> tuple[Any, Any]:
+    def of_chunk(x: Images) -> tuple[Images, Pooled, tuple[Channels, ...]]:
+        y = conv(x, kernel, geometry.stride, geometry.padding)
+        wide = y.astype(jnp.float32)
+        return y, _window_extremes(y, scale, geometry.pool), channel_sums(wide, wide * wide)
+
+    y, extremes, sums = by_chunk(of_chunk, x, most=CHUNK)
+    y, extremes = (a.reshape(-1, *a.shape[2:]) for a in (y, extremes))
+    mean, mean_square = (s.sum(axis=0) / (y.size // y.shape[-1]) for s in sums)
+    var = jnp.maximum(mean_square - mean * mean, 0)
     inverse = jax.lax.rsqrt(var + epsilon)
-    extremes = _window_extremes(x, scale, size)
-    out = _affine_relu(extremes, scale * inverse, mean, bias)
-    return (out, mean, var), (x, extremes, out, scale, mean, inverse)
+    # In chunks, so that this is computed once: XLA's CPU compiler would else fuse a copy into all that read it.
+    out = in_chunks(lambda chunk: _affine_relu(chunk, scale * inverse, mean, bias), extremes, most=CHUNK)
+    return (out, mean, var), (x, kernel, y, extremes, out, scale, mean, inverse)
 
 
-def _backward(size: int, epsilon: float, saved: Any, cotangents: Any) -> tuple[Pixels, Channels, Channels]:
+def _backward(
+    geometry: Geometry, epsilon: float, saved: Any, cotangents: Any
+) -> tuple[Images, Kernel, Channels, Channels]:
     del epsilon
-    x, extremes, out, scale, mean, inverse = saved
-    batch, height, width, channels = x.shape
-    _, rows, columns, _ = extremes.shape
+    x, kernel, y, extremes, out, scale, mean, inverse = saved
     gradient = jnp.where(out > 0, cotangents[0], jnp.zeros((), out.dtype)).astype(jnp.float32)
     normalised = (extremes.astype(jnp.float32) - _row(mean)) * _row(inverse)
-    d_bias = gradient.sum(axis=(0, 1, 2))
-    d_scale = (gradient * normalised).sum(axis=(0, 1, 2))
+    d_bias, d_scale = channel_sums(gradient, gradient * normalised)
+    # The gradient of batch norm itself: d_y = slope * (d - mean(d) - y_normalised * mean(d * y_normalised)), where d is
+    # zero but at each window's extreme.
+    slope, pixels = scale * inverse, y.size // y.shape[-1]
+    mean_d, mean_dy = slope * d_bias / pixels, slope * inverse * d_scale / pixels
 
-    # The gradient of batch norm itself: dx = slope * (dy - mean(dy) - x_normalised * mean(dy * x_normalised)), where
-    # dy is zero but at each window's extreme. Pixels that share the extreme share its gradient, as the gradient of
-    # jnp.max has it.
-    def spread(pooled: jax.Array) -> jax.Array:
-        full = jnp.broadcast_to(pooled[:, :, None, :, None], (batch, rows, size, columns, size, channels))
-        full = full.reshape(batch, rows * size, columns * size, channels)
-        return jnp.pad(full, ((0, 0), (0, height - rows * size), (0, width - columns * size), (0, 0)))
+    def of_chunk(chunk: tuple[Images, Images, Pooled, Pooled]) -> tuple[Images, Kernel]:
+        x, y, extremes, gradient = chunk
+        d = _to_extremes(gradient * _row(slope), y, extremes, geometry.pool)
+        d_y = (d - (_row(mean_d) + (y.astype(jnp.float32) - _row(mean)) * _row(mean_dy))).astype(y.dtype)
+        return (
+            input_gradient(x, kernel, d_y, geometry.stride, geometry.padding),
+            kernel_gradient(x, kernel, d_y, geometry.stride, geometry.padding).astype(jnp.float32),
+        )
 
-    windows = x[:, : rows * size, : columns * size].reshape(batch, rows, size, columns, size, channels)
-    ties = (windows == extremes[:, :, None, :, None]).sum(axis=(2, 4)).astype(jnp.float32)
-    dy = jnp.where(x == spread(extremes), spread(gradient / ties), jnp.float32(0))
-    pixels = batch * height * width
-    slope = scale * inverse
-    dx = _row(slope) * dy - (
-        _row(slope * d_bias / pixels) + (x.astype(jnp.float32) - _row(mean)) * _row(slope * inverse * d_scale / pixels)
-    )
-    return dx.astype(x.dtype), d_scale, d_bias
+    d_x, d_kernel = by_chunk(of_chunk, (x, y, extremes, gradient), most=CHUNK)
+    return d_x.reshape(x.shape), d_kernel.sum(axis=0).astype(kernel.dtype), d_scale, d_bias
 
 
-batch_norm_relu_max_pool.defvjp(_forward, _backward)
+conv_batch_norm_relu_max_pool.defvjp(_forward, _backward)
 
 
 def _row(channels: Channels) -> Float[Array, "1 1 1 channels"]:
     return channels.reshape(1, 1, 1, -1)
 
 
-def _window_extremes(x: Pixels, scale: Channels, size: int) -> Pooled:
+def channel_sums(*arrays: Images) -> tuple[Channels, ...]:
+    """The sum of each array over all but its channels, in one pass over what they are computed from."""
+    if not on_cpu():
+        return tuple(a.sum(axis=(0, 1, 2)) for a in arrays)
+    # XLA's CPU compiler turns a sum over more than 32 numbers into a slow tree of windows, so we sum by stages.
+    count, channels = arrays[0].size // arrays[0].shape[-1], arrays[0].shape[-1]
+    sums = tuple(a.reshape(count, channels) for a in arrays)
+    while count > 1:
+        stage = max((d for d in range(2, 33) if count % d == 0), default=count)
+        count //= stage
+        sums = _add_rows(tuple(s.reshape(count, stage, channels) for s in sums))
+    return tuple(s.reshape(channels) for s in sums)
+
+
+def _add_rows(arrays: tuple[Float[Array, "count stage channels"], ...]) -> tuple[Float[Array, "count channels"], ...]:
+    """Sums over the middle axis, as one reduction of several operands: that is one loop."""
+
+    def add(a: tuple[Array, ...], b: tuple[Array, ...]) -> tuple[Array, ...]:
+        return tuple(x + y for x, y in zip(a, b, strict=True))
+
+    return tuple(jax.lax.reduce(arrays, tuple(jnp.zeros((), a.dtype) for a in arrays), add, (1,)))
+
+
+def _window_extremes(y: Images, scale: Channels, size: int) -> Pooled:
     """The largest pixel of each window, or the smallest in channels where `scale` is negative."""
-    sign = _row(jnp.where(scale < 0, -1, 1).astype(x.dtype))
-    rows, columns = x.shape[1] // size, x.shape[2] // size
-    cells = [x[:, i : rows * size : size, j : columns * size : size] * sign for i in range(size) for j in range(size)]
+    sign = _row(jnp.where(scale < 0, -1, 1).astype(y.dtype))
+    rows, columns = y.shape[1] // size, y.shape[2] // size
+    cells = [y[:, i : rows * size : size, j : columns * size : size] * sign for i in range(size) for j in range(size)]
     largest = cells[0]
     for cell in cells[1:]:
         largest = jnp.maximum(largest, cell)
     return largest * sign
+
+
+def _to_extremes(gradient: Pooled, y: Images, extremes: Pooled, size: int) -> Images:
+    """Puts each window's gradient on its extreme; pixels that share the extreme share it, as jnp.max has it."""
+    batch, height, width, channels = y.shape
+    _, rows, columns, _ = extremes.shape
+
+    def spread(pooled: Pooled) -> Images:
+        full = jnp.broadcast_to(pooled[:, :, None, :, None], (batch, rows, size, columns, size, channels))
+        full = full.reshape(batch, rows * size, columns * size, channels)
+        return jnp.pad(full, ((0, 0), (0, height - rows * size), (0, width - columns * size), (0, 0)))
+
+    windows = y[:, : rows * size, : columns * size].reshape(batch, rows, size, columns, size, channels)
+    ties = (windows == extremes[:, :, None, :, None]).sum(axis=(2, 4)).astype(jnp.float32)
+    return jnp.where(y == spread(extremes), spread(gradient / ties), jnp.float32(0))
 
 
 def _affine_relu(extremes: Pooled, slope: Channels, mean: Channels, bias: Channels) -> Pooled:

@@ -10,7 +10,27 @@ from jaxtyping import Array, Float
 
 # Keras: glorot-uniform kernels and zero biases (the latter is Flax's default too).
 Dense = partial(nn.Dense, kernel_init=nn.initializers.glorot_uniform())
-Conv = partial(nn.Conv, kernel_init=nn.initializers.glorot_uniform())
+
+
+class ConvVariables(nn.Module):
+    """The kernel and bias of a convolution, named as `nn.Conv` names them, for a layer that does the work itself.
+
+    Attributes:
+        channels: out.
+        size: of the square kernel.
+    """
+
+    channels: int
+    size: int
+
+    @nn.compact
+    def __call__(
+        self, channels_in: int
+    ) -> tuple[Float[Array, "size size channels_in channels"], Float[Array, " channels"]]:
+        """Gives (kernel, bias)."""
+        shape = (self.size, self.size, channels_in, self.channels)
+        kernel = self.param("kernel", nn.initializers.glorot_uniform(), shape, jnp.float32)
+        return kernel, self.param("bias", nn.initializers.zeros, (self.channels,), jnp.float32)
 
 
 class Head(nn.Module):

@@ -1,4 +1,4 @@
-"""The fused layer against batch norm, ReLU and max-pool one after the other."""
+"""The fused layer against convolution, batch norm, ReLU and max-pool one after the other."""
 
 import flax.linen as nn
 import jax
@@ -6,69 +6,124 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mole_jax.models.fused import BatchNormReluMaxPool
+from mole_jax.models.fused import BatchNormReluMaxPool, Geometry, channel_sums
+from mole_jax.models.layers import ConvVariables
+
+CHANNELS = 5
 
 
 class Plain(nn.Module):
-    size: int
+    kernel: int
+    geometry: Geometry
 
     @nn.compact
     def __call__(self, x, *, train):
+        stride, padding, pool = self.geometry
+        x = nn.Conv(CHANNELS, (self.kernel, self.kernel), stride, padding, name="conv")(x)
         x = nn.BatchNorm(
             use_running_average=not train, momentum=0.99, epsilon=1e-3, use_fast_variance=False, name="bn"
         )(x)
-        return nn.max_pool(nn.relu(x), (self.size, self.size), (self.size, self.size))
+        return nn.max_pool(nn.relu(x), (pool, pool), (pool, pool))
 
 
 class Fused(nn.Module):
-    size: int
+    kernel: int
+    geometry: Geometry
 
     @nn.compact
     def __call__(self, x, *, train):
-        return BatchNormReluMaxPool(self.size, 0.99, name="bn")(x, train=train)
+        kernel, offset = ConvVariables(CHANNELS, self.kernel, name="conv")(x.shape[-1])
+        return BatchNormReluMaxPool(self.geometry, 0.99, name="bn")(x, kernel, offset, train=train)
 
 
-def variables(random, channels):
-    draw = lambda *, low, high: jnp.asarray(random.uniform(low, high, channels), jnp.float32)  # noqa: E731
+def variables(random, kernel=1, channels_in=CHANNELS):
+    draw = lambda *, low, high: jnp.asarray(random.uniform(low, high, CHANNELS), jnp.float32)  # noqa: E731
+    weights = jnp.asarray(random.normal(size=(kernel, kernel, channels_in, CHANNELS)), jnp.float32)
     return {
-        "params": {"bn": {"scale": draw(low=-1, high=1), "bias": draw(low=-1, high=1)}},
+        "params": {
+            "conv": {"kernel": weights, "bias": draw(low=-1, high=1)},
+            "bn": {"scale": draw(low=-1, high=1), "bias": draw(low=-1, high=1)},
+        },
         "batch_stats": {"bn": {"mean": draw(low=-1, high=1), "var": draw(low=0.5, high=2)}},
     }
 
 
-@pytest.mark.parametrize(("side", "size"), [(6, 2), (7, 3), (9, 3), (5, 2)])
+# (batch, side, kernel, geometry): one chunk and several, also of sizes that 8 does not divide; windows and strides
+# that leave a remainder.
+CASES = [
+    (3, 6, 3, Geometry(1, 1, 2)),
+    (16, 7, 1, Geometry(1, 0, 3)),
+    (10, 11, 5, Geometry(1, 2, 3)),
+    (16, 9, 3, Geometry(3, 0, 2)),
+    (11, 14, 3, Geometry(3, 0, 3)),
+]
+
+
+@pytest.mark.parametrize(("batch", "side", "kernel", "geometry"), CASES)
 @pytest.mark.parametrize("train", [True, False])
-def test_output_gradients_and_statistics(side, size, train):
+@pytest.mark.parametrize("backend", ["cpu", "gpu"])
+def test_output_gradients_and_statistics(monkeypatch, backend, train, batch, side, kernel, geometry):
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)
     random = np.random.default_rng(side)
-    values = variables(random, 5)
-    x = jnp.asarray(random.normal(size=(3, side, side, 5)), jnp.float32)
-    weight = jnp.asarray(random.normal(size=(3, side // size, side // size, 5)), jnp.float32)
+    values = variables(random, kernel, 4)
+    x = jnp.asarray(random.normal(size=(batch, side, side, 4)), jnp.float32)
+    shape = jax.eval_shape(lambda: Plain(kernel, geometry).apply(values, x, train=False)).shape
+    weight = jnp.asarray(random.normal(size=shape), jnp.float32)
 
     def objective(module, params, x):
         out, new = module.apply(
             {"params": params, "batch_stats": values["batch_stats"]}, x, train=train, mutable=["batch_stats"]
         )
-        return (out * weight).sum(), (out, new)
+        return (out * weight).mean(), (out, new)
 
     results = [
         jax.value_and_grad(lambda p, x, m=module: objective(m, p, x), argnums=(0, 1), has_aux=True)(values["params"], x)
-        for module in (Plain(size), Fused(size))
+        for module in (Plain(kernel, geometry), Fused(kernel, geometry))
     ]
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-5, atol=2e-5), *results)
 
 
 def test_tied_pixels_share_the_gradient_as_the_maximum_does():
-    x = jnp.asarray(np.random.default_rng(0).integers(0, 3, (2, 4, 4, 3)), jnp.float32)
-    values = variables(np.random.default_rng(1), 3)
+    x = jnp.asarray(np.random.default_rng(0).integers(0, 3, (2, 4, 4, CHANNELS)), jnp.float32)
+    values = variables(np.random.default_rng(1))
+    values["params"]["conv"]["kernel"] = jnp.eye(CHANNELS).reshape(1, 1, CHANNELS, CHANNELS)
 
     def plain(x):
         mean = x.mean(axis=(0, 1, 2), keepdims=True)
         var = ((x - mean) ** 2).mean(axis=(0, 1, 2), keepdims=True)
-        scale, bias = (values["params"]["bn"][name].reshape(1, 1, 1, 3) for name in ("scale", "bias"))
+        scale, bias = (values["params"]["bn"][name].reshape(1, 1, 1, -1) for name in ("scale", "bias"))
         y = nn.relu((x - mean) / jnp.sqrt(var + 1e-3) * scale + bias)
-        return (y.reshape(2, 2, 2, 2, 2, 3).max(axis=(2, 4)) ** 2).sum()
+        return (y.reshape(2, 2, 2, 2, 2, CHANNELS).max(axis=(2, 4)) ** 2).sum()
 
     def fused(x):
-        return (Fused(2).apply(values, x, train=True, mutable=["batch_stats"])[0] ** 2).sum()
+        return (Fused(1, Geometry(1, 0, 2)).apply(values, x, train=True, mutable=["batch_stats"])[0] ** 2).sum()
 
     np.testing.assert_allclose(jax.grad(fused)(x), jax.grad(plain)(x), rtol=1e-4, atol=1e-5)
+
+
+def test_bfloat16_keeps_its_statistics_and_kernel_gradients_in_float32():
+    """A kernel's gradient adds up over the chunks: in bfloat16 it would stop growing."""
+    values, geometry = variables(np.random.default_rng(0), 3, 4), Geometry(1, 1, 2)
+    x = jnp.asarray(np.random.default_rng(1).normal(size=(32, 8, 8, 4)), jnp.float32)
+
+    def gradient(dtype):
+        def objective(kernel):
+            weights, offset = kernel.astype(dtype), values["params"]["conv"]["bias"]
+            layer = BatchNormReluMaxPool(geometry, 0.99)
+            own = {"params": values["params"]["bn"], "batch_stats": values["batch_stats"]["bn"]}
+            out, _ = layer.apply(own, x.astype(dtype), weights, offset, train=True, mutable=["batch_stats"])
+            assert out.dtype == dtype
+            return (out.astype(jnp.float32) ** 2).mean()
+
+        return jax.grad(objective)(values["params"]["conv"]["kernel"])
+
+    exact, rounded = gradient(jnp.float32), gradient(jnp.bfloat16)
+    assert float(jnp.abs(exact - rounded).max() / jnp.abs(exact).max()) < 0.05
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 5, 4), (1, 37, 1, 3), (8, 64, 64, 2)])
+def test_channel_sums(shape):
+    x = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    sums, squares = channel_sums(jnp.asarray(x), jnp.asarray(x * x))
+    np.testing.assert_allclose(sums, x.sum(axis=(0, 1, 2), dtype=np.float64), rtol=1e-5, atol=1e-4)
+    np.testing.assert_allclose(squares, (x.astype(np.float64) ** 2).sum(axis=(0, 1, 2)), rtol=1e-5)
