@@ -8,6 +8,7 @@ import contextlib
 import functools
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -87,6 +88,7 @@ class _Process:
                 text=True,
                 bufsize=1,
                 cwd=ROOT,
+                process_group=0,
                 env={**ENVIRONMENT, **os.environ, **contestant.environment},
             )
 
@@ -113,6 +115,12 @@ class _Process:
                     pipe.close()
         self._child.wait()
         return time.perf_counter() - self._began
+
+    def kill(self) -> None:
+        """Ends it at once, with whatever it has started."""
+        with contextlib.suppress(ProcessLookupError):  # it has died by itself
+            os.killpg(self._child.pid, signal.SIGKILL)
+        self.close()
 
     def _reply(self) -> dict[str, Any]:
         assert self._child.stdout is not None
@@ -152,7 +160,7 @@ def compete(
         try:
             process.ready()
         except BaseException:
-            process.close()
+            process.kill()
             raise
         return process
 
@@ -162,7 +170,7 @@ def compete(
             values = process.turn()
         except BaseException:
             running.pop(contestant.name, None)
-            process.close()
+            process.kill()
             raise
         if contestant.fresh:
             values[WHOLE_JOB] = process.close()

@@ -8,6 +8,7 @@ DIR holds the folders Melanoma/ and NotMelanoma/ with JPEGs; without it, drawn i
 are worth their ratios only.
 """
 
+import signal
 import sys
 import tempfile
 import time
@@ -50,6 +51,7 @@ def command() -> int:
     """Asks the questions and writes the answers after each, so that a broken run leaves what it had."""
     if unknown := sorted(set(ONLY.value) - set(QUESTIONS)):
         raise UserError(f"no question {unknown[0]!r}; there are {', '.join(QUESTIONS)}")
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # takes the contestants with it
     source = None if SOURCE.value is None else Path(SOURCE.value).expanduser().resolve()
     if source is not None:
         for name in CLASSES:

@@ -2,7 +2,9 @@
 
 import itertools
 import os
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 
@@ -57,3 +59,13 @@ def hungry(*, megabytes):
 
 def flag():
     return lambda: {"flag": float(os.environ["FLAG"])}
+
+
+def endless(*, file):
+    def turn():
+        child = subprocess.Popen(["sleep", "600"])
+        Path(file).write_text(f"{os.getpid()} {child.pid}")
+        time.sleep(600)
+        return {}
+
+    return turn

@@ -1,8 +1,13 @@
 """Contestants take turns in processes of their own; one that is missing or breaks does not stop the others."""
 
+import subprocess
+import sys
+import time
+from pathlib import Path
+
 import pytest
 
-from benchmarks.harness import WHOLE_JOB, Contestant, compete, run_once
+from benchmarks.harness import ROOT, WHOLE_JOB, Contestant, compete, run_once
 from benchmarks.turn import PEAK_MEMORY
 
 FAKES = "tests.benchmarks.fakes"
@@ -84,3 +89,22 @@ def test_each_contestant_has_its_environment(tmp_path):
 def test_an_input_that_cannot_be_written_stops_the_question(tmp_path):
     with pytest.raises(RuntimeError, match="a stone in the shoe"):
         run_once(f"{FAKES}:breaks_at_turn", logs=tmp_path, number=1)
+
+
+def test_an_interrupted_run_leaves_nothing_behind(tmp_path):
+    file = tmp_path / "processes"
+    code = (
+        "import signal, sys; from pathlib import Path; from benchmarks.harness import Contestant, compete;"
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(143));"
+        f"compete([Contestant('endless', '{FAKES}:endless', {{'file': {str(file)!r}}})],"
+        f" rounds=1, logs=Path({str(tmp_path)!r}))"
+    )
+    runner = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT)
+    while not (file.exists() and len(file.read_text().split()) == 2):
+        assert runner.poll() is None
+        time.sleep(0.05)
+    runner.terminate()
+    assert runner.wait() == 143
+    for process in file.read_text().split():
+        state = Path(f"/proc/{process}/stat")
+        assert not state.exists() or state.read_text().split()[2] == "Z"
