@@ -84,20 +84,20 @@ def keras(*, folder: str, platform: str) -> Turn:
     train, rest = library.utils.image_dataset_from_directory(
         folder,
         label_mode="binary",
-        batch_size=BATCH,
+        batch_size=None,
         image_size=(IMAGE_SIZE, IMAGE_SIZE),
         seed=0,
         validation_split=0.4,
         subset="both",
     )
     half = len(rest.file_paths) // 2
-    validation = rest.unbatch().take(half).batch(BATCH)
-    test = rest.unbatch().skip(half).batch(BATCH)
+    splits = [split.batch(BATCH).prefetch(2) for split in (train, rest.take(half), rest.skip(half))]
 
     def turn() -> dict[str, float]:
-        model.fit(train.prefetch(2), validation_data=validation.prefetch(2), epochs=EPOCHS, verbose=0)
-        for split in (train, validation, test):
-            model.predict(split, verbose=0)
+        history = model.fit(splits[0], validation_data=splits[1], epochs=EPOCHS, verbose=0).history
+        assert len(history["val_loss"]) == EPOCHS, "every epoch"
+        scored = [len(model.predict(split, verbose=0)) for split in splits]
+        assert scored == [len(train.file_paths), half, len(rest.file_paths) - half], "every image"
         return {}
 
     return turn

@@ -13,6 +13,8 @@ from mole_jax.report.roc_figure import point_name
 from mole_jax.report.runs import Run
 
 BINS = 30
+# A network that has died gives one score, up to rounding; 30 bins within less than this cannot be told apart.
+ONE_SCORE = 1e-9
 
 
 def score_figure(runs: Sequence[Run]) -> Part:
@@ -36,8 +38,15 @@ def score_figure(runs: Sequence[Run]) -> Part:
 
 def _histogram(run: Run) -> tuple[Float[np.ndarray, "edges"], Integer[np.ndarray, "b"], Integer[np.ndarray, "b"]]:
     score, label = run.test.score, run.test.label
-    edges = np.histogram_bin_edges(score, BINS)
+    edges = _edges(score)
     return edges, np.histogram(score[label == 0], edges)[0], np.histogram(score[label == 1], edges)[0]
+
+
+def _edges(score: Float[np.ndarray, " n"]) -> Float[np.ndarray, " edges"]:
+    low, high = float(score.min()), float(score.max())
+    if high - low < ONE_SCORE:
+        low, high = low - 0.5, high + 0.5
+    return np.linspace(low, high, BINS + 1)
 
 
 def _panel(
