@@ -1,6 +1,11 @@
-"""Figures with intervals from prediction files of any framework.
+"""Figures with intervals, from prediction files of any framework or from a trained run and another dataset.
 
-python -m experiments.evaluate --predictions=test.csv --validation=validation.csv --out=DIR
+    python -m experiments.evaluate --predictions=test.csv --validation=validation.csv --out=DIR
+    python -m experiments.evaluate --run=runs/NAME --dataset=OTHER
+
+The second is an external validation: every image of a prepared dataset is scored by the run's best checkpoint and
+judged at the run's own thresholds and with its own calibration, none of which is chosen anew. Images that the run has
+seen are refused. The results lie in runs/NAME/external/OTHER, and the run's report gets a section about them.
 """
 
 from pathlib import Path
@@ -13,7 +18,58 @@ from mole_jax.errors import UserError
 FLAGS = flags.FLAGS
 
 
+# Flags that belong to one of the two forms; None or empty where they are not given.
+OF_PREDICTIONS = ("validation", "threshold", "target_sensitivity")
+OF_RUN = ("dataset", "data_dir", "split", "weights", "allow_overlap")
+
+
 def command() -> None:
+    """Takes the form that was asked for."""
+    if bool(FLAGS.predictions) == bool(FLAGS.run):
+        raise UserError("give --predictions=FILE, or --run=DIR with --dataset=NAME, and not both")
+    form, others = ("--run", OF_PREDICTIONS) if FLAGS.run else ("--predictions", OF_RUN)
+    if strange := [name for name in others if FLAGS[name].present]:
+        why = "its thresholds are frozen" if FLAGS.run else "it is for --run"
+        raise UserError(f"--{strange[0]} does not go with {form}: {why}; leave it away")
+    if FLAGS.run:
+        external_validation()
+    else:
+        from_predictions()
+
+
+def external_validation() -> None:
+    """Scores a dataset with a run, prints the table and renews the run's report."""
+    if not FLAGS.dataset:
+        raise UserError("--run needs --dataset=NAME, a prepared dataset; python -m experiments.prepare makes one")
+    from mole_jax import xla
+
+    xla.configure()
+    from experiments.external import Request, validate
+    from mole_jax.evaluation.table import format_table
+    from mole_jax.report.page import write_report
+
+    run_dir = Path(FLAGS.run).expanduser()
+    request = Request(
+        run_dir=run_dir,
+        dataset=FLAGS.dataset,
+        data_dir=Path(FLAGS.data_dir).expanduser(),
+        split=FLAGS.split,
+        weights=FLAGS.weights,
+        allow_overlap=FLAGS.allow_overlap,
+        out=Path(FLAGS.out) if FLAGS.out else None,
+        resamples=FLAGS.resamples,
+        seed=FLAGS.seed,
+    )
+    folder, metrics = validate(request)
+    print(f"external validation of {run_dir} on {FLAGS.dataset}; its images stand as Test\n\n{format_table(metrics)}\n")
+    print(f"results in {folder}: metrics.json, predictions.csv, calibrated_scores.csv")
+    if FLAGS.out:
+        print("the run's report is as it was: without --out the results go into the run directory, and it has them")
+    else:
+        print(f"report in {write_report([run_dir], run_dir / 'report.html')}")
+
+
+def from_predictions() -> None:
     """Reads the files, prints the table, writes DIR/metrics.json and DIR/calibrated_scores.csv."""
     from mole_jax.evaluation.deeper_figures import write_calibrated_scores
     from mole_jax.evaluation.predictions import read_predictions
@@ -58,14 +114,19 @@ def define_flags() -> None:
         "predictions",
         None,
         "CSV of the test set: image_id,label,score (lesion_id, logit, metadata)",
-        required=True,
     )
     flags.DEFINE_string("validation", None, "CSV of the validation set: thresholds and temperature come from it")
     flags.DEFINE_float("threshold", None, "a threshold of your own, in [0, 1]")
     flags.DEFINE_list("target_sensitivity", [], "sensitivities to reach on validation; default 0.9,0.95,0.98")
+    flags.DEFINE_string("run", None, "directory of a finished run, to be judged on --dataset")
+    flags.DEFINE_string("dataset", None, "the name of a prepared dataset that the run has not seen")
+    flags.DEFINE_string("data_dir", "data", "where prepared datasets lie, the run's own too")
+    flags.DEFINE_enum("split", "all", ["all", "train", "validation", "test"], "which images of the dataset")
+    flags.DEFINE_string("weights", None, "where the weights of a transfer run lie now, if not where they lay")
+    flags.DEFINE_bool("allow_overlap", False, "go on although the run has seen images, or that cannot be checked")
     flags.DEFINE_integer("resamples", 2000, "of the cluster bootstrap", lower_bound=2)
     flags.DEFINE_integer("seed", 0, "of the cluster bootstrap", lower_bound=0)
-    flags.DEFINE_string("out", None, "folder for metrics.json and calibrated_scores.csv; none: the table alone")
+    flags.DEFINE_string("out", None, "folder for the results; none: the table alone, or RUN/external/DATASET")
 
 
 if __name__ == "__main__":

@@ -61,6 +61,11 @@ class DatasetFacts:
         """How many examples all splits hold."""
         return sum(sum(counts) for counts in self.counts.values())
 
+    @property
+    def splits(self) -> list[Split]:
+        """Those that hold images; not all do where nothing is to be trained on."""
+        return [split for split, counts in self.counts.items() if sum(counts)]
+
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON values."""
         return dataclasses.asdict(self)

@@ -62,7 +62,7 @@ def evaluate(
     if validation is not None:
         points += choose_operating_points(validation, target_sensitivity or TARGET_SENSITIVITIES)
     splits = {"test": test} if validation is None else {"validation": validation, "test": test}
-    return _summarise(splits, points, leaky=None, protocol=None, resamples=resamples, seed=seed)
+    return summarise(splits, points, leaky=None, protocol=None, resamples=resamples, seed=seed)
 
 
 def evaluate_run(
@@ -96,7 +96,7 @@ def evaluate_run(
         raise UserError(f"the splits are {', '.join(splits)}; give validation and test, and train if you like")
     points = choose_operating_points(splits["validation"], target_sensitivity)
     ordered = {name: splits[name] for name in ("train", "validation", "test") if name in splits}
-    return _summarise(ordered, points, leaky=leaky, protocol=protocol, leak=leak, resamples=resamples, seed=seed)
+    return summarise(ordered, points, leaky=leaky, protocol=protocol, leak=leak, resamples=resamples, seed=seed)
 
 
 def write_metrics(path: str | os.PathLike[str], metrics: Mapping[str, Any]) -> None:
@@ -108,16 +108,32 @@ def write_metrics(path: str | os.PathLike[str], metrics: Mapping[str, Any]) -> N
         (Path(folder) / path.name).replace(path)
 
 
-def _summarise(
+def summarise(
     splits: Mapping[str, Predictions],
     points: Sequence[OperatingPoint],
     *,
     leaky: bool | None,
     protocol: str | None,
     leak: str = "",
+    scaled_on: Predictions | None = None,
     resamples: int,
     seed: int,
 ) -> dict[str, Any]:
+    """The dictionary of metrics.json, from splits and frozen thresholds; see `schema.md`.
+
+    Args:
+        splits: name -> predictions, `test` among them.
+        points: frozen thresholds, the main one first.
+        leaky: whether the figures flatter; None where that is not known.
+        protocol: how the splits were made; None where that is not known.
+        leak: why the figures flatter, one phrase.
+        scaled_on: what temperature and Platt scaling are fitted on; None: the split `validation`.
+        resamples: of the cluster bootstrap.
+        seed: of the cluster bootstrap.
+
+    Raises:
+        UserError: an impossible number of resamples.
+    """
     if resamples < 2:
         raise UserError(f"resamples={resamples} gives no interval; give at least 2, usually 2000")
     shared = shared_groups(splits)
@@ -130,7 +146,8 @@ def _summarise(
     main = points[0] if points else None
     reason = f" ({leak})" if leak else ""
     stamp = f"LEAKY: protocol {protocol!r}{reason}; these figures say nothing of new patients" if leaky else ""
-    figures["test"] |= deeper_figures(splits["test"], splits.get("validation"), main, resamples=resamples, seed=seed)
+    scaled_on = scaled_on or splits.get("validation")
+    figures["test"] |= deeper_figures(splits["test"], scaled_on, main, resamples=resamples, seed=seed)
     return {
         "schema": SCHEMA,
         "protocol": protocol,

@@ -24,9 +24,10 @@ from tqdm import tqdm
 
 from mole_jax.data.atomic import publish
 from mole_jax.data.dataset import IMAGE_SHAPE, Dataset
+from mole_jax.data.digests import digests, file_sha256
 from mole_jax.data.loader import Batch, evaluation_batches
 from mole_jax.data.normalize import Normalize
-from mole_jax.data.records import SPLITS, Split
+from mole_jax.data.records import Split
 from mole_jax.data.shards import Source
 from mole_jax.errors import UserError, full_disk_explained
 from mole_jax.models.transfer import extract
@@ -36,9 +37,7 @@ from mole_jax.training.feature_sharing import (
     Place,
     Subset,
     copy_rows,
-    digests,
     feature_fault,
-    sha256,
     stored_elsewhere,
 )
 from mole_jax.training.steps import DeviceBatch
@@ -112,7 +111,7 @@ class FeatureCache:
                 with full_disk_explained(self.directory, remedy):
                     self._compute(("maps", "pooled") if level == "maps" else ("pooled",))
         labels = self._dataset.labels
-        return {split: FeatureSource(self._file(level, split), labels[split]) for split in SPLITS}
+        return {split: FeatureSource(self._file(level, split), labels[split]) for split in self._dataset.splits}
 
     def _file(self, level: Level, split: Split) -> Path:
         return self.directory / level / f"{split}.npy"
@@ -155,8 +154,8 @@ class FeatureCache:
         shutil.rmtree(folder)
 
     def _finish(self, folder: Path) -> None:
-        paths = {split: folder / f"{split}.npy" for split in SPLITS}
-        files = {split: {"bytes": path.stat().st_size, "sha256": sha256(path)} for split, path in paths.items()}
+        paths = {split: folder / f"{split}.npy" for split in self._dataset.splits}
+        files = {split: {"bytes": path.stat().st_size, "sha256": file_sha256(path)} for split, path in paths.items()}
         meta = {"identity": self._identity, "file": self._pretrained.provenance.file, "files": files}
         (folder / "meta.json").write_text(json.dumps(meta, indent=2) + "\n")
 

@@ -4,7 +4,6 @@ Datasets of one source overlap: other splits of the same images, or augmented co
 not depend on the split that it is in, so that only those of new pixels need the network.
 """
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,14 +12,14 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from jaxtyping import Int
 
-from mole_jax.data.facts import fingerprint
-from mole_jax.data.records import SPLITS
+from mole_jax.data.digests import digests, file_sha256
+from mole_jax.data.facts import read_facts
 from mole_jax.data.shards import Source, open_split
 from mole_jax.errors import UserError
 
 Level = Literal["maps", "pooled"]
 
-CHUNK = 64  # images, or rows of maps (13 MB), at a time
+CHUNK = 64  # rows of maps, 13 MB, at a time
 
 
 class Place(NamedTuple):
@@ -40,12 +39,12 @@ def feature_fault(folder: Path, identity: Mapping[str, Any]) -> str | None:
         meta = json.loads(meta_path.read_text())
         if meta["identity"] != identity:
             return f"{meta_path} describes other features than its folder's name says"
-        for split in SPLITS:
+        for split, stated in meta["files"].items():
             path = folder / f"{split}.npy"
-            size, stated = path.stat().st_size, meta["files"][split]
+            size = path.stat().st_size
             if size != stated["bytes"]:
                 return f"{path} is {size} bytes long instead of {stated['bytes']}"
-            if sha256(path) != stated["sha256"]:
+            if file_sha256(path) != stated["sha256"]:
                 return f"{path} has changed since it was written (its checksum differs)"
     except (OSError, ValueError, KeyError, TypeError) as error:
         return f"{folder} is damaged ({type(error).__name__}: {error})"
@@ -65,24 +64,15 @@ def stored_elsewhere(directory: Path, identity: Mapping[str, Any], levels: Seque
         if folder == directory or not (dataset := folder.parents[1]).joinpath("metadata.json").is_file():
             continue
         try:
-            theirs = {**identity, "dataset_fingerprint": fingerprint(dataset)}
+            theirs = {**identity, "dataset_fingerprint": read_facts(dataset).fingerprint}
             if any(feature_fault(folder / level, theirs) is not None for level in levels):
                 continue
-            for split in SPLITS:
+            for split in read_facts(dataset).splits:
                 for row, digest in enumerate(digests(open_split(dataset, split))):
                     places.setdefault(digest, Place(folder, split, row))
         except (UserError, OSError):  # a neighbour that is broken is of no use; it is reported when it is used itself
             continue
     return places
-
-
-def digests(images: Source) -> list[bytes]:
-    """The SHA-256 of each record's pixels."""
-    result = []
-    for start in range(0, len(images), CHUNK):
-        records = images.__getitems__(list(range(start, min(start + CHUNK, len(images)))))
-        result += [hashlib.sha256(np.ascontiguousarray(record["image"]).data).digest() for record in records]
-    return result
 
 
 def copy_rows(places: Mapping[int, Place], files: Mapping[Level, np.memmap[Any, Any]]) -> None:
@@ -117,9 +107,3 @@ class Subset:
     def __getitems__(self, record_keys: list[int]) -> Any:
         """The records."""
         return self._source.__getitems__([int(self._rows[key]) for key in record_keys])
-
-
-def sha256(path: Path) -> str:
-    """Of a file's bytes, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

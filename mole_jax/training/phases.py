@@ -1,12 +1,12 @@
 """What a run does from which step on: all its epochs with one model, or first a head and then fine-tuning."""
 
-import functools
 import logging
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+import optax
 from jaxtyping import Array, Bool, Float, Shaped
 
 from mole_jax.config import RunConfig
@@ -46,6 +46,22 @@ class Phase(NamedTuple):
     logits: Callable[[Split, Variables], Float[np.ndarray, "..."]]
 
 
+class Network(NamedTuple):
+    """A model and what it is fed with from one dataset.
+
+    Attributes:
+        model: of one phase.
+        sources: of every split: images, or their stored features.
+        normalize: from uint8 to float images; leaves features as they are.
+        shape: of one record.
+    """
+
+    model: Model
+    sources: dict[Split, Source]
+    normalize: Normalize
+    shape: tuple[int, ...]
+
+
 def plan(config: RunConfig, dataset: Dataset, pretrained: Pretrained | None) -> list[Phase]:
     """The phases of a run, one or two; computes the feature cache where it is needed and missing.
 
@@ -55,12 +71,31 @@ def plan(config: RunConfig, dataset: Dataset, pretrained: Pretrained | None) -> 
         pretrained: needed by model=transfer, and by it alone.
     """
     per_epoch = steps_per_epoch(len(dataset.splits["train"]), config.batch_size)
-    phase = functools.partial(_phase, config, dataset)
     end = per_epoch * config.epochs
+    head = _phase(config, dataset, end, build_network(config, dataset, pretrained))
+    if not config.finetune_epochs:
+        return [head]
+    assert pretrained is not None, "RunConfig refuses fine-tuning for models without weights"
+    end += per_epoch * config.finetune_epochs
+    fine = _phase(config, dataset, end, build_network(config, dataset, pretrained, fine_tuned=True))
+    return [head, fine._replace(begin=lambda before: take_over(before, fine.state, _with_backbone(pretrained)))]
+
+
+def build_network(
+    config: RunConfig, dataset: Dataset, pretrained: Pretrained | None, *, fine_tuned: bool = False
+) -> Network:
+    """The network of a phase; computes the feature cache where it is needed and missing.
+
+    Args:
+        config: of the run.
+        dataset: whose images it is fed with; its channel means are used where the normalisation has some.
+        pretrained: needed by model=transfer, and by it alone.
+        fine_tuned: the phase that also trains the backbone.
+    """
     if pretrained is None:
         assert config.normalize != "weights", "RunConfig refuses it for models without weights"
         normalize = normalizer(config.normalize, channel_mean=dataset.facts.channel_mean)
-        return [phase(end, MODELS[config.model](config), dataset.splits, normalize, IMAGE_SHAPE)]
+        return Network(MODELS[config.model](config), dataset.splits, normalize, IMAGE_SHAPE)
 
     normalize = _backbone_normalizer(config, dataset, pretrained)
     settings: dict[str, Any] = {
@@ -68,27 +103,16 @@ def plan(config: RunConfig, dataset: Dataset, pretrained: Pretrained | None) -> 
         "bn_momentum": config.bn_momentum,
         "dtype": config.compute_dtype,
     }
-
-    def on_all_of(unfreeze: float) -> Model:
-        backbone = pretrained.variables
-        return on_images(pretrained.config, config.head, unfreeze=unfreeze, backbone=backbone, **settings)
-
-    if is_cached(config):
+    if is_cached(config) and not fine_tuned:
         # The training set's means are part of how images are fed, and other datasets have others.
         name = f"dataset {dataset.facts.channel_mean}" if config.normalize == "dataset" else config.normalize
         cache = FeatureCache(dataset, pretrained, normalize=normalize, normalize_name=name, dtype=config.compute_dtype)
         sources = cache.sources(features_of(config.head))
-        shape = sources["train"].__getitems__([0])[0]["image"].shape
-        model = on_features(config.head, **settings)
-        head = phase(end, model, sources, _as_float32, shape)
-    else:
-        head = phase(end, on_all_of(0.0), dataset.splits, normalize, IMAGE_SHAPE)
-    if not config.finetune_epochs:
-        return [head]
-    end += per_epoch * config.finetune_epochs
-    model = on_all_of(config.unfreeze)
-    fine = phase(end, model, dataset.splits, normalize, IMAGE_SHAPE)
-    return [head, fine._replace(begin=lambda before: take_over(before, fine.state, _with_backbone(pretrained)))]
+        shape = next(iter(sources.values())).__getitems__([0])[0]["image"].shape
+        return Network(on_features(config.head, **settings), sources, _as_float32, shape)
+    unfreeze = config.unfreeze if fine_tuned else 0.0
+    model = on_images(pretrained.config, config.head, unfreeze=unfreeze, backbone=pretrained.variables, **settings)
+    return Network(model, dataset.splits, normalize, IMAGE_SHAPE)
 
 
 def is_cached(config: RunConfig) -> bool:
@@ -101,26 +125,17 @@ def phase_at(phases: list[Phase], step: int) -> Phase:
     return next(phase for phase in phases if step <= phase.end)
 
 
-def _phase(
-    config: RunConfig,
-    dataset: Dataset,
-    end: int,
-    model: Model,
-    sources: dict[Split, Source],
-    normalize: Normalize,
-    shape: tuple[int, ...],
-) -> Phase:
+def _phase(config: RunConfig, dataset: Dataset, end: int, network: Network) -> Phase:
+    model, sources, normalize, _ = network
     labels = dataset.labels["train"]
-    input_shape = (1, *shape)
-    shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), input_shape=input_shape))
-    optimizer = build_optimizer(config, model.trainable(shapes["params"]))
+    optimizer = _optimizer(config, network)
     train_step = make_train_step(
         model, optimizer, normalize, config, class_weights=class_weights(config.balance, labels)
     )
     evaluation_step = make_evaluation_step(model, normalize)
 
     def begin(_: TrainState | None) -> TrainState:
-        return initial_state(model, optimizer, seed=config.seed, input_shape=input_shape)
+        return first_state(config, network)
 
     def feed(start: int) -> Feed:
         return from_loader(train_step, sources["train"], labels, config, start=start, end=end)
@@ -129,6 +144,17 @@ def _phase(
         return predict(evaluation_step, variables, sources[split], batch_size=config.batch_size, what=split)
 
     return Phase(end, jax.eval_shape(lambda: begin(None)), begin, feed, logits)
+
+
+def first_state(config: RunConfig, network: Network) -> TrainState:
+    """The state of a network before its first step, from the seed alone."""
+    return initial_state(network.model, _optimizer(config, network), seed=config.seed, input_shape=(1, *network.shape))
+
+
+def _optimizer(config: RunConfig, network: Network) -> optax.GradientTransformation:
+    model, input_shape = network.model, (1, *network.shape)
+    shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), input_shape=input_shape))
+    return build_optimizer(config, model.trainable(shapes["params"]))
 
 
 def _with_backbone(pretrained: Pretrained) -> Variables:

@@ -97,14 +97,29 @@ def claim(
                 f"the dataset {config.dataset!r} has changed since the run in {run_dir} began "
                 f"(fingerprint {trained_on[:12]} then, {fingerprint[:12]} now); use another --run_dir"
             )
-        sha_then, sha_now = ((of or {}).get("sha256") or "" for of in (earlier.get("weights"), weights))
-        if sha_then != sha_now:
-            raise UserError(
-                f"the weights {config.weights!r} have changed since the run in {run_dir} began "
-                f"(sha256 {sha_then[:12]} then, {sha_now[:12]} now); use another --run_dir"
-            )
+        refuse_changed_weights(run_dir, config.weights, earlier, weights, otherwise="use another --run_dir")
     write_json(config_path, config.to_dict())
     write_json(environment_path, environment(fingerprint) | {"weights": weights})
+
+
+def refuse_changed_weights(
+    run_dir: Path, name: str, earlier: Mapping[str, Any], weights: Mapping[str, str | None] | None, *, otherwise: str
+) -> None:
+    """Raises UserError unless a run's pretrained weights are those that it began with.
+
+    Args:
+        run_dir: of the run.
+        name: of the weights, for the message.
+        earlier: the run's environment.json.
+        weights: what `Pretrained.describe` says of them now; None where the model has none.
+        otherwise: what the user may do.
+    """
+    then, now = ((of or {}).get("sha256") or "" for of in (earlier.get("weights"), weights))
+    if then != now:
+        raise UserError(
+            f"the weights {name!r} have changed since the run in {run_dir} began "
+            f"(sha256 {then[:12]} then, {now[:12]} now); {otherwise}"
+        )
 
 
 def environment(fingerprint: str) -> dict[str, Any]:

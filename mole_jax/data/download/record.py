@@ -1,11 +1,11 @@
 """downloads.json: what each downloaded file was when it came, to notice when it is another one later."""
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any, Final
 
 from mole_jax.data.atomic import write_text
+from mole_jax.data.digests import file_sha256
 from mole_jax.errors import UserError
 
 RECORD: Final = "downloads.json"
@@ -26,14 +26,14 @@ def verify(path: Path) -> str | None:
     size = path.stat().st_size
     if size != recorded["bytes"]:
         raise _changed(path, f"{recorded['bytes']:,} bytes then, {size:,} now")
-    if (sha256 := _sha256(path)) != recorded["sha256"]:
+    if (sha256 := file_sha256(path)) != recorded["sha256"]:
         raise _changed(path, f"sha256 {recorded['sha256'][:12]} then, {sha256[:12]} now")
     return sha256
 
 
 def record(path: Path, url: str) -> str:
     """Records size and SHA-256 of a file beside it, and where it is from; gives the SHA-256 in hex."""
-    sha256 = _sha256(path)
+    sha256 = file_sha256(path)
     entry = {"url": url, "bytes": path.stat().st_size, "sha256": sha256}
     write_text(path.with_name(RECORD), json.dumps({**_read(path.parent), path.name: entry}, indent=2) + "\n")
     return sha256
@@ -54,8 +54,3 @@ def _read(folder: Path) -> dict[str, dict[str, Any]]:
 
 def _changed(path: Path, how: str) -> UserError:
     return UserError(f"{path} has changed since it was downloaded ({how}); delete it, and it is fetched again")
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

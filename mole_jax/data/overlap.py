@@ -1,0 +1,130 @@
+"""Images of one dataset that a model trained on another has seen before."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+from mole_jax.data.dataset import Dataset
+from mole_jax.data.digests import digests
+from mole_jax.data.manifest import ManifestRow
+from mole_jax.data.records import Split
+
+# A run has trained on the first, and chosen its checkpoint and thresholds on the second.
+SEEN: Final[tuple[Split, ...]] = ("train", "validation")
+EXAMPLES: Final = 5
+
+# What two images may have in common, the strongest evidence first.
+HOW: Final = {
+    "file": "the same file",
+    "pixels": "the same pixels",
+    "image_id": "the same image_id, or that of its original",
+    "lesion_id": "another image of the same lesion",
+}
+
+
+class Match(NamedTuple):
+    """One image that has been seen.
+
+    Attributes:
+        image_id: of the image.
+        seen_as: the image_id under which it, or its like, was seen.
+        split: where.
+        how: a key of HOW.
+    """
+
+    image_id: str
+    seen_as: str
+    split: Split
+    how: str
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """What has been seen of a dataset.
+
+    Attributes:
+        images: how many images were looked at.
+        matches: one for each that has been seen, by the strongest evidence.
+    """
+
+    images: int
+    matches: tuple[Match, ...]
+
+    def describe(self) -> str:
+        """One phrase for people; "" where nothing was seen."""
+        if not self.matches:
+            return ""
+        by = Counter(match.how for match in self.matches)
+        reasons = ", ".join(f"{by[how]:,} as {words}" for how, words in HOW.items() if by[how])
+        examples = ", ".join(
+            match.image_id if match.seen_as == match.image_id else f"{match.image_id} ({match.seen_as})"
+            for match in self.matches[:EXAMPLES]
+        )
+        where = Counter(match.split for match in self.matches)
+        return (
+            f"{len(self.matches):,} of {self.images:,} images are in the run's own "
+            f"{' and '.join(f'{split} split ({where[split]:,})' for split in SEEN if where[split])}: {reasons}; "
+            f"for example {examples}"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON values."""
+        return {
+            "images": len(self.matches),
+            "of": self.images,
+            "by": dict(Counter(match.how for match in self.matches)),
+            "splits": dict(Counter(match.split for match in self.matches)),
+            "matches": [match._asdict() for match in self.matches],
+        }
+
+
+def find_overlap(seen: Dataset, other: Dataset, splits: Sequence[Split]) -> Overlap:
+    """Looks for images of `other` among those that a run has seen.
+
+    Args:
+        seen: what the run was trained on; its test split does not count.
+        other: whose images are to be judged.
+        splits: of `other`.
+    """
+    before = _Index()
+    for split in SEEN:
+        before.add(split, seen.rows[split], digests(seen.splits[split]))
+    matches = []
+    for split in splits:
+        for row, digest in zip(other.rows[split], digests(other.splits[split]), strict=True):
+            if match := before.find(row, digest):
+                matches.append(match)
+    return Overlap(sum(len(other.rows[split]) for split in splits), tuple(matches))
+
+
+class _Index:
+    """Seen images by each of the things that would give them away."""
+
+    def __init__(self) -> None:
+        self._by: dict[str, dict[str | bytes, tuple[Split, str]]] = {how: {} for how in HOW}
+
+    def add(self, split: Split, rows: Sequence[ManifestRow], pixels: Sequence[bytes]) -> None:
+        for row, digest in zip(rows, pixels, strict=True):
+            for how, keys in _keys(row, digest).items():
+                for key in keys:
+                    self._by[how].setdefault(key, (split, row.image_id))
+
+    def find(self, row: ManifestRow, pixels: bytes) -> Match | None:
+        for how, keys in _keys(row, pixels).items():
+            for key in keys:
+                if key in self._by[how]:
+                    split, seen_as = self._by[how][key]
+                    return Match(row.image_id, seen_as, split, how)
+        return None
+
+
+def _keys(row: ManifestRow, pixels: bytes) -> Mapping[str, tuple[str | bytes, ...]]:
+    """What an image is known by, in the order of HOW."""
+    return {
+        "file": (row.sha256,),
+        "pixels": (pixels,),
+        "image_id": (row.image_id, row.augmented_from) if row.augmented_from else (row.image_id,),
+        # Where the lesion is unknown, the image's own id stands for it.
+        "lesion_id": (row.lesion_id,),
+    }
