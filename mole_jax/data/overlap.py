@@ -16,10 +16,10 @@ EXAMPLES: Final = 5
 
 # What two images may have in common, the strongest evidence first.
 HOW: Final = {
-    "file": "the same file",
-    "pixels": "the same pixels",
-    "image_id": "the same image_id, or that of its original",
-    "lesion_id": "another image of the same lesion",
+    "file": "by file",
+    "pixels": "by pixels",
+    "image_id": "by image_id, their own or their original's",
+    "lesion_id": "by lesion_id, as other images of a lesion",
 }
 
 
@@ -56,14 +56,14 @@ class Overlap:
         if not self.matches:
             return ""
         by = Counter(match.how for match in self.matches)
-        reasons = ", ".join(f"{by[how]:,} as {words}" for how, words in HOW.items() if by[how])
+        reasons = ", ".join(f"{by[how]:,} {words}" for how, words in HOW.items() if by[how])
         examples = ", ".join(
             match.image_id if match.seen_as == match.image_id else f"{match.image_id} ({match.seen_as})"
             for match in self.matches[:EXAMPLES]
         )
         where = Counter(match.split for match in self.matches)
         return (
-            f"{len(self.matches):,} of {self.images:,} images are in the run's own "
+            f"{len(self.matches):,} of {self.images:,} images are known to the run, from its "
             f"{' and '.join(f'{split} split ({where[split]:,})' for split in SEEN if where[split])}: {reasons}; "
             f"for example {examples}"
         )

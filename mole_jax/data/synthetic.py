@@ -44,7 +44,7 @@ def list_synthetic(examples: int, seed: int) -> Listing:
 
 def load_synthetic(seed: int, record: Record) -> LoadedImage:
     """Draws the image of a record of `list_synthetic`; the images of a lesion differ in position, light and hairs."""
-    lesion, image = (int(number) for number in record.image_id.removeprefix("SYN_").split("_"))
+    lesion, image = (int(number) for number in record.image_id.split("_")[1:])
     drawing = draw_lesion(_atypia(seed, lesion, record.label), _generator(seed, lesion, "lesion"))
     pixels = photograph(drawing, _generator(seed, lesion, f"image {image}"))
     return LoadedImage(pixels, hashlib.sha256(pixels.data).hexdigest(), IMAGE_SIZE, IMAGE_SIZE)
@@ -54,7 +54,7 @@ def _lesion_records(seed: int, lesion: int, label: int) -> list[Record]:
     rng = _generator(seed, lesion, "metadata")
     age = 5 * round(rng.normal(52 + 4 * _atypia(seed, lesion, label), 14) / 5)
     facts: dict[str, Any] = {
-        "lesion_id": f"SYN_{lesion:06d}",
+        "lesion_id": f"{_prefix(seed)}_{lesion:06d}",
         "label": label,
         "dx": ("nv", "mel")[label],
         "dx_type": "follow_up" if label == 0 and rng.random() < 0.5 else "histo",
@@ -65,11 +65,16 @@ def _lesion_records(seed: int, lesion: int, label: int) -> list[Record]:
     return [
         Record(
             source_path=f"synthetic/{CLASSES[label]}/{lesion:06d}_{image}",
-            image_id=f"SYN_{lesion:06d}_{image}",
+            image_id=f"{_prefix(seed)}_{lesion:06d}_{image}",
             **facts,
         )
         for image in range(rng.integers(1, MAX_IMAGES_PER_LESION + 1))
     ]
+
+
+def _prefix(seed: int) -> str:
+    """Of ids: drawings of another seed are of other lesions."""
+    return f"SYN{seed or ''}"
 
 
 def _atypia(seed: int, lesion: int, label: int) -> float:

@@ -41,17 +41,24 @@ def calibration_figure(runs: Sequence[Run]) -> Part:
         "error should be near 0 (its interval is drawn upwards: read the low end), the slope near 1 (below 1: too "
         "extreme) and the intercept near 0."
     )
-    panels = [_panel(run) for run in runs]
+    panels = [
+        calibration_panel(f"calibration-{run.key}", run.metrics["splits"]["test"]["calibration"], label=run.name)
+        for run in runs
+    ]
     return Part("calibrations", "Calibration", caption, panels, _table(runs), numbers)
 
 
 def _curves(run: Run) -> dict[str, Any]:
-    calibration: Mapping[str, Any] = run.metrics["splits"]["test"]["calibration"]
+    return _present(run.metrics["splits"]["test"]["calibration"])
+
+
+def _present(calibration: Mapping[str, Any]) -> dict[str, Any]:
     return {key: calibration[key] for key in LOOKS if key in calibration}
 
 
-def _panel(run: Run) -> Panel:
-    name, curves = f"calibration-{run.key}", _curves(run)
+def calibration_panel(name: str, calibration: Mapping[str, Any], *, label: str) -> Panel:
+    """The reliability curves of the key `calibration` of metrics.json."""
+    curves = _present(calibration)
     bins = [row for curve in curves.values() for row in curve["bins"]]
     top = min(1.0, 1.05 * max(max(row["mean_score"], row["observed"]["high"] or 0.0) for row in bins)) or 1.0
 
@@ -73,7 +80,7 @@ def _panel(run: Run) -> Panel:
 
     said = "; ".join(f"{LOOKS[key][0]} {figure_text(curve['ece'])}" for key, curve in curves.items())
     alt = f"Reliability curve. Expected calibration error {said}."
-    return Panel(name, alt, draw(name, plot, size=(4.4, 3.6)), label=run.name)
+    return Panel(name, alt, draw(name, plot, size=(4.4, 3.6)), label=label)
 
 
 def _table(runs: Sequence[Run]) -> Table:

@@ -8,6 +8,7 @@ from mole_jax.report.calibration_figure import calibration_figure
 from mole_jax.report.checklist import STATES, TRIPOD_AI, checklist
 from mole_jax.report.confusion_figure import confusion_figure
 from mole_jax.report.decision_figure import decision_figure
+from mole_jax.report.external import external_parts
 from mole_jax.report.mistakes import mistakes
 from mole_jax.report.parts import Part, write_files
 from mole_jax.report.render import render, write_page
@@ -55,12 +56,14 @@ def write_report(runs: Sequence[Path], out: Path, *, data_dir: Path | None = Non
 
 def _sections(runs: Sequence[Run]) -> list[Section]:
     compared = [comparison_table(runs)] if len(runs) > 1 else []
+    elsewhere = external_parts(runs)
     return [
         Section("by-epoch", "Training", training_figures(runs)),
         Section("discrimination", "Telling melanomas from moles", [roc_figure(runs), operating_points_table(runs)]),
         Section("table", "The paper's table, ours beside it", [results_table(runs), *compared]),
         Section("errors", "Right and wrong", [confusion_figure(runs), score_figure(runs)]),
         Section("risk", "What a score means", [calibration_figure(runs), prevalence_table(runs)]),
+        *([Section("external", "On other images", elsewhere)] if elsewhere else []),
         Section("benefit", "Is it of use?", [decision_figure(runs)]),
         Section("for-whom", "For whom does it work?", subgroup_figures(runs)),
         Section("worst", "The most confident mistakes", [part for run in runs for part in mistakes(run)]),

@@ -31,6 +31,16 @@ class Images:
 
 
 @dataclass(frozen=True)
+class External:
+    """A run's results on images of another dataset."""
+
+    name: str  # of the dataset, and its split where it was not all; says so where the run has seen the images
+    key: str  # for file names, unique in the run
+    metrics: dict[str, Any]
+    predictions: Predictions
+
+
+@dataclass(frozen=True)
 class Run:
     """What a run directory holds."""
 
@@ -44,6 +54,7 @@ class Run:
     test: Predictions
     weight_picture: Float[np.ndarray, "224 224 3"] | None
     images: Images
+    external: Sequence[External] = ()
 
     @property
     def synthetic(self) -> bool:
@@ -127,7 +138,23 @@ def _read_run(path: Path, name: str, key: str, data_dir: Path | None) -> Run:
         test=test,
         weight_picture=np.load(picture, allow_pickle=False) if picture.is_file() else None,
         images=_find_images(data_dir or Path(config["data_dir"]), config["dataset"], environment),
+        external=_read_external(path / "external"),
     )
+
+
+def _read_external(folder: Path) -> list[External]:
+    found = []
+    for path in sorted(folder.glob("*/metrics.json")):
+        metrics, name = _read_json(path), path.parent.name
+        found.append(
+            External(
+                name=f"{name} (leaky)" if metrics["leaky"] else name,
+                key=name,
+                metrics=metrics,
+                predictions=read_predictions(path.with_name("predictions.csv")),
+            )
+        )
+    return found
 
 
 def _read_json(path: Path) -> dict[str, Any]:

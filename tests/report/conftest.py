@@ -9,7 +9,9 @@ import pytest
 from mole_jax.data.facts import dataset_directory, read_facts
 from mole_jax.data.manifest import read_manifest
 from mole_jax.data.prepare import prepare
-from mole_jax.evaluation.predictions import Predictions, write_predictions
+from mole_jax.evaluation.external import evaluate_external
+from mole_jax.evaluation.operating_points import OperatingPoint
+from mole_jax.evaluation.predictions import Predictions, read_predictions, write_predictions
 from mole_jax.evaluation.summary import evaluate_run, write_metrics
 from mole_jax.report.page import write_report
 
@@ -116,3 +118,29 @@ def pair_page(plain_run, bare_run, tmp_path_factory):
     """The page of two runs, no dataset at hand."""
     folder = tmp_path_factory.mktemp("pair")
     return write_report([plain_run, bare_run], folder / "report.html", data_dir=folder / "nowhere")
+
+
+@pytest.fixture
+def validated(tmp_path, report_data):
+    """validated(leaky=...): a run with results on another dataset, drawn at random."""
+
+    def make(*, leaky=False, name="elsewhere"):
+        run = make_run(tmp_path / "run", report_data)
+        external = fake_predictions(read_manifest(dataset_directory(report_data, "synthetic")), seed=5)
+        points = json.loads((run / "metrics.json").read_text())["operating_points"].values()
+        metrics = evaluate_external(
+            external,
+            validation=read_predictions(run / "predictions" / "validation.csv"),
+            points=[OperatingPoint(**point) for point in points],
+            about={},
+            warnings=["LEAKAGE: 7 of 100 images are known to the run"] if leaky else [],
+            leaky=leaky,
+            resamples=40,
+        )
+        folder = run / "external" / name
+        folder.mkdir(parents=True)
+        write_metrics(folder / "metrics.json", metrics)
+        write_predictions(folder / "predictions.csv", external)
+        return run, metrics
+
+    return make

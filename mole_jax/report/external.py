@@ -1,0 +1,133 @@
+"""The section about images that a run was not trained on: what becomes of its thresholds and its calibration."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from sklearn.metrics import roc_curve
+
+from mole_jax.evaluation.predictions import Predictions
+from mole_jax.report.calibration_figure import MEASURES, calibration_panel
+from mole_jax.report.drawing import GREY, draw, series, shortened
+from mole_jax.report.parts import Panel, Part, Row, Table, figure_columns, figure_text
+from mole_jax.report.roc_figure import point_name
+from mole_jax.report.runs import External, Run
+
+AT = {"Sensitivity": "sensitivity", "Specificity": "specificity", "Precision (PPV)": "precision", "NPV": "npv"}
+SCALINGS = {"before": "scores as given", "after_temperature": "temperature-scaled", "after_platt": "Platt-scaled"}
+
+
+def external_parts(runs: Sequence[Run]) -> list[Part]:
+    """One part for each run and dataset that it was validated on; none where there are none."""
+    return [_part(run, external) for run in runs for external in run.external]
+
+
+def _part(run: Run, external: External) -> Part:
+    name, title = f"external-{run.key}-{external.key}", f"{run.name} on {external.name}"
+    metrics = external.metrics
+    if metrics["operating_points"] != run.metrics["operating_points"]:
+        why = "These results are not of the run's present thresholds; run python -m experiments.evaluate --run again."
+        return Part(name, title, "", missing=why)
+    rows, numbers = _rows(run, external)
+    return Part(
+        name,
+        title,
+        f"{_in_words(run, metrics)} Nothing was chosen or fitted on these images. PPV and NPV go with the share of "
+        "melanomas and are not comparable between the columns; AUROC, sensitivity and specificity are.",
+        [panel for panel in (_roc(run, external, name), _calibration(external, name)) if panel],
+        Table(["", "own test images", external.name], rows),
+        numbers,
+        warning=" ".join(warning for warning in metrics["warnings"] if warning.startswith("LEAK")),
+    )
+
+
+def _in_words(run: Run, metrics: Mapping[str, Any]) -> str:
+    """What a clinician asks first: how many, how many found, how many alarms for nothing, what a score means."""
+    test, at = metrics["splits"]["test"], metrics["splits"]["test"]["operating_points"][run.screening]
+    share = test["positives"] / test["images"]
+    words = f"Of {test['images']:,} images {test['positives']:,} are melanomas ({share:.1%}). "
+    if at["threshold"] is not None:
+        cells, aim = at["confusion"], point_name(run.screening)
+        words += (
+            f"At the threshold for {aim}, the run finds {cells['tp']:,} of the {test['positives']:,} melanomas, "
+            f"misses {cells['fn']:,}, and raises {cells['fp']:,} false alarms among the {test['negatives']:,} other "
+            "images. "
+        )
+    if test["auroc"]["value"] is not None:
+        words += (
+            "Of a melanoma and another lesion drawn at random, it gives the melanoma the higher score in "
+            f"{test['auroc']['value']:.0%} of the cases ({_interval(test['auroc'])}own test images: "
+            f"{figure_text(run.metrics['splits']['test']['auroc'], 2)}). "
+        )
+    key = "after_platt" if "after_platt" in test["calibration"] else "before"
+    bins = test["calibration"][key]["bins"]
+    mean = sum(row["images"] * row["mean_score"] for row in bins) / sum(row["images"] for row in bins)
+    return words + f"Its {SCALINGS[key]} risks average {mean:.1%} where {share:.1%} are melanomas."
+
+
+def _interval(figure: Mapping[str, Any]) -> str:
+    return "" if figure["low"] is None else f"95% interval {figure['low']:.0%} to {figure['high']:.0%}; "
+
+
+def _rows(run: Run, external: External) -> tuple[list[Row], dict[str, list[Any]]]:
+    own, theirs = (metrics["splits"]["test"] for metrics in (run.metrics, external.metrics))
+    rows = [
+        Row(["Images", f"{own['images']:,}", f"{theirs['images']:,}"]),
+        Row(["Melanomas", *(f"{of['positives']:,} ({of['positives'] / of['images']:.1%})" for of in (own, theirs))]),
+        Row(["Lesions", *(f"{of['groups']:,}" for of in (own, theirs))]),
+    ]
+    figures = {("", "AUROC"): (own["auroc"], theirs["auroc"])}
+    for name, at in theirs["operating_points"].items():
+        threshold = "" if at["threshold"] is None else f", score ≥ {at['threshold']:.4f}"
+        for label, key in AT.items():
+            pair = (own["operating_points"][name].get(key), at.get(key))
+            figures[f"Threshold: {point_name(name)}{threshold}", label] = pair
+    for key, label in SCALINGS.items():
+        for measure, of in MEASURES.items():
+            pair = tuple(side["calibration"].get(key, {}).get(of) for side in (own, theirs))
+            if pair[1] is not None:
+                figures[f"Calibration: {label}", measure] = pair
+    head = ""
+    for (above, label), pair in figures.items():
+        if above and above != head:
+            rows.append(Row([above], "head"))
+        head = above
+        rows.append(Row([label, *(figure_text(figure) for figure in pair)]))
+    numbers: dict[str, list[Any]] = {
+        "group": [above for above, _ in figures],
+        "measure": [label for _, label in figures],
+        **figure_columns("own_test", [own for own, _ in figures.values()]),
+        **figure_columns("external", [theirs for _, theirs in figures.values()]),
+    }
+    return rows, numbers
+
+
+def _roc(run: Run, external: External, name: str) -> Panel | None:
+    sides: list[tuple[str, Predictions, Mapping[str, Any]]] = [
+        ("own test images", run.test, run.metrics["splits"]["test"]),
+        (external.name, external.predictions, external.metrics["splits"]["test"]),
+    ]
+    drawn = [side for side in sides if 0 < side[1].label.sum() < side[1].n]
+    if not drawn:
+        return None
+
+    def plot(axes: Axes) -> None:
+        for (label, predictions, figures), look in zip(drawn, series(), strict=False):
+            false_alarms, sensitivity, _ = roc_curve(predictions.label, predictions.score)
+            text = f"{shortened(label)}, AUROC {figure_text(figures['auroc'])}"
+            axes.plot(false_alarms, sensitivity, look.linestyle, color=look.color, label=text)
+            at = figures["operating_points"][run.screening]
+            if at["threshold"] is not None:
+                axes.plot(1 - at["specificity"]["value"], at["sensitivity"]["value"], "s", color=look.color)
+        axes.plot([0, 1], [0, 1], color=GREY, linestyle=(0, (1, 3)), label="chance")
+        axes.set_xlabel("1 − specificity (moles called melanoma)")
+        axes.set_ylabel("sensitivity (melanomas found)")
+
+    said = "; ".join(f"{label} {figure_text(figures['auroc'])}" for label, _, figures in drawn)
+    label = f"ROC; squares: the frozen threshold for {point_name(run.screening)}"
+    return Panel(f"{name}-roc", f"ROC curves. AUROC {said}.", draw(f"{name}-roc", plot, size=(4.4, 4.0)), label=label)
+
+
+def _calibration(external: External, name: str) -> Panel:
+    calibration = external.metrics["splits"]["test"]["calibration"]
+    return calibration_panel(f"{name}-calibration", calibration, label=f"what a score means on {external.name}")
