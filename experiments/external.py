@@ -121,10 +121,10 @@ def _trained_on(run: Run, config: RunConfig, request: Request) -> Dataset | None
         if found.facts.fingerprint == fingerprint:
             return found
     if not request.allow_overlap or config.normalize == "dataset":
-        need = "its channel means" if request.allow_overlap else "to see whether it has seen these images"
+        need = "for its channel means" if request.allow_overlap else "to see whether it has seen these images"
         raise UserError(
             f"the dataset {config.dataset!r} that {request.run_dir} was trained on (fingerprint {fingerprint[:12]}) is "
-            f"not in {str(request.data_dir)!r} nor in {config.data_dir!r}, and is needed for {need}; prepare it again"
+            f"not in {str(request.data_dir)!r} nor in {config.data_dir!r}, and is needed {need}; prepare it again"
             + ("" if request.allow_overlap else ", or give --allow_overlap to go on unchecked")
         )
     return None

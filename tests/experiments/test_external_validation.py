@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from experiments.external import Request, validate
@@ -92,7 +93,8 @@ def test_allowed_overlap_is_stamped(request_of, run_dir):
         own = read_predictions(run_dir / "predictions" / f"{split}.csv")
         theirs = scored.select(scored.metadata["split"] == split)
         assert (theirs.image_id == own.image_id).all()
-        assert (theirs.score == own.score).all(), "the same images get the same scores"
+        # To rounding: the run was another process, with XLA's flags for CPU.
+        np.testing.assert_allclose(theirs.logit, own.logit, rtol=1e-4, atol=1e-5)
 
 
 def test_the_runs_own_test_split_alone_is_no_overlap(request_of, run_dir):
