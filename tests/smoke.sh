@@ -8,6 +8,8 @@ trap 'rm -rf "$work"' EXIT
 "$BIN/python" -m experiments.run --model=logistic --epochs=2 --data_dir="$work/data" --run_dir="$work/a"
 "$BIN/python" -m experiments.run --model=cnn --batch_size=8 --epochs=1 --bn_momentum=0.9 --data_dir="$work/data" --run_dir="$work/b"
 "$BIN/python" -m experiments.evaluate --predictions="$work/a/predictions/test.csv" --validation="$work/a/predictions/validation.csv" --out="$work/evaluation"
+"$BIN/python" -m experiments.prepare --dataset=other --layout=synthetic --seed=1 --examples=40 --protocol=external --data_dir="$work/data"
+"$BIN/python" -m experiments.evaluate --run="$work/a" --dataset=other --data_dir="$work/data"
 "$BIN/python" -m experiments.compare --predictions="$work/a/predictions/test.csv,$work/b/predictions/test.csv" \
   --validation="$work/a/predictions/validation.csv,$work/b/predictions/validation.csv" --out="$work/comparison"
 "$BIN/python" -m experiments.report --runs="$work/a,$work/b" --out="$work/report.html" --data_dir="$work/data"

@@ -32,11 +32,12 @@ def _part(run: Run, external: External) -> Part:
     return Part(
         name,
         title,
-        f"{_in_words(run, metrics)} Nothing was chosen or fitted on these images. PPV and NPV go with the share of "
-        "melanomas and are not comparable between the columns; AUROC, sensitivity and specificity are.",
+        "Nothing was chosen or fitted on these images. PPV and NPV go with the share of melanomas and are not "
+        "comparable between the columns; AUROC, sensitivity and specificity are.",
         [panel for panel in (_roc(run, external, name), _calibration(external, name)) if panel],
         Table(["", "own test images", external.name], rows),
         numbers,
+        lead=_in_words(run, metrics),
         warning=" ".join(warning for warning in metrics["warnings"] if warning.startswith("LEAK")),
     )
 

@@ -39,6 +39,7 @@ class Part:
     table: "Table | None" = None
     numbers: Mapping[str, Sequence[Any]] = field(default_factory=dict)  # column -> values
     missing: str = ""  # why there is nothing to show, one sentence
+    lead: str = ""  # what was found, in words, before panels and table
     warning: str = ""  # why it must not be trusted, shown as loudly as a run's own leaks
     layout: Literal["", "small", "thirds", "wide"] = ""  # of the panels: two in a row, thumbnails, three, or one
 

@@ -1,5 +1,6 @@
 import html
 import json
+import re
 
 import numpy as np
 
@@ -21,6 +22,7 @@ def test_the_section_says_in_words_what_was_found(validated):
     assert f"Of 100 images {test['positives']} are melanomas ({test['positives'] / 100:.1%})." in page
     assert f"the run finds {cells['tp']} of the {test['positives']} melanomas, misses {cells['fn']}" in page
     assert f"raises {cells['fp']} false alarms among the {test['negatives']} other images" in page
+    assert page.index("raises") < page.index("external-run-elsewhere-roc"), "words first"
     assert "Do not trust these figures" not in page
     for name in ("external-run-elsewhere-roc.svg", "external-run-elsewhere-calibration.svg"):
         assert (run / "figures" / name).is_file()
@@ -62,3 +64,10 @@ def test_results_of_other_thresholds_are_not_shown(validated):
 
 def test_without_results_there_is_no_section(plain_page):
     assert "On other images" not in plain_page.read_text()
+
+
+def test_the_checklist_counts_an_external_validation_as_a_part(validated, plain_page):
+    run, _ = validated()
+    item = r"<tr class=\"is-{}\"><th scope=\"row\">TRIPOD\+AI 16</th>"
+    assert re.search(item.format("partly"), page_of(run))
+    assert re.search(item.format("missing"), html.unescape(plain_page.read_text()))
