@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mole_jax.models.fused import BatchNormReluMaxPool, Geometry, channel_sums
+from mole_jax.models.fused import FEW, BatchNormReluMaxPool, Geometry, channel_sums
 from mole_jax.models.layers import ConvVariables
 
 CHANNELS = 5
@@ -61,12 +61,12 @@ CASES = [
 
 @pytest.mark.parametrize(("batch", "side", "kernel", "geometry"), CASES)
 @pytest.mark.parametrize("train", [True, False])
-@pytest.mark.parametrize("backend", ["cpu", "gpu"])
-def test_output_gradients_and_statistics(monkeypatch, backend, train, batch, side, kernel, geometry):
+@pytest.mark.parametrize(("backend", "channels_in"), [("cpu", FEW), ("cpu", FEW + 1), ("gpu", FEW)])
+def test_output_gradients_and_statistics(monkeypatch, backend, channels_in, train, batch, side, kernel, geometry):
     monkeypatch.setattr(jax, "default_backend", lambda: backend)
     random = np.random.default_rng(side)
-    values = variables(random, kernel, 4)
-    x = jnp.asarray(random.normal(size=(batch, side, side, 4)), jnp.float32)
+    values = variables(random, kernel, channels_in)
+    x = jnp.asarray(random.normal(size=(batch, side, side, channels_in)), jnp.float32)
     shape = jax.eval_shape(lambda: Plain(kernel, geometry).apply(values, x, train=False)).shape
     weight = jnp.asarray(random.normal(size=shape), jnp.float32)
 

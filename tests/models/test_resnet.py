@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mole_jax.errors import UserError
-from mole_jax.models.resnet import ARCHITECTURES, ResNet, ResNetConfig
+from mole_jax.models.resnet import ARCHITECTURES, ResNet, ResNetConfig, max_pool
 
 TINY = ResNetConfig(stage_sizes=(2, 1, 1, 1), width=4, classes=5)
 IMAGES = np.random.default_rng(0).normal(size=(3, 64, 64, 3)).astype(np.float32)
@@ -120,3 +120,10 @@ def test_bfloat16_computes_in_half_and_answers_in_full(variables):
 def test_v1_has_no_basic_block():
     with pytest.raises(UserError, match=r"a v1 \(Keras\) ResNet has no basic block: choose a bottleneck one"):
         replace(ARCHITECTURES["resnet18"], variant="v1")
+
+
+@pytest.mark.parametrize("side", [8, 7])
+def test_max_pool_is_flaxs(side):
+    x = nn.relu(jnp.asarray(np.random.default_rng(0).normal(size=(2, side, side + 2, 3)), jnp.float32))
+    expected = nn.max_pool(x, (3, 3), strides=(2, 2), padding=((1, 1), (1, 1)))
+    np.testing.assert_array_equal(max_pool(x), expected)
