@@ -107,12 +107,12 @@ def train(config: RunConfig, dataset: Dataset, run_dir: Path, *, pretrained: Pre
                 step += of_steps.size
                 losses.add(step, of_steps)
                 bar.update(of_steps.size)
-        best_step = checkpoints.best_step
-        phase = phase_at(phases, best_step)
-        if best_step != total:
-            del state
-            state = checkpoints.restore(best_step, phase.state).state
         best = _variables(state)
+        del state  # the optimiser's part is two thirds of it
+        phase = phase_at(phases, checkpoints.best_step)
+        if checkpoints.best_step != total:
+            del best
+            best = checkpoints.restore_variables(checkpoints.best_step, phase.state)
     return Trained(best, {split: phase.logits(split, best) for split in dataset.splits})
 
 
