@@ -21,8 +21,10 @@ from mole_jax.training.state import TrainState
 
 Policies = ocp.checkpoint_managers
 # The largest head's state is 4.9 GB. So that no second copy of it lies in memory, an array is written in chunks,
-# uncompressed (floats that look like noise hardly shrink), and about so many gigabytes at a time are in flight.
-CHUNK_BYTES = 32 * 2**20
+# uncompressed (floats that look like noise hardly shrink), and about so many gigabytes at a time are in flight. Orbax
+# splits the longest axis first: at 64 MiB, an array whose other axes hold up to 4,096 floats is split into whole rows,
+# which are written from where they stand; parts of rows are copied first.
+CHUNK_BYTES = 64 * 2**20
 IN_FLIGHT_GB = 1
 
 
