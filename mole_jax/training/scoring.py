@@ -54,8 +54,7 @@ def score(
         step = checkpoints.best_step
         fine_tuned = step > steps_per_epoch(train_images, config.batch_size) * config.epochs
         network = build_network(config, dataset, pretrained, fine_tuned=fine_tuned)
-        state = checkpoints.restore(step, jax.eval_shape(lambda: first_state(config, network))).state
-    variables = {"params": state.params, "batch_stats": state.batch_stats}
+        variables = checkpoints.restore_variables(step, jax.eval_shape(lambda: first_state(config, network)))
     evaluation_step = make_evaluation_step(network.model, network.normalize)
     return {
         split: predict(
