@@ -25,7 +25,7 @@ def question(setting: Setting, *, dtype: str = "float32") -> Question:
     """The question for one compute type."""
     on_cpu = setting.machine.platform == "cpu"
     batch = (8 if setting.quick else 32) if on_cpu else 256
-    common = {"batch": batch, "steps": 2 if on_cpu else 50, "dtype": dtype}
+    common = {"batch": batch, "steps": 1 if on_cpu else 50, "dtype": dtype}
     peer = common | {"platform": setting.machine.platform}
     in_torch = peer | {"cores": setting.machine.cores}
     ours = [Contestant(OURS, "benchmarks.cnn_step:ours", common)]
@@ -45,7 +45,7 @@ def question(setting: Setting, *, dtype: str = "float32") -> Question:
         ],
         [train, infer],
         _targets(train, infer, on_cpu=on_cpu),
-        rounds=7,
+        rounds=5,
     )
 
 

@@ -50,7 +50,7 @@ def question(setting: Setting) -> Question:
             Ratio(later, everyone, "the best peer", 1.0, wanted=True),
             Limit(wait, 2.0),
         ],
-        rounds=3,
+        rounds=2,
         warm_up=0,
         note=f"{images} JPEGs, batch {batch}; the first epoch is this project's `prepare` and its epoch.",
     )

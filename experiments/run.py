@@ -10,12 +10,17 @@ it again.
 import dataclasses
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from experiments import cli
 from experiments.flagged import define_flags, given_flags
 from experiments.recipes import RECIPES
 from mole_jax import xla
 from mole_jax.config import RunConfig
+
+if TYPE_CHECKING:
+    from mole_jax.data.dataset import Dataset
+    from mole_jax.training.loop import Trained
 
 define_flags(RunConfig)
 
@@ -34,14 +39,8 @@ def command() -> int:
     """Runs the experiment."""
     config = config_from_flags()
     xla.configure()
-    from experiments.predictions import to_predictions
     from mole_jax.data.dataset import load_dataset
-    from mole_jax.evaluation.predictions import write_predictions
-    from mole_jax.evaluation.summary import evaluate_run, write_metrics
-    from mole_jax.evaluation.table import format_table
-    from mole_jax.explain.weight_picture import save_weight_picture
     from mole_jax.pretrained.load import load_pretrained
-    from mole_jax.report.page import write_report
     from mole_jax.training.figures import NonFinite
     from mole_jax.training.loop import Interrupted, train
     from mole_jax.training.rundir import claim, exclusive
@@ -63,25 +62,36 @@ def command() -> int:
         except NonFinite as stop:
             print(f"error: {stop}", file=sys.stderr)
             return 1
-        predictions = {str(split): to_predictions(dataset.rows[split], trained.logits[split]) for split in dataset.rows}
-        (run_dir / "predictions").mkdir(exist_ok=True)
-        for split, of_split in predictions.items():
-            write_predictions(run_dir / "predictions" / f"{split}.csv", of_split)
-        metrics = evaluate_run(
-            predictions,
-            leaky=dataset.facts.leaky,
-            protocol=dataset.facts.protocol,
-            leak=dataset.facts.leak,
-            seed=config.seed,
-        )
-        write_metrics(run_dir / "metrics.json", metrics)
-        if config.model == "logistic":
-            save_weight_picture(run_dir, trained.variables["params"])
-        print(
-            f"\n{format_table(metrics)}\n\nresults in {run_dir}: metrics.json, predictions/, checkpoints/", flush=True
-        )
-        print(f"report in {write_report([run_dir], run_dir / 'report.html')}")
+        finish(run_dir, config, dataset, trained)
     return 0
+
+
+def finish(run_dir: Path, config: RunConfig, dataset: "Dataset", trained: "Trained") -> None:
+    """Writes predictions, figures and the report of a trained run, and prints the table."""
+    # Imported here, so that training need not wait for what draws figures.
+    from experiments.predictions import to_predictions
+    from mole_jax.evaluation.predictions import write_predictions
+    from mole_jax.evaluation.summary import evaluate_run, write_metrics
+    from mole_jax.evaluation.table import format_table
+    from mole_jax.explain.weight_picture import save_weight_picture
+    from mole_jax.report.page import write_report
+
+    predictions = {str(split): to_predictions(dataset.rows[split], trained.logits[split]) for split in dataset.rows}
+    (run_dir / "predictions").mkdir(exist_ok=True)
+    for split, of_split in predictions.items():
+        write_predictions(run_dir / "predictions" / f"{split}.csv", of_split)
+    metrics = evaluate_run(
+        predictions,
+        leaky=dataset.facts.leaky,
+        protocol=dataset.facts.protocol,
+        leak=dataset.facts.leak,
+        seed=config.seed,
+    )
+    write_metrics(run_dir / "metrics.json", metrics)
+    if config.model == "logistic":
+        save_weight_picture(run_dir, trained.variables["params"])
+    print(f"\n{format_table(metrics)}\n\nresults in {run_dir}: metrics.json, predictions/, checkpoints/", flush=True)
+    print(f"report in {write_report([run_dir], run_dir / 'report.html')}")
 
 
 if __name__ == "__main__":

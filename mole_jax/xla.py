@@ -25,6 +25,8 @@ def configure() -> None:
     """
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mole_jax" / "xla"
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache))
+    # JAX keeps what took a second to compile; the many small programs of a start take more than that together.
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
     flags = os.environ.get("XLA_FLAGS", "")
     name = FAST_CPU_CONVOLUTIONS.removesuffix("=")
     if name not in flags and _runs_on_cpu() and _jaxlib_knows(name.removeprefix("--")):

@@ -12,7 +12,12 @@ from mole_jax import xla
 
 @pytest.fixture
 def environment(monkeypatch):
-    for name in ("XLA_FLAGS", "JAX_PLATFORMS", "JAX_COMPILATION_CACHE_DIR"):
+    for name in (
+        "XLA_FLAGS",
+        "JAX_PLATFORMS",
+        "JAX_COMPILATION_CACHE_DIR",
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS",
+    ):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(xla, "_jaxlib_knows", lambda flag: True)
     monkeypatch.setattr(xla, "_runs_on_cpu", lambda: True)
@@ -55,9 +60,11 @@ def test_an_unknown_flag_is_found_unknown():
 
 def test_this_jaxlib_starts_with_what_is_set_up(tmp_path):
     code = "from mole_jax import xla; xla.configure(); import jax; print(jax.numpy.ones(2).sum())"
-    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path), "JAX_PLATFORMS": "cpu"}
+    own = {name: value for name, value in os.environ.items() if "CACHE" not in name}
+    environment = {**own, "XDG_CACHE_HOME": str(tmp_path), "JAX_PLATFORMS": "cpu"}
     run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "2.0"
+    assert any((tmp_path / "mole_jax" / "xla").iterdir()), "the smallest program is cached"
 
 
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "gnu_get_libc_version"), reason="the C library is not glibc")

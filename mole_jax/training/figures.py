@@ -5,7 +5,6 @@ from typing import Any
 import jax
 import numpy as np
 from jaxtyping import Float, Int
-from sklearn.metrics import roc_auc_score
 
 from mole_jax.training.rundir import Log
 from mole_jax.training.state import Sums
@@ -64,6 +63,8 @@ def epoch_figures(
     Raises:
         NonFinite: a logit is not finite.
     """
+    from sklearn.metrics import roc_auc_score  # late: a second, which the first step need not wait for
+
     if not np.isfinite(logits).all():
         raise NonFinite(f"the validation logits are not finite at step {step}; lower --learning_rate")
     count = float(sums.images)
