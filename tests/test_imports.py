@@ -9,10 +9,11 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 # What each room may import of this project, besides itself.
-BOTTOM = {"mole_jax.config", "mole_jax.errors"}
+BOTTOM = {"mole_jax.config", "mole_jax.errors", "mole_jax.files"}
 ALLOWED = {
     "mole_jax.config": {"mole_jax.errors"},
     "mole_jax.errors": set(),
+    "mole_jax.files": set(),
     "mole_jax.xla": set(),
     "mole_jax.data": BOTTOM,
     "mole_jax.models": BOTTOM | {"mole_jax.pretrained"},

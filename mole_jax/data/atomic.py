@@ -67,10 +67,3 @@ def publish(folder: Path, final: Path) -> None:
         final.rename(final.parent / REPLACED)
     folder.rename(final)
     shutil.rmtree(final.parent / REPLACED, ignore_errors=True)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Writes a file of UTF-8 text; it appears whole or not at all."""
-    part = path.with_name(f"{path.name}.part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)

@@ -1,5 +1,6 @@
 """A prepared dataset as training uses it: its facts, its rows and its splits."""
 
+import functools
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +27,7 @@ class Dataset:
     rows: dict[Split, list[ManifestRow]]
     splits: dict[Split, Source]
 
-    @property
+    @functools.cached_property
     def labels(self) -> dict[Split, Int[np.ndarray, "..."]]:
         """0 mole, 1 melanoma, for each record of each split."""
         return {split: np.array([row.label for row in rows], np.int32) for split, rows in self.rows.items()}

@@ -2,7 +2,6 @@
 
 import json
 import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -21,6 +20,7 @@ from mole_jax.evaluation.operating_points import (
 )
 from mole_jax.evaluation.predictions import Predictions
 from mole_jax.evaluation.split_figures import split_figures
+from mole_jax.files import write_text
 
 SCHEMA = 1
 RESAMPLES = 2000
@@ -101,11 +101,7 @@ def evaluate_run(
 
 def write_metrics(path: str | os.PathLike[str], metrics: Mapping[str, Any]) -> None:
     """Writes metrics.json, all of it or nothing."""
-    path = Path(path)
-    text = json.dumps(metrics, indent=2, allow_nan=False) + "\n"
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        (Path(folder) / path.name).write_text(text, encoding="utf-8")
-        (Path(folder) / path.name).replace(path)
+    write_text(Path(path), json.dumps(metrics, indent=2, allow_nan=False) + "\n")
 
 
 def summarise(

@@ -7,6 +7,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup, escape
 
+from mole_jax.files import write_text
 from mole_jax.report.parts import Panel
 
 
@@ -28,9 +29,7 @@ def render(template: str, **values: Any) -> str:
 def write_page(html: str, out: Path) -> None:
     """Writes the page; the file appears whole or not at all."""
     out.parent.mkdir(parents=True, exist_ok=True)
-    part = out.with_name(f"{out.name}.part")
-    part.write_text(html, encoding="utf-8")
-    part.replace(out)
+    write_text(out, html)
 
 
 def _inline_svg(panel: Panel) -> Markup:

@@ -17,6 +17,7 @@ from tensorboardX import SummaryWriter
 
 from mole_jax.config import NOT_IDENTITY, RunConfig
 from mole_jax.errors import UserError
+from mole_jax.files import write_text
 
 PACKAGES = (
     "jax",
@@ -50,9 +51,7 @@ def exclusive(run_dir: Path) -> Iterator[None]:
 
 def write_json(path: Path, value: Any) -> None:
     """Writes readable JSON; the file appears whole or not at all."""
-    part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(value, indent=2) + "\n")
-    part.replace(path)
+    write_text(path, json.dumps(value, indent=2) + "\n")
 
 
 def claim(
@@ -171,9 +170,7 @@ class Log:
                         kept.append(line + "\n")
                 except json.JSONDecodeError:  # the process was killed in the middle of this line
                     break
-        part = path.with_name(path.name + ".part")
-        part.write_text("".join(kept))
-        part.replace(path)
+        write_text(path, "".join(kept))
         self._file = path.open("a", buffering=1)
         self._tensorboard = SummaryWriter(str(run_dir), purge_step=resume_step + 1)
 

@@ -1,0 +1,10 @@
+"""Small files that appear whole or not at all."""
+
+from pathlib import Path
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a text file in UTF-8, in the stead of what is there; a kill leaves the old file or the new one."""
+    part = path.with_name(f"{path.name}.part")
+    part.write_text(text, encoding="utf-8", newline="")
+    part.replace(path)
