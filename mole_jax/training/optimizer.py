@@ -5,6 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
+from jaxtyping import Array, Float
 
 from mole_jax.config import RunConfig
 from mole_jax.models.transfer import BACKBONE
@@ -41,7 +42,9 @@ def scale_by_keras_adam(b1: float = 0.9, b2: float = 0.999, eps: float = 1e-7) -
     return optax.GradientTransformation(init, update)
 
 
-def build_optimizer(config: RunConfig, trainable: Any) -> optax.GradientTransformation:
+def build_optimizer(
+    config: RunConfig, trainable: Any, *, learning_rate: Float[Array, ""] | None = None
+) -> optax.GradientTransformation:
     """The optimiser of a run.
 
     Args:
@@ -49,10 +52,14 @@ def build_optimizer(config: RunConfig, trainable: Any) -> optax.GradientTransfor
             `finetune_learning_rate` are read.
         trainable: a pytree of bool like the parameters; where False, the parameter never moves and has no optimiser
             state.
+        learning_rate: instead of the config's, where it is one of several under `jax.vmap`.
     """
+    rate = config.learning_rate if learning_rate is None else learning_rate
     scale = scale_by_keras_adam() if config.optimizer == "adam" else optax.identity()
     decay = [optax.add_decayed_weights(config.weight_decay, mask=_kernels)] if config.weight_decay else []
-    chain = optax.chain(scale, *decay, optax.stateless(lambda updates, _: _times_learning_rate(updates, config)))
+    chain = optax.chain(
+        scale, *decay, optax.stateless(lambda updates, _: _times(updates, rate, config.finetune_learning_rate))
+    )
     return optax.partition({True: chain, False: optax.set_to_zero()}, trainable)
 
 
@@ -60,9 +67,9 @@ def _kernels(params: Any) -> Any:
     return jax.tree_util.tree_map_with_path(lambda path, _: path[-1].key == "kernel", params)
 
 
-def _times_learning_rate(updates: Any, config: RunConfig) -> Any:
+def _times(updates: Any, learning_rate: float | Float[Array, ""], finetune_learning_rate: float) -> Any:
     def scaled(path: tuple[Any, ...], update: jax.Array) -> jax.Array:
         fine_tuned = path[0].key == BACKBONE
-        return -(config.finetune_learning_rate if fine_tuned else config.learning_rate) * update
+        return -(finetune_learning_rate if fine_tuned else learning_rate) * update
 
     return jax.tree_util.tree_map_with_path(scaled, updates)

@@ -14,8 +14,8 @@ from mole_jax.training.steps import EvaluationStep
 
 def predict(
     step: EvaluationStep, variables: Any, source: Source, *, batch_size: int, what: str
-) -> Float[np.ndarray, " n"]:
-    """Gives the logits in the order of `source`.
+) -> Float[np.ndarray, "n ..."]:
+    """Gives the logits in the order of `source`; of several models at once where the step gives a column for each.
 
     Args:
         step: from `make_evaluation_step`.

@@ -53,7 +53,19 @@ def make_train_step(
     *,
     class_weights: tuple[float, float] = (1.0, 1.0),
 ) -> TrainStep:
-    """Gives the jitted (state, batch) -> (state, the step's mean loss); the state passed in is consumed (donated).
+    """`train_step`, jitted; the state passed in is consumed (donated)."""
+    return jax.jit(train_step(model, optimizer, normalize, config, class_weights=class_weights), donate_argnums=0)
+
+
+def train_step(
+    model: Model,
+    optimizer: optax.GradientTransformation,
+    normalize: Normalize,
+    config: RunConfig,
+    *,
+    class_weights: tuple[float, float] = (1.0, 1.0),
+) -> TrainStep:
+    """Gives the pure (state, batch) -> (state, the step's mean loss).
 
     Args:
         model: as in the Model contract.
@@ -94,7 +106,7 @@ def make_train_step(
         )
         return TrainState(state.step + 1, optax.apply_updates(state.params, updates), stats, opt_state, sums), loss
 
-    return jax.jit(step, donate_argnums=0)
+    return step
 
 
 def make_evaluation_step(model: Model, normalize: Normalize) -> EvaluationStep:
