@@ -56,7 +56,7 @@ def test_what_diverges_is_reported_and_the_rest_is_chosen_from(dataset, tmp_path
     assert good.diverged is None
     assert choose([bad, good], dataset, "accuracy") is choose([bad, good], dataset, "auroc") is good
     assert choose([bad], dataset, "auroc") is None
-    table = list(csv.DictReader((tmp_path / "sweep.csv").open()))
+    table = list(csv.DictReader((tmp_path / "sweep.csv").read_text().splitlines()))
     assert [row["learning_rate"] for row in table] == ["1e+38", "0.0001"]
     assert table[0]["test_auroc"] == ""
     assert float(table[1]["test_auroc"]) == figures(good, dataset)["test"]["auroc"]
