@@ -141,7 +141,7 @@ def _run_all(runs: list[PlannedRun], facts: dict[str, DatasetFacts | None], fail
         log = logs / f"{run.run_dir.name}.log"
         print(f"{run.variant.label} on {run.config.dataset}: {run.run_dir}, output in {log}", flush=True)
         began = time.monotonic()
-        status = _run(run.flags, log)
+        status = _run(run.program, run.flags, log)
         if not status:
             print(f"  done in {(time.monotonic() - began) / 60:.1f} min", flush=True)
         if status == 75:
@@ -153,8 +153,8 @@ def _run_all(runs: list[PlannedRun], facts: dict[str, DatasetFacts | None], fail
     return 1 if failed else 0
 
 
-def _run(arguments: list[str], log: Path) -> int:
-    """One `experiments.run`, to which SIGTERM is passed on: 75 then. Progress bars stay on the terminal."""
+def _run(program: str, arguments: list[str], log: Path) -> int:
+    """One command of `experiments`, to which SIGTERM is passed on: 75 then. Progress bars stay on the terminal."""
     received: list[int] = []
     children: list[subprocess.Popen[str]] = []
 
@@ -163,7 +163,7 @@ def _run(arguments: list[str], log: Path) -> int:
         for child in children:
             child.send_signal(number)
 
-    command = [sys.executable, "-m", "experiments.run", *arguments]
+    command = [sys.executable, "-m", f"experiments.{program}", *arguments]
     before = signal.signal(signal.SIGTERM, pass_on)
     try:
         with log.open("w", encoding="utf-8") as output:
@@ -182,22 +182,17 @@ def _run(arguments: list[str], log: Path) -> int:
 
 
 def _report(runs: list[PlannedRun], facts: dict[str, DatasetFacts | None], failed: dict[Path, str], out: Path) -> None:
-    from mole_jax.report.reproduction import Attempt, format_comparison, read_comparison
+    from mole_jax.report.reproduction import Attempt, read_comparison
     from mole_jax.report.reproduction_page import write_comparison
+    from mole_jax.report.reproduction_texts import format_comparison
 
-    attempts = [
-        Attempt(
-            model=run.variant.model,
-            label=run.variant.label,
-            protocol=run.protocol,
-            run_dir=run.run_dir,
-            missing=""
-            if state_of(run, facts[run.protocol]) == "done"
-            else failed.get(run.run_dir, "not run yet" if not run.run_dir.exists() else "not finished yet"),
-        )
-        for run in runs
-    ]
-    comparison = read_comparison(attempts, dataset=DATASET.value, scale=SCALE.value)
+    attempts: dict[str, list[Attempt]] = {"run": [], "sweep": []}
+    for run in runs:
+        why = failed.get(run.run_dir, "not finished yet" if run.run_dir.exists() else "not run yet")
+        missing = "" if state_of(run, facts[run.protocol]) == "done" else why
+        attempt = Attempt(run.variant.model, run.variant.label, run.protocol, run.run_dir, missing)
+        attempts[run.program].append(attempt)
+    comparison = read_comparison(attempts["run"], grids=attempts["sweep"], dataset=DATASET.value, scale=SCALE.value)
     print(f"\n{format_comparison(comparison)}\n")
     print(f"page in {write_comparison(comparison, out)}, reproduction.json and reproduction.md beside it")
 

@@ -1,7 +1,5 @@
-"""The paper's numbers beside those of finished runs, protocol by protocol: as data, for the terminal, as Markdown."""
+"""The paper's numbers beside those of finished runs, protocol by protocol."""
 
-import json
-import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -9,13 +7,12 @@ from typing import Any, Final
 
 from mole_jax.data.protocols import PROTOCOLS
 from mole_jax.evaluation.paper_results import Reading, read_paper_results
-from mole_jax.evaluation.table import WIDTH, grid
-from mole_jax.report.parts import figure_text
+from mole_jax.report.grid_table import grid_table
+from mole_jax.report.parts import Part
 from mole_jax.report.runs import Run, read_runs
 from mole_jax.report.tables import COLUMNS, PAPER_MODELS, READINGS
 
 Figures = dict[str, dict[str, Any]]
-CELL = 13  # characters of a column on the terminal
 
 # What is wrong with figures on each protocol, for a reader who has not read the code.
 WORDS: Final = {
@@ -78,6 +75,7 @@ class Comparison:
     scale: str
     protocols: Sequence[str]
     lines: Sequence[Line]
+    grids: Sequence[Attempt] = ()
 
     @property
     def models(self) -> dict[str, list[Line]]:
@@ -91,13 +89,16 @@ class Comparison:
         return [line.run for line in self.lines if line.run is not None]
 
 
-def read_comparison(attempts: Sequence[Attempt], *, dataset: str, scale: str) -> Comparison:
+def read_comparison(
+    attempts: Sequence[Attempt], *, dataset: str, scale: str, grids: Sequence[Attempt] = ()
+) -> Comparison:
     """Reads the finished runs and puts the paper's numbers before them.
 
     Args:
         attempts: in the order in which they are to be shown within their model.
         dataset: the name that the protocols' datasets share.
         scale: what was asked for, for the page's title.
+        grids: the sweeps of the logistic regression's settings, with a sweep.json each.
 
     Raises:
         UserError: a run that should be finished cannot be read.
@@ -110,89 +111,27 @@ def read_comparison(attempts: Sequence[Attempt], *, dataset: str, scale: str) ->
         of_label = [attempt for attempt in attempts if attempt.label == label]
         lines += [_paper(label, of_label[0].model, reading) for reading in ("printed", "corrected")]
         lines += [_ours(attempt, runs.get(attempt.run_dir)) for attempt in of_label]
-    return Comparison(dataset, scale, list(dict.fromkeys(attempt.protocol for attempt in attempts)), lines)
+    protocols = list(dict.fromkeys(attempt.protocol for attempt in (*attempts, *grids)))
+    return Comparison(dataset, scale, protocols, lines, grids)
 
 
-def format_comparison(comparison: Comparison) -> str:
-    """For the terminal, at most 108 characters wide: values over their 95 % intervals."""
-    blocks = []
-    for label, lines in comparison.models.items():
-        rows = {line.name: line.figures for line in lines if line.figures}
-        blocks.append("\n".join(row.rstrip() for row in grid(label, COLUMNS, rows, cell=CELL)))
-        if missing := "; ".join(f"{line.name}: {line.missing}" for line in lines if line.missing):
-            blocks.append("\n".join(textwrap.wrap(missing, WIDTH)))
-    notes = [
-        "On test images, at the threshold with the best accuracy on validation; below each value its 95 % interval.",
-        *(f"{name}: {words}." for name, words in _words(comparison).items()),
-        "None of this says anything about anybody's skin: it is not a medical device.",
-    ]
-    wrapped = [line for note in notes for line in textwrap.wrap(note, WIDTH, subsequent_indent="    ")]
-    return "\n\n".join([*blocks, "\n".join(wrapped)])
-
-
-def format_markdown(comparison: Comparison) -> str:
-    """One Markdown table, for RESULTS.md."""
-    lines = [
-        "| model | data | epochs | " + " | ".join(head.lower() if head.islower() else head for head in COLUMNS) + " |",
-        "|---" * (3 + len(COLUMNS)) + "|",
-    ]
-    for label, of_model in comparison.models.items():
-        for i, line in enumerate(of_model):
-            cells = [figure_text(line.figures.get(key)) for key in COLUMNS.values()] if line.figures else [line.missing]
-            cells += [""] * (len(COLUMNS) - len(cells))
-            lines.append("| " + " | ".join([label if not i else "", line.name, epochs_of(line), *cells]) + " |")
-    return "\n".join(lines) + "\n"
-
-
-def to_json(comparison: Comparison) -> dict[str, Any]:
-    """Everything as plain JSON values: `protocols` with what they hold, `lines` with figures or why there are none."""
-    protocols = {}
-    for protocol in comparison.protocols:
-        run = next((line.run for line in comparison.lines if line.source == protocol and line.run), None)
-        if run is not None:
-            splits = run.metrics["splits"]
-            protocols[protocol] = {
-                "dataset": run.config["dataset"],
-                "fingerprint": run.environment["dataset_fingerprint"],
-                "leaky": run.metrics["leaky"],
-                "leak": run.metrics.get("leak", ""),
-                "splits": {
-                    name: {key: split[key] for key in ("images", "positives")} for name, split in splits.items()
-                },
-            }
-    return {
-        "dataset": comparison.dataset,
-        "scale": comparison.scale,
-        "protocols": protocols,
-        "lines": [
-            {
-                "model": line.label,
-                "source": line.source,
-                "missing": line.missing,
-                "run": None if line.run is None else line.run.path.name,
-                "epochs": None if line.run is None else line.run.config["epochs"],
-                "figures": line.figures,
-            }
-            for line in comparison.lines
-        ],
-    }
-
-
-def write_texts(comparison: Comparison, folder: Path) -> None:
-    """Writes reproduction.json and reproduction.md."""
-    folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(to_json(comparison), indent=2, allow_nan=False) + "\n"
-    (folder / "reproduction.json").write_text(text, encoding="utf-8")
-    (folder / "reproduction.md").write_text(format_markdown(comparison), encoding="utf-8")
+def grid_parts(comparison: Comparison) -> list[Part]:
+    """The grid of each protocol that one was planned for."""
+    parts = []
+    for attempt in comparison.grids:
+        name = _name(attempt.protocol, leaky=PROTOCOLS[attempt.protocol].leaky)
+        title = f"Learning rate and batch size, {name.removeprefix('ours, ')}"
+        anchor = f"grid-{attempt.protocol}"
+        if attempt.missing:
+            parts.append(Part(anchor, title, "", missing=f"The grid is missing: {attempt.missing}."))
+        else:
+            parts.append(grid_table(attempt.run_dir / "sweep.json", name=anchor, title=title))
+    return parts
 
 
 def epochs_of(line: Line) -> str:
     """For how many epochs the line's run was trained, "" for the paper's."""
     return "" if line.run is None else str(line.run.config["epochs"])
-
-
-def _words(comparison: Comparison) -> dict[str, str]:
-    return {protocol: WORDS[protocol] for protocol in comparison.protocols}
 
 
 def _paper(label: str, model: str, reading: Reading) -> Line:

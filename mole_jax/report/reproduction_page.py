@@ -11,7 +11,8 @@ from matplotlib.axes import Axes
 from mole_jax.report.drawing import BLUE, GREEN, GREY, INK, ORANGE, PURPLE, VERMILLION, draw
 from mole_jax.report.parts import Panel, Part, Row, Table, figure_columns, figure_text, write_files
 from mole_jax.report.render import render, write_page
-from mole_jax.report.reproduction import WORDS, Comparison, Line, epochs_of, write_texts
+from mole_jax.report.reproduction import WORDS, Comparison, Line, epochs_of, grid_parts
+from mole_jax.report.reproduction_texts import write_texts
 from mole_jax.report.roc_figure import roc_figure
 from mole_jax.report.tables import COLUMNS
 from mole_jax.report.training_figure import training_figures
@@ -64,9 +65,11 @@ def _sections(comparison: Comparison) -> list[tuple[str, str, Sequence[Part]]]:
     tables = [_model_table(label, lines, i) for i, (label, lines) in enumerate(comparison.models.items())]
     why = "No finished run has more than one epoch, so there is no curve to draw."
     training = training_figures(several) if several else [Part("training", "Training", "", missing=why)]
+    headline = [_headline_figure(comparison), _headline_table(comparison)] if comparison.lines else []
     found = [
-        ("auroc", "How much of it holds?", [_headline_figure(comparison), _headline_table(comparison)]),
+        ("auroc", "How much of it holds?", headline),
         ("table", "The paper's table of metrics (its Fig. 5)", tables),
+        ("grid", "The logistic regression's settings (tuned in the paper's text)", grid_parts(comparison)),
         ("roc-curves", "ROC curves (its Fig. 4)", _roc_figures(comparison)),
         ("by-epoch", "Loss and accuracy by epoch (its Fig. 3)", training),
         ("weights", "What the logistic regression looks at (its Fig. 2)", [weight_figure(run) for run in logistic]),

@@ -91,9 +91,11 @@ def test_the_state_of_a_run_is_read_from_its_directory(tmp_path):
 
 def test_hours_add_up(tmp_path):
     facts = prepare("synthetic", examples=20, data_dir=tmp_path, workers=1).facts
-    logistic, transfer = planned(tmp_path, models=("logistic", "transfer"), protocols=("grouped",))[::2]
+    runs = {run.variant.label: run for run in planned(tmp_path, protocols=("grouped",))}
+    logistic, grid, transfer = (runs[label] for label in ("logistic", "logistic, grid", "transfer, pooled head"))
     # 20 s to start; 10 epochs of 11 training and 5 validation images, 20 predictions.
     assert estimate(logistic, facts, unseen=0) == pytest.approx(20 + 10 * (11 * 0.001 + 5 * 0.0004) + 20 * 0.0004)
+    assert estimate(grid, facts, unseen=0) == pytest.approx(2.5 * 0.138)
     assert estimate(transfer, facts, unseen=9) - estimate(transfer, facts, unseen=0) == pytest.approx(9 * 0.08)
     *_, last = describe_plan([logistic, transfer, transfer], ["to do", "done", "to do"], [7200.0, 0.0, None])
     assert last.startswith(
@@ -110,7 +112,7 @@ def reproduced(tmp_path_factory):
 def test_datasets_are_prepared_runs_started_and_one_page_written(reproduced):
     folder, ran = reproduced
     assert ran.returncode == 0, ran.stderr
-    assert "2 runs, 0 done, 2 to go" in ran.stdout
+    assert "4 runs, 0 done, 4 to go" in ran.stdout
     assert "ours, paper (leaky)" in ran.stdout and "ours, grouped" in ran.stdout
     out = folder / "runs" / "reproduction-synthetic-smoke"
     assert {path.name for path in out.iterdir()} >= {"report.html", "reproduction.json", "reproduction.md", "logs"}
@@ -125,7 +127,10 @@ def test_datasets_are_prepared_runs_started_and_one_page_written(reproduced):
         data_dir=folder / "data",
         runs_dir=folder / "runs",
     )
-    for run, line in zip(runs, lines[2:], strict=True):
+    grids = [run.run_dir / "sweep.json" for run in runs if run.program == "sweep"]
+    assert [json.loads(path.read_text())["leaky"] for path in grids] == [True, False]
+    assert (out / "report.html").read_text().count("<h3>Learning rate and batch size, ") == 2
+    for run, line in zip((run for run in runs if run.program == "run"), lines[2:], strict=True):
         assert RunConfig.from_dict(json.loads((run.run_dir / "config.json").read_text())) == run.config
         metrics = json.loads((run.run_dir / "metrics.json").read_text())
         assert line["figures"]["auroc"] == metrics["splits"]["test"]["auroc"]
@@ -134,14 +139,15 @@ def test_datasets_are_prepared_runs_started_and_one_page_written(reproduced):
 
 def test_what_is_done_is_skipped_and_what_is_missing_shown(reproduced):
     folder, _ = reproduced
-    before = {path: path.stat().st_mtime_ns for path in folder.rglob("metrics.json")}
+    before = {path: path.stat().st_mtime_ns for path in (folder / "runs").glob("*/*.json")}
     again = reproduce(folder, "--models=logistic", "--protocols=paper,grouped")
     assert again.returncode == 0
-    assert "2 runs, 2 done, 0 to go" in again.stdout
-    assert {path: path.stat().st_mtime_ns for path in folder.rglob("metrics.json")} == before
+    assert "4 runs, 4 done, 0 to go" in again.stdout
+    rewritten = {folder / "runs" / "reproduction-synthetic-smoke" / "reproduction.json"}
+    assert {path for path, time in before.items() if path.stat().st_mtime_ns != time} == rewritten
     plan = reproduce(folder, "--models=logistic,cnn", "--protocols=paper,paper_clean", "--plan")
     assert (plan.returncode, plan.stderr) == (0, "")
-    assert "4 runs, 1 done, 3 to go" in plan.stdout
+    assert "6 runs, 2 done, 4 to go" in plan.stdout
     assert "time not known yet" in plan.stdout
     assert not (folder / "data" / "synthetic_paper_clean").exists()
     only = reproduce(folder, "--models=logistic,cnn", "--protocols=paper,paper_clean", "--report_only")

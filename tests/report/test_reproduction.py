@@ -5,8 +5,9 @@ from xml.etree import ElementTree
 import pytest
 
 from mole_jax.evaluation.paper_results import read_paper_results
-from mole_jax.report.reproduction import Attempt, format_comparison, format_markdown, read_comparison, to_json
+from mole_jax.report.reproduction import Attempt, read_comparison
 from mole_jax.report.reproduction_page import write_comparison
+from mole_jax.report.reproduction_texts import format_comparison, format_markdown, to_json
 
 
 @pytest.fixture
@@ -89,6 +90,23 @@ def test_links_lead_to_the_pages_of_the_runs(plain_run, tmp_path):
     out = write_comparison(comparison, tmp_path / "out")
     link = out.read_text().split('<a href="')[-1].split('"')[0]
     assert (out.parent / link).resolve() == (plain_run / "report.html").resolve()
+
+
+def test_grids_have_a_table_each_or_a_reason(tmp_path):
+    found = {"learning_rate": 0.1, "batch_size": 20, "diverged": None, "validation_accuracy": 0.55}
+    (tmp_path / "sweep.json").write_text(json.dumps({"configurations": [found | {"validation_auroc": 0.6}]}))
+    grids = [
+        Attempt("logistic", "logistic, grid", "paper", tmp_path),
+        Attempt("logistic", "logistic, grid", "grouped", tmp_path / "absent", missing="not run yet"),
+    ]
+    comparison = read_comparison([], grids=grids, dataset="mine", scale="short")
+    page = write_comparison(comparison, tmp_path / "out").read_text()
+    assert "Learning rate and batch size, paper (leaky)" in page
+    assert '0.550<span class="interval">AUROC 0.600' in page
+    assert "The grid is missing: not run yet." in page
+    markdown = format_markdown(comparison)
+    assert "| Learning rate and batch size, paper (leaky) | batch 20 | paper |" in markdown
+    assert "| rate 0.1 | 0.550 (AUROC 0.600) | 0.5209 |" in markdown
 
 
 def test_a_page_without_any_run_is_a_page(tmp_path):
