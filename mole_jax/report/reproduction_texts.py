@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mole_jax.evaluation.table import WIDTH, grid
-from mole_jax.files import write_whole
+from mole_jax.files import write_text
 from mole_jax.report.parts import figure_text
 from mole_jax.report.reproduction import WORDS, Comparison, epochs_of, grid_parts
 from mole_jax.report.tables import COLUMNS
@@ -88,5 +88,5 @@ def write_texts(comparison: Comparison, folder: Path) -> None:
     """Writes reproduction.json and reproduction.md."""
     folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps(to_json(comparison), indent=2, allow_nan=False) + "\n"
-    write_whole(folder / "reproduction.json", text)
-    write_whole(folder / "reproduction.md", format_markdown(comparison))
+    write_text(folder / "reproduction.json", text)
+    write_text(folder / "reproduction.md", format_markdown(comparison))
