@@ -80,7 +80,6 @@ CHANGED = (
         (SUMS, lambda path: path.write_text("no sums\n"), SUMS + r" is damaged \(.*\); copy the dataset again"),
         (SUMS, lambda path: path.write_bytes(b"\xff\xfe\0"), SUMS + " is damaged"),
     ],
-    ids=str,
 )
 def test_damage_is_noticed_when_the_dataset_is_opened(data, name, damage, message):
     load_dataset(data, "synthetic")
@@ -136,7 +135,6 @@ def test_a_dataset_without_a_record_is_used_with_a_note(data, caplog):
         ("dataset_info.json", lambda path: path.write_text("{"), "the train split in .* cannot be opened"),
         ("features.json", Path.unlink, "the train split in .* cannot be opened"),
     ],
-    ids=str,
 )
 def test_what_can_be_noticed_without_a_record_is(data, name, damage, message):
     (directory(data) / SUMS).unlink()
