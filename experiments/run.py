@@ -38,7 +38,7 @@ def config_from_flags() -> RunConfig:
 def command() -> int:
     """Runs the experiment."""
     config = config_from_flags()
-    xla.configure()
+    xla.configure(keep_memory=not (config.model == "transfer" and config.head == "paper"))
     from mole_jax.data.dataset import load_dataset
     from mole_jax.pretrained.load import load_pretrained
     from mole_jax.training.figures import NonFinite

@@ -68,13 +68,16 @@ def test_this_jaxlib_starts_with_what_is_set_up(tmp_path):
 
 
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "gnu_get_libc_version"), reason="the C library is not glibc")
-@pytest.mark.parametrize(("users", "kept"), [({}, True), ({"MALLOC_MMAP_THRESHOLD_": "100000"}, False)])
-def test_memory_is_kept_unless_the_user_has_settings(tmp_path, users, kept):
+@pytest.mark.parametrize(
+    ("users", "wanted", "kept"),
+    [({}, True, True), ({"MALLOC_MMAP_THRESHOLD_": "100000"}, True, False), ({}, False, False)],
+)
+def test_memory_is_kept_unless_the_user_has_settings(tmp_path, users, wanted, kept):
     """Pages that were freed and allocated again are not fresh ones."""
-    code = """
+    code = f"""
 import resource
 from mole_jax import xla
-xla.configure()
+xla.configure(keep_memory={wanted})
 faults = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 b"x" * 2**26; before = faults(); b"x" * 2**26; print(faults() - before)
 """
