@@ -17,7 +17,18 @@ from pathlib import Path
 
 from absl import flags
 
-from benchmarks import cnn_step, epoch, loading, memory, preparing, resnet_features, scaling, startup, transfer
+from benchmarks import (
+    cnn_step,
+    epoch,
+    loading,
+    logistic_grid,
+    memory,
+    preparing,
+    resnet_features,
+    scaling,
+    startup,
+    transfer,
+)
 from benchmarks.harness import compete
 from benchmarks.images import CLASSES
 from benchmarks.machine import this_machine, versions
@@ -32,6 +43,7 @@ QUESTIONS: dict[str, Callable[[Setting], list[Question]]] = {
     "resnet_features": lambda setting: [resnet_features.question(setting, dtype=d) for d in setting.machine.dtypes],
     "epoch": lambda setting: [epoch.question(setting)],
     "transfer": lambda setting: [transfer.question(setting)],
+    "logistic_grid": lambda setting: [logistic_grid.question(setting)],
     "loading": lambda setting: [loading.question(setting)],
     "preparing": lambda setting: [preparing.question(setting)],
     "startup": lambda setting: [startup.question(setting)],
