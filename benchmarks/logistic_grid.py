@@ -62,9 +62,8 @@ def grid(*, data_dir: str, dataset: str, epochs: int, work: str) -> Turn:
     from mole_jax import xla
 
     xla.configure()
-    from mole_jax.training.sweep import sweep
-
     from mole_jax.data.dataset import load_dataset
+    from mole_jax.training.sweep import sweep
 
     data = load_dataset(Path(data_dir), dataset)
     values = {"learning_rate": LEARNING_RATES, "batch_size": BATCH_SIZES}
