@@ -21,10 +21,11 @@ ALLOWED = {
     "mole_jax.training": BOTTOM | {"mole_jax.models", "mole_jax.pretrained", "mole_jax.data"},
     "mole_jax.explain": BOTTOM | {"mole_jax.models", "mole_jax.data"},
     "mole_jax.evaluation": BOTTOM,
+    "mole_jax.audit": BOTTOM | {"mole_jax.data", "mole_jax.evaluation"},
     "mole_jax.report": BOTTOM | {"mole_jax.evaluation", "mole_jax.data"},
 }
 JAX = {"jax", "flax", "optax", "orbax", "grain"}
-LIGHT = ("mole_jax.evaluation", "mole_jax.report")
+LIGHT = ("mole_jax.evaluation", "mole_jax.report", "mole_jax.audit")
 
 
 def imports(path):
@@ -55,7 +56,7 @@ def test_a_room_imports_only_what_lies_below_it(path):
 
 
 @pytest.mark.parametrize("package", LIGHT)
-def test_evaluation_and_report_load_no_jax(package):
+def test_evaluation_report_and_audit_load_no_jax(package):
     modules = [
         ".".join(path.relative_to(ROOT).with_suffix("").parts)
         for path in FILES

@@ -60,7 +60,7 @@ class ManifestRow:
 def write_manifest(path: Path, rows: Iterable[ManifestRow]) -> None:
     """Writes the rows as CSV, UTF-8, with a header."""
     names = [field.name for field in dataclasses.fields(ManifestRow)]
-    _write_csv(path, names, ([_cell(getattr(row, name)) for name in names] for row in rows))
+    write_csv(path, names, ([_cell(getattr(row, name)) for name in names] for row in rows))
 
 
 def read_manifest(directory: Path) -> list[ManifestRow]:
@@ -82,7 +82,7 @@ def read_manifest(directory: Path) -> list[ManifestRow]:
 
 def write_quarantine(path: Path, quarantined: Iterable[Quarantined]) -> None:
     """Writes `source_path,reason`."""
-    _write_csv(
+    write_csv(
         path, ["source_path", "reason"], ([printable(item.source_path), printable(item.reason)] for item in quarantined)
     )
 
@@ -98,7 +98,8 @@ def printable(path: str) -> str:
     return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
-def _write_csv(path: Path, names: list[str], rows: Iterable[list[str]]) -> None:
+def write_csv(path: Path, names: list[str], rows: Iterable[list[str]]) -> None:
+    """Writes rows of texts below a header, UTF-8."""
     with path.open("w", encoding="utf-8", newline="") as file:
         plain = csv.writer(file, lineterminator="\n")
         quoted = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)

@@ -21,6 +21,7 @@ class Panel:
     content: bytes  # empty: no picture, the label alone
     kind: Literal["svg", "png", "jpeg"] = "svg"
     label: str = ""  # under the panel
+    width: int = 224  # of a photograph in pixels; its height is 224
 
     @property
     def uri(self) -> str:

@@ -32,11 +32,12 @@ def photograph(run: Run, index: int, *, name: str) -> Panel:
     record = run.images.test_rows.get(image_id)
     content = b""
     if run.images.directory is not None and record is not None:
-        content = _jpeg(open_split(run.images.directory, "test").__getitems__([record])[0]["image"])
+        content = jpeg(open_split(run.images.directory, "test").__getitems__([record])[0]["image"])
     return Panel(name, alt, content, "jpeg", label + (f"; {about}" if about else ""))
 
 
-def _jpeg(image: UInt8[np.ndarray, "h w 3"]) -> bytes:
+def jpeg(image: UInt8[np.ndarray, "h w 3"]) -> bytes:
+    """An image as a small JPEG file."""
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, "JPEG", quality=QUALITY)
     return buffer.getvalue()

@@ -1,0 +1,118 @@
+"""What is audited: a prepared dataset, or the files of a source as they lie there."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from mole_jax.audit.file_facts import Facts, facts_of_file, facts_of_row
+from mole_jax.data.dataset import Dataset, open_dataset
+from mole_jax.data.layouts import LAYOUTS
+from mole_jax.data.manifest import ManifestRow, printable
+from mole_jax.data.preprocess import LoadedImage, load_image
+from mole_jax.data.records import Record, Split
+from mole_jax.data.sources import list_source
+from mole_jax.data.tree import list_tree
+
+
+@dataclass(frozen=True)
+class Member:
+    """One image under audit.
+
+    Attributes:
+        image_id: the file's name without its ending; may lie in several places of a source.
+        lesion_id: the group; the image's own id where the lesion is unknown.
+        label: 0 mole, 1 melanoma.
+        split: None where there are no splits.
+        path: where it is from, for people.
+        augmented_from: what the manifest says, "" for nothing. Only compared with what was found.
+    """
+
+    image_id: str
+    lesion_id: str
+    label: int
+    split: Split | None
+    path: str
+    augmented_from: str = ""
+
+
+@dataclass(frozen=True)
+class Collection:
+    """The images under audit.
+
+    Attributes:
+        name: for people.
+        members: what is known of each.
+        load: the pixels of member i, by threads at the same time. Raises UnusableImageError.
+        facts: what the file of member i tells without its pixels.
+        from_files: whether `facts` sees the files; a prepared dataset has kept their names and sizes in pixels alone.
+        photographed: False for drawn lesions.
+    """
+
+    name: str
+    members: list[Member]
+    load: Callable[[int], LoadedImage]
+    facts: Callable[[int], Facts]
+    from_files: bool
+    photographed: bool = True
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+
+def of_dataset(data_dir: Path, name: str) -> Collection:
+    """A prepared dataset.
+
+    Raises:
+        UserError: it has not been prepared, or is damaged.
+    """
+    dataset = open_dataset(data_dir, name)
+    rows = [row for of_split in dataset.rows.values() for row in of_split]
+    members = [_of_row(row) for row in rows]
+    return Collection(
+        name,
+        members,
+        _loader(dataset, rows),
+        lambda i: facts_of_row(rows[i]),
+        from_files=False,
+        photographed=dataset.facts.layout != "synthetic",
+    )
+
+
+def of_source(source: Path, layout: str = "auto") -> Collection:
+    """The images of a source, with its own splits where it has some.
+
+    Unlike `prepare`, keeps the images whose id lies in several places: they are what is looked for.
+
+    Raises:
+        UserError: no such folder, or no known layout.
+    """
+    listing = list_source(source, layout)
+    tree = list_tree(source)
+    records = LAYOUTS[listing.layout](tree).records
+    return Collection(
+        source.name or str(source),
+        [_of_record(record) for record in records],
+        lambda i: load_image(tree.root / records[i].source_path),
+        lambda i: facts_of_file(tree.root / records[i].source_path),
+        from_files=True,
+    )
+
+
+def _loader(dataset: Dataset, rows: list[ManifestRow]) -> Callable[[int], LoadedImage]:
+    places = [(split, index) for split, of_split in dataset.rows.items() for index in range(len(of_split))]
+
+    def load(i: int) -> LoadedImage:
+        split, index = places[i]
+        image = dataset.splits[split].__getitems__([index])[0]["image"]
+        return LoadedImage(image, rows[i].sha256, rows[i].width, rows[i].height)
+
+    return load
+
+
+def _of_row(row: ManifestRow) -> Member:
+    return Member(row.image_id, row.lesion_id, row.label, row.split, row.source_path, row.augmented_from)
+
+
+def _of_record(record: Record) -> Member:
+    path = printable(record.source_path)
+    return Member(record.image_id, record.lesion_id, record.label, record.given_split, path)

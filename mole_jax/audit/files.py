@@ -1,0 +1,44 @@
+"""An audit as files: audit.json for programs, near_duplicates.csv and copies.csv for people and programs."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from mole_jax.audit.audit import Audit
+from mole_jax.data.manifest import write_csv
+from mole_jax.data.records import CLASSES
+from mole_jax.errors import UserError
+
+PAIR_COLUMNS = [
+    f"{name}_{which}" for which in ("a", "b") for name in ("image_id", "split", "class", "lesion_id", "path")
+]
+
+
+def write_files(found: Audit, out: Path) -> None:
+    """Writes the three files into a folder, which is made.
+
+    Raises:
+        UserError: the folder cannot be written to.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        text = json.dumps(found.result, indent=1)
+        (out / "audit.json").write_text(text + "\n", encoding="utf-8")
+        write_csv(out / "near_duplicates.csv", [*PAIR_COLUMNS, "similarity", "difference", "copy"], _pairs(found))
+        write_csv(out / "copies.csv", ["image_id", "split", "path", "group", "original"], _copies(found))
+    except OSError as error:
+        raise UserError(f"cannot write to {str(out)!r}: {error.strerror}; give another --out") from error
+
+
+def _pairs(found: Audit) -> Iterator[list[str]]:
+    for pair in found.pairs:
+        ends = [found.members[i] for i in (pair.query, pair.reference)]
+        cells = [cell for m in ends for cell in (m.image_id, m.split or "", CLASSES[m.label], m.lesion_id, m.path)]
+        yield [*cells, f"{pair.similarity:.4f}", f"{pair.difference:.3f}", str(int(pair.copy))]
+
+
+def _copies(found: Audit) -> Iterator[list[str]]:
+    for number, group in enumerate(found.copies):
+        for i in group.images:
+            member = found.members[i]
+            yield [member.image_id, member.split or "", member.path, str(number), group.original]

@@ -1,0 +1,82 @@
+"""Which images show the same lesion, judged by their pixels alone."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from jaxtyping import Int
+from sklearn.neighbors import NearestNeighbors
+from tqdm import tqdm
+
+from mole_jax.audit.alignment import align
+from mole_jax.audit.fingerprints import Fingerprints
+from mole_jax.audit.threads import threaded_map
+
+# Candidates an image. Of 250 originals with seven copies each, all pairs are among the eight nearest colours.
+NEIGHBOURS: Final = 12
+# Measured on HAM10000: the details of unrelated lesions correlate up to .44, those of one lesion's photographs, where
+# they are found at all, mostly beyond .58.
+SAME_LESION: Final = 0.5
+# Copies correlate beyond .87 and mostly differ by less than half a grey level, .7 after JPEG of quality 70; another
+# photograph of the same lesion differs by 2 at least.
+SAME_PHOTOGRAPH: Final = 0.85
+MAX_DIFFERENCE: Final = 1.2
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two images that show the same.
+
+    Attributes:
+        query: index of one.
+        reference: index of the other.
+        similarity: correlation of their details once one is laid over the other, SAME_LESION..1.
+        difference: mean absolute difference of their grey levels then.
+    """
+
+    query: int
+    reference: int
+    similarity: float
+    difference: float
+
+    @property
+    def copy(self) -> bool:
+        """Whether one is made from the other, or both from a third; else the lesion was photographed twice."""
+        return self.similarity >= SAME_PHOTOGRAPH and self.difference <= MAX_DIFFERENCE
+
+
+def near_duplicates(query: Fingerprints, reference: Fingerprints | None = None) -> list[Pair]:
+    """Finds the reference images that show what a query image shows, whatever was turned, mirrored, shifted or zoomed.
+
+    Each query image is laid over the NEIGHBOURS reference images with the most similar colours.
+
+    Args:
+        query: images.
+        reference: images; None to compare the query images with each other, each pair once.
+
+    Returns:
+        Pairs in the order of query, the most similar first.
+    """
+    within = reference is None
+    among = query if reference is None else reference
+    if min(len(query), len(among)) < 1 + within:
+        return []
+    candidates = _candidates(query, among, within=within)
+
+    def compare(pair: tuple[int, int]) -> Pair | None:
+        alignment = align(query.members[pair[0]], among.members[pair[1]])
+        if alignment is None or alignment.similarity < SAME_LESION:
+            return None
+        return Pair(*pair, alignment.similarity, alignment.difference)
+
+    progress = tqdm(candidates, unit=" pairs", desc="comparing", disable=None)
+    found = [pair for pair in threaded_map(compare, progress) if pair is not None]
+    return sorted(found, key=lambda pair: (pair.query, -pair.similarity, pair.reference))
+
+
+def _candidates(query: Fingerprints, among: Fingerprints, *, within: bool) -> list[tuple[int, int]]:
+    count = min(NEIGHBOURS + within, len(among))
+    search = NearestNeighbors(n_neighbors=count, algorithm="brute").fit(among.colours)
+    nearest: Int[np.ndarray, "n count"] = search.kneighbors(query.colours, return_distance=False)
+    pairs = ((i, int(j)) for i, of_one in enumerate(nearest) for j in of_one)
+    return sorted({(min(pair), max(pair)) for pair in pairs if pair[0] != pair[1]} if within else set(pairs))
