@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from experiments.predictions import to_predictions
+from mole_jax.audit.seen import add_look_alikes
 from mole_jax.config import RunConfig
 from mole_jax.data.dataset import Dataset, open_dataset
 from mole_jax.data.overlap import Overlap, find_overlap
@@ -63,12 +64,7 @@ def validate(request: Request) -> tuple[Path, dict[str, Any]]:
     dataset = open_dataset(request.data_dir, request.dataset)
     splits = _splits(dataset, request.split)
     trained_on = _trained_on(run, config, request)
-    overlap = None if trained_on is None else find_overlap(trained_on, dataset, splits)
-    if overlap and overlap.matches and not request.allow_overlap:
-        raise UserError(
-            f"{overlap.describe()}; their scores would flatter: leave them out, or give --allow_overlap to have the "
-            "results stamped leaky"
-        )
+    overlap = None if trained_on is None else _overlap(trained_on, dataset, splits, allowed=request.allow_overlap)
     logits = score(
         request.run_dir,
         config,
@@ -128,6 +124,19 @@ def _trained_on(run: Run, config: RunConfig, request: Request) -> Dataset | None
             + ("" if request.allow_overlap else ", or give --allow_overlap to go on unchecked")
         )
     return None
+
+
+def _overlap(trained_on: Dataset, dataset: Dataset, splits: Sequence[Split], *, allowed: bool) -> Overlap:
+    """What the run has seen; the search by looks takes minutes and comes last."""
+    overlap = find_overlap(trained_on, dataset, splits)
+    if allowed or not overlap.matches:
+        overlap = add_look_alikes(overlap, trained_on, dataset, splits)
+    if overlap.matches and not allowed:
+        raise UserError(
+            f"{overlap.describe()}; their scores would flatter: leave them out, or give --allow_overlap to have the "
+            "results stamped leaky"
+        )
+    return overlap
 
 
 def _pretrained(run: Run, config: RunConfig, request: Request) -> Pretrained | None:

@@ -20,6 +20,8 @@ HOW: Final = {
     "pixels": "by pixels",
     "image_id": "by image_id, their own or their original's",
     "lesion_id": "by lesion_id, as other images of a lesion",
+    "copy": "by their looks, as copies (turned, mirrored, cut or encoded anew)",
+    "photograph": "by their looks, as other photographs of a lesion",
 }
 
 

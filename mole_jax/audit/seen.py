@@ -1,0 +1,55 @@
+"""Images of one dataset that show what a run has seen, recognised by their pixels whatever was done to them."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from jaxtyping import UInt8
+from tqdm import tqdm
+
+from mole_jax.audit.fingerprints import fingerprints
+from mole_jax.audit.near_duplicates import near_duplicates
+from mole_jax.data.dataset import Dataset
+from mole_jax.data.overlap import SEEN, Match, Overlap
+from mole_jax.data.records import Split
+
+CHUNK = 64  # images at a time
+
+
+def add_look_alikes(overlap: Overlap, seen: Dataset, other: Dataset, splits: Sequence[Split]) -> Overlap:
+    """Adds the near duplicates to what was found by files, pixels and names.
+
+    Args:
+        overlap: from `find_overlap` of the same arguments; its images are not looked at again.
+        seen: what the run was trained on; its test split does not count.
+        other: whose images are to be judged.
+        splits: of `other`.
+    """
+    known = {match.image_id for match in overlap.matches}
+    judged = [(split, i) for split in splits for i, row in enumerate(other.rows[split]) if row.image_id not in known]
+    if not judged:
+        return overlap
+    before = [(split, i) for split in SEEN for i in range(len(seen.rows[split]))]
+    pairs = near_duplicates(
+        fingerprints(_images(other, judged, "looking at the images")),
+        fingerprints(_images(seen, before, "looking at what the run has seen")),
+    )
+    matches: dict[str, Match] = {}
+    for pair in pairs:  # of each image the most similar first
+        split, i = judged[pair.query]
+        seen_in, j = before[pair.reference]
+        how = "copy" if pair.copy else "photograph"
+        image_id = other.rows[split][i].image_id
+        matches.setdefault(image_id, Match(image_id, seen.rows[seen_in][j].image_id, seen_in, how))
+    return Overlap(overlap.images, (*overlap.matches, *matches.values()))
+
+
+def _images(
+    dataset: Dataset, places: Sequence[tuple[Split, int]], what: str
+) -> Iterator[UInt8[np.ndarray, "224 224 3"]]:
+    with tqdm(total=len(places), unit=" images", desc=what, disable=None) as bar:
+        for start in range(0, len(places), CHUNK):
+            chunk = places[start : start + CHUNK]
+            for split in dict.fromkeys(split for split, _ in chunk):
+                records = dataset.splits[split].__getitems__([i for of, i in chunk if of == split])
+                yield from (record["image"] for record in records)
+            bar.update(len(chunk))
