@@ -8,6 +8,7 @@ it again.
 """
 
 import dataclasses
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -62,8 +63,18 @@ def command() -> int:
         except NonFinite as stop:
             print(f"error: {stop}", file=sys.stderr)
             return 1
+        print(time_line(json.loads((run_dir / "timing.json").read_text())), flush=True)
         finish(run_dir, config, dataset, trained)
     return 0
+
+
+def time_line(timing: dict[str, float]) -> str:
+    """Where the time of this start went, from timing.json."""
+    parts = [(name.removeprefix("seconds_"), value) for name, value in timing.items() if name.startswith("seconds_")]
+    parts.sort(key=lambda part: -part[1])
+    return f"{timing['goodput']:.0%} of the time in steps: " + ", ".join(
+        f"{name} {value:.1f} s" for name, value in parts
+    )
 
 
 def finish(run_dir: Path, config: RunConfig, dataset: "Dataset", trained: "Trained") -> None:

@@ -9,6 +9,7 @@ from jaxtyping import Array, Float, Int
 from mole_jax.config import RunConfig
 from mole_jax.data.loader import train_batches
 from mole_jax.data.shards import Source
+from mole_jax.training.clock import Clock
 from mole_jax.training.state import TrainState
 from mole_jax.training.steps import TrainStep
 
@@ -17,7 +18,14 @@ Feed = Callable[[TrainState, int], tuple[TrainState, Float[Array, "..."]]]
 
 
 def from_loader(
-    train_step: TrainStep, source: Source, labels: Int[np.ndarray, " n"], config: RunConfig, *, start: int, end: int
+    train_step: TrainStep,
+    source: Source,
+    labels: Int[np.ndarray, " n"],
+    config: RunConfig,
+    clock: Clock,
+    *,
+    start: int,
+    end: int,
 ) -> Feed:
     """One step a call, its batch read ahead by the loader.
 
@@ -26,6 +34,7 @@ def from_loader(
         source: the training split.
         labels: of it.
         config: `batch_size`, `seed` and `balance` are read.
+        clock: told of the time that is waited for images.
         start: the steps done; with the seed, all there is to say about the loader's position.
         end: the last step's number.
     """
@@ -40,6 +49,8 @@ def from_loader(
     )
 
     def feed(state: TrainState, _: int) -> tuple[TrainState, Float[Array, "..."]]:
-        return train_step(state, jax.device_put(next(batches)))
+        with clock("data"):
+            batch = next(batches)
+        return train_step(state, jax.device_put(batch))
 
     return feed

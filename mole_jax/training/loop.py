@@ -20,9 +20,11 @@ from mole_jax.errors import UserError
 from mole_jax.models.base import Variables
 from mole_jax.pretrained.weights import Pretrained
 from mole_jax.training.checkpoint import Checkpoint, Checkpoints
+from mole_jax.training.clock import Clock
 from mole_jax.training.figures import Losses, epoch_figures
 from mole_jax.training.phases import Phase, phase_at, plan
-from mole_jax.training.rundir import Log
+from mole_jax.training.profile import Profile
+from mole_jax.training.rundir import Log, write_json
 from mole_jax.training.state import TrainState, no_sums
 
 
@@ -49,7 +51,7 @@ def train(config: RunConfig, dataset: Dataset, run_dir: Path, *, pretrained: Pre
     Args:
         config: of the run.
         dataset: prepared.
-        run_dir: where metrics.jsonl and checkpoints go.
+        run_dir: where metrics.jsonl, checkpoints, timing.json (of this start alone) and profile/ go.
         pretrained: the backbone of model=transfer.
 
     Raises:
@@ -57,6 +59,7 @@ def train(config: RunConfig, dataset: Dataset, run_dir: Path, *, pretrained: Pre
         NonFinite: the loss is not finite.
         UserError: the run has already trained for more epochs, or its checkpoint is of another model.
     """
+    clock = Clock()
     phases = plan(config, dataset, pretrained)
     per_epoch, total = steps_per_epoch(len(dataset.splits["train"]), config.batch_size), phases[-1].end
     saves = [per_epoch, *([config.checkpoint_every] if config.checkpoint_every else [])]
@@ -71,10 +74,11 @@ def train(config: RunConfig, dataset: Dataset, run_dir: Path, *, pretrained: Pre
             )
         step, phase = start, phase_at(phases, start)
         state, figures = checkpoints.restore(start, phase.state) if start else Checkpoint(phase.begin(None), {})
-        feed = phase.feed(start)
+        feed = phase.feed(start, clock)
         with (
             Log(run_dir, resume_step=start) as log,
             tqdm(total=total, initial=start, desc="train", disable=None) as bar,
+            Profile(run_dir, start=start, steps=config.profile) as profile,
         ):
             losses, began = Losses(log), time.perf_counter()
             # The order of one round: evaluate, save, stop, change phase, draw and step, log. What is saved is what was
@@ -84,14 +88,16 @@ def train(config: RunConfig, dataset: Dataset, run_dir: Path, *, pretrained: Pre
                     epoch_ends = step % per_epoch == 0
                     if epoch_ends:
                         losses.flush()
-                        figures = _evaluate(step, state, phase, dataset)
-                        seconds = round(time.perf_counter() - began, 3)
-                        log.write(step, {"epoch": step // per_epoch, **figures, "seconds": seconds})
+                        with clock("evaluation"):
+                            figures = _evaluate(step, state, phase, dataset)
+                        seconds = {"seconds": round(time.perf_counter() - began, 3), **clock.lap()}
+                        log.write(step, {"epoch": step // per_epoch, **figures, **seconds})
                         bar.set_postfix({k: f"{v:.3f}" for k, v in figures.items() if k != "step"}, refresh=False)
                         state = state._replace(epoch=no_sums())
                     if sigterm or any(step % every == 0 for every in saves):
                         losses.flush()
-                        checkpoints.save(Checkpoint(state, figures), config)
+                        with clock("checkpoint"):
+                            checkpoints.save(Checkpoint(state, figures), config)
                     if sigterm and step < total:
                         raise Interrupted(f"saved at step {step} of {total}; the same command goes on from there")
                 if step == total:
@@ -102,10 +108,12 @@ def train(config: RunConfig, dataset: Dataset, run_dir: Path, *, pretrained: Pre
                         state = checkpoints.restore(checkpoints.best_step, phase.state).state
                     phase = phase_at(phases, step + 1)
                     state = phase.begin(state)._replace(step=jnp.int32(step), epoch=no_sums())
-                    feed = phase.feed(step)
-                state, of_steps = feed(state, min(step - step % every + every for every in saves))
-                step += of_steps.size
-                losses.add(step, of_steps)
+                    feed = phase.feed(step, clock)
+                profile.at(step, state)
+                with clock("step"):
+                    state, of_steps = feed(state, min(step - step % every + every for every in saves))
+                    step += of_steps.size
+                    losses.add(step, of_steps)
                 bar.update(of_steps.size)
         best = _variables(state)
         del state  # the optimiser's part is two thirds of it
@@ -113,7 +121,10 @@ def train(config: RunConfig, dataset: Dataset, run_dir: Path, *, pretrained: Pre
         if checkpoints.best_step != total:
             del best
             best = checkpoints.restore_variables(checkpoints.best_step, phase.state)
-    return Trained(best, {split: phase.logits(split, best) for split in dataset.splits})
+    with clock("evaluation"):
+        logits = {split: phase.logits(split, best) for split in dataset.splits}
+    write_json(run_dir / "timing.json", clock.summary())
+    return Trained(best, logits)
 
 
 @contextmanager

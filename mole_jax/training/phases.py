@@ -20,6 +20,7 @@ from mole_jax.models.base import Model, Variables
 from mole_jax.models.transfer import features_of, on_features, on_images
 from mole_jax.pretrained.preprocessing import preprocess
 from mole_jax.pretrained.weights import Pretrained
+from mole_jax.training.clock import Clock
 from mole_jax.training.feature_cache import FeatureCache
 from mole_jax.training.feed import Feed, from_loader
 from mole_jax.training.optimizer import build_optimizer
@@ -35,14 +36,14 @@ class Phase(NamedTuple):
         end: the number of steps after which it ends, counted from the run's first.
         state: the shapes of its state.
         begin: (the state of the phase before, None in the first phase) -> this phase's first state.
-        feed: (the number of steps done) -> what does the next steps.
+        feed: (the number of steps done, the run's clock) -> what does the next steps.
         logits: (split, {"params", "batch_stats"}) -> of its images, in the order of its records.
     """
 
     end: int
     state: TrainState
     begin: Callable[[Any], TrainState]
-    feed: Callable[[int], Feed]
+    feed: Callable[[int, Clock], Feed]
     logits: Callable[[Split, Variables], Float[np.ndarray, "..."]]
 
 
@@ -137,8 +138,8 @@ def _phase(config: RunConfig, dataset: Dataset, end: int, network: Network) -> P
     def begin(_: TrainState | None) -> TrainState:
         return first_state(config, network)
 
-    def feed(start: int) -> Feed:
-        return from_loader(train_step, sources["train"], labels, config, start=start, end=end)
+    def feed(start: int, clock: Clock) -> Feed:
+        return from_loader(train_step, sources["train"], labels, config, clock, start=start, end=end)
 
     def logits(split: Split, variables: Variables) -> Float[np.ndarray, "..."]:
         return predict(evaluation_step, variables, sources[split], batch_size=config.batch_size, what=split)

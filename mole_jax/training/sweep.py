@@ -27,7 +27,7 @@ from mole_jax.training.rundir import claim, exclusive, write_json
 from mole_jax.training.stacked import Outcome, train_stacked
 
 # What is the same for all configurations of a sweep.
-FIXED = ("model", "dataset", "epochs", "finetune_epochs", "data_dir", "run_dir", "checkpoint_every")
+FIXED = ("model", "dataset", "epochs", "finetune_epochs", "data_dir", "run_dir", "checkpoint_every", "profile")
 Figure = Literal["accuracy", "auroc"]
 
 

@@ -46,7 +46,7 @@ def finish(process):
 def steps(run_dir):
     path = run_dir / "metrics.jsonl"
     rows = [json.loads(line) for line in path.read_text().splitlines()]
-    return [{name: value for name, value in row.items() if name != "seconds"} for row in rows]
+    return [{name: value for name, value in row.items() if not name.startswith("seconds")} for row in rows]
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +64,7 @@ def test_the_run_directory_is_whole(whole):
     assert metrics["splits"]["test"]["auroc"]["value"] is not None
     assert f"{metrics['splits']['test']['auroc']['value']:.3f}" in out
     assert str(run_dir) in out
+    assert "% of the time in steps: " in out
 
 
 @pytest.mark.parametrize("seed", [1, 2])

@@ -189,7 +189,9 @@ def _train(work: Path) -> Victim:
     def result(where: Path) -> dict[str, object]:
         run = where / "run"
         rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-        kept: dict[str, object] = {"log": [{k: v for k, v in row.items() if k != "seconds"} for row in rows]}
+        kept: dict[str, object] = {
+            "log": [{k: v for k, v in row.items() if not k.startswith("seconds")} for row in rows]
+        }
         steps = sorted(path.name for path in (run / "checkpoints").iterdir() if path.is_dir())
         assert (run / "report.html").stat().st_size
         return {**_hashes(run, "predictions/*.csv"), **_hashes(run, "metrics.json"), **kept, "checkpoints": steps}

@@ -24,7 +24,7 @@ LOGISTIC = RunConfig(model="logistic", optimizer="sgd", learning_rate=0.001, bat
 
 def lines(run_dir):
     rows = [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
-    return [{name: value for name, value in row.items() if name != "seconds"} for row in rows]
+    return [{name: value for name, value in row.items() if not name.startswith("seconds")} for row in rows]
 
 
 def same(a, b):
