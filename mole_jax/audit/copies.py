@@ -14,8 +14,9 @@ from mole_jax.audit.fingerprints import Fingerprints
 from mole_jax.audit.look import Look
 from mole_jax.audit.near_duplicates import Pair, near_duplicates
 
-# An original is this much sharper than the sharpest of its copies at least, or nobody can tell which it is.
-SHARPER: Final = 1.05
+# A group's sharpest image is called its original if it is this much sharper than the next. Of 200 melanomas and eight
+# copies each, originals are 1.19 times as sharp in the median, and without the original one group in 200 exceeds this.
+SHARPER: Final = 1.15
 
 
 @dataclass(frozen=True)
