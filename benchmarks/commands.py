@@ -40,7 +40,7 @@ def train_until(
         env={**os.environ, **(environment or {})},
     )
     try:
-        while not metrics.exists() or metrics.read_text().count("train_loss") < losses:
+        while not metrics.exists() or metrics.read_text().count('"train_loss"') < losses:
             if child.poll() is not None:
                 raise RuntimeError(f"experiments.run ended with status {child.returncode} before its {losses}. loss")
             time.sleep(0.02)
