@@ -10,6 +10,7 @@ trap 'rm -rf "$work"' EXIT
 "$BIN/python" -m experiments.evaluate --predictions="$work/a/predictions/test.csv" --validation="$work/a/predictions/validation.csv" --out="$work/evaluation"
 "$BIN/python" -m experiments.prepare --dataset=other --layout=synthetic --seed=1 --examples=40 --protocol=external --data_dir="$work/data"
 "$BIN/python" -m experiments.evaluate --run="$work/a" --dataset=other --data_dir="$work/data"
+"$BIN/python" -m experiments.audit --dataset=synthetic --data_dir="$work/data" --out="$work/audit"
 "$BIN/python" -m experiments.compare --predictions="$work/a/predictions/test.csv,$work/b/predictions/test.csv" \
   --validation="$work/a/predictions/validation.csv,$work/b/predictions/validation.csv" --out="$work/comparison"
 "$BIN/python" -m experiments.report --runs="$work/a,$work/b" --out="$work/report.html" --data_dir="$work/data"

@@ -1,7 +1,8 @@
 """Many configurations of one model: their figures side by side, and the one to choose.
 
 Logistic regressions share one pass over the images (`mole_jax.training.stacked`). Other models are trained one after
-the other, as runs of their own: on a CPU their steps leave no core idle, so that stacking them would gain nothing.
+the other, as runs of their own: one of their steps fills all cores already. Whether stacking them pays was not
+measured.
 """
 
 import csv
