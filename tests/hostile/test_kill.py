@@ -23,8 +23,8 @@ SOAK = Path(__file__).with_name("soak.py")
             *("train", 2),
             marks=pytest.mark.xfail(
                 strict=False,
-                reason="once of some twenty kills checkpoints/ kept other steps than the unbroken run, cause unknown; "
-                "predictions, metrics and log were the same",
+                reason="at one kill in twenty checkpoints/ keeps other steps than the unbroken run, cause unknown; "
+                "predictions, metrics and log are the same",
             ),
         ),
         ("features", 2),
