@@ -55,7 +55,13 @@ class Checkpoints:
             },
             options=ocp.CheckpointManagerOptions(
                 preservation_policy=Policies.AnyPreservationPolicy(
-                    [Policies.LatestN(1), Policies.BestN(get_metric_fn=lambda m: m["validation_auroc"], n=1)]
+                    [
+                        Policies.LatestN(1),
+                        # What has no figures was being removed when the process was killed.
+                        Policies.BestN(
+                            get_metric_fn=lambda m: m["validation_auroc"], n=1, keep_checkpoints_without_metrics=False
+                        ),
+                    ]
                 ),
                 best_fn=lambda metrics: metrics["validation_auroc"],
                 # The state's buffers are donated to the next step, which may overwrite them while an asynchronous
@@ -81,6 +87,11 @@ class Checkpoints:
     def best_step(self) -> int:
         """The step of the checkpoint with the highest validation AUROC."""
         return self._manager.best_step()
+
+    def remove_superseded(self) -> None:
+        """Removes all but the newest and the best: a kill may come between a save and the end of this removal."""
+        for step in {*self._manager.all_steps()} - {self._manager.latest_step(), self._manager.best_step()}:
+            self._manager.delete(step)
 
     def save(self, checkpoint: Checkpoint, config: RunConfig) -> None:
         """Writes a checkpoint; it appears whole or not at all.

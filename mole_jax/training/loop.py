@@ -66,6 +66,7 @@ def train(config: RunConfig, dataset: Dataset, run_dir: Path, *, pretrained: Pre
     with Checkpoints(run_dir.absolute() / "checkpoints") as checkpoints, _sigterm() as sigterm:
         # A run resumes (1) from its newest checkpoint, (2) else from the seed. The best checkpoint is only for
         # predictions, and for the head from which fine-tuning begins.
+        checkpoints.remove_superseded()
         start = checkpoints.latest_step or 0
         if start > total:
             raise UserError(

@@ -1,5 +1,6 @@
 """Checkpoints come back bit for bit, refuse another model, and do not hold a second copy of a large state."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -46,7 +47,42 @@ def test_the_newest_and_the_best_are_kept(tmp_path):
             checkpoints.save(Checkpoint(state(step), figures(step, auroc)), RunConfig())
         checkpoints.save(Checkpoint(state(5), figures(4, 0.99)), RunConfig())  # within an epoch: not validated
         assert (checkpoints.latest_step, checkpoints.best_step) == (5, 2)
-    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["2", "5"]
+    assert folders(tmp_path) == {"2", "5"}
+
+
+def folders(directory):
+    return {path.name for path in directory.iterdir() if path.is_dir()}
+
+
+def killed_while_removing(tmp_path, whole):
+    """Steps 2 and 3 are best and newest; step 1 should be gone, and is there whole or in part."""
+    with Checkpoints(tmp_path / "run") as checkpoints:
+        checkpoints.save(Checkpoint(state(1), figures(1, 0.5)), RunConfig())
+        shutil.copytree(tmp_path / "run" / "1", tmp_path / "1")
+        for step, auroc in ((2, 0.9), (3, 0.6)):
+            checkpoints.save(Checkpoint(state(step), figures(step, auroc)), RunConfig())
+    shutil.copytree(tmp_path / "1", tmp_path / "run" / "1")
+    if not whole:
+        shutil.rmtree(tmp_path / "run" / "1" / "metrics")
+    return tmp_path / "run"
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_what_a_kill_left_of_a_superseded_checkpoint_is_removed(tmp_path, whole):
+    directory = killed_while_removing(tmp_path, whole)
+    with Checkpoints(directory) as checkpoints:
+        assert folders(directory) == {"1", "2", "3"}  # opening it to read changes nothing
+        checkpoints.remove_superseded()
+        assert (checkpoints.latest_step, checkpoints.best_step) == (3, 2)
+    assert folders(directory) == {"2", "3"}
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_the_next_save_removes_it_too(tmp_path, whole):
+    directory = killed_while_removing(tmp_path, whole)
+    with Checkpoints(directory) as checkpoints:
+        checkpoints.save(Checkpoint(state(4), figures(4, 0.95)), RunConfig())
+    assert folders(directory) == {"4"}
 
 
 @pytest.mark.parametrize("read", ["restore", "restore_variables"])
