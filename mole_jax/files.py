@@ -1,5 +1,6 @@
-"""Small files that appear whole or not at all."""
+"""Files: what one holds, and how a small one appears whole or not at all."""
 
+import hashlib
 from pathlib import Path
 
 
@@ -8,3 +9,9 @@ def write_text(path: Path, text: str) -> None:
     part = path.with_name(f"{path.name}.part")
     part.write_text(text, encoding="utf-8", newline="")
     part.replace(path)
+
+
+def file_sha256(path: Path) -> str:
+    """Of a file's bytes, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mole_jax.files import write_text
+from mole_jax.files import file_sha256, write_text
 
 
 def test_the_text_stands_there_and_nothing_is_left_over(tmp_path):
@@ -26,3 +26,8 @@ def test_a_failure_leaves_the_old_file(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="no space"):
         write_text(path, "new")
     assert path.read_text() == "old"
+
+
+def test_a_files_digest_is_that_of_its_bytes(tmp_path):
+    (tmp_path / "file").write_bytes(b"abc")
+    assert file_sha256(tmp_path / "file") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

@@ -1,6 +1,5 @@
 """SHA256SUMS: what each file of a dataset was when it was prepared, as `sha256sum --check SHA256SUMS` reads it too."""
 
-import hashlib
 import logging
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -8,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from mole_jax.errors import UserError
+from mole_jax.files import file_sha256
 
 SUMS: Final = "SHA256SUMS"
 AGAIN: Final = "copy the dataset again, or prepare it again with --overwrite"
@@ -52,9 +52,4 @@ def verify(directory: Path) -> None:
 
 def _digests(paths: list[Path]) -> list[str]:
     with ThreadPoolExecutor(os.cpu_count()) as threads:  # hashing lets go of the interpreter
-        return list(threads.map(_digest, paths))
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return list(threads.map(file_sha256, paths))

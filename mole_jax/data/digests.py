@@ -1,7 +1,6 @@
-"""Which files have the same bytes, which records the same pixels."""
+"""Which records have the same pixels."""
 
 import hashlib
-from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -18,9 +17,3 @@ def digests(images: Source) -> list[bytes]:
         records = images.__getitems__(list(range(start, min(start + CHUNK, len(images)))))
         result += [hashlib.sha256(np.ascontiguousarray(record["image"]).data).digest() for record in records]
     return result
-
-
-def file_sha256(path: Path) -> str:
-    """Of a file's bytes, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,6 +1,5 @@
 """The front door: weights by "auto", "random" or a path, whatever the file's format."""
 
-import hashlib
 import logging
 import math
 from pathlib import Path
@@ -10,6 +9,7 @@ from flax.traverse_util import unflatten_dict
 from jaxtyping import Float32
 
 from mole_jax.errors import UserError
+from mole_jax.files import file_sha256
 from mole_jax.models.resnet import ARCHITECTURES, ResNetConfig
 from mole_jax.pretrained import flax_safetensors, keras_h5, tensor_files, torch_names
 from mole_jax.pretrained.download import KERAS_RESNET50_NOTOP, OfficialFile, fetch
@@ -46,9 +46,7 @@ def load_pretrained(
         raise UserError(f"no weights file at {spec!r}: give the path of one, 'auto' or 'random'")
     source = _read(path)
     variables, config = match(source, architecture, path.name)
-    with path.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    provenance = Provenance(path.name, sha256, source.format, source.note)
+    provenance = Provenance(path.name, file_sha256(path), source.format, source.note)
     return Pretrained(variables, config, source.preprocessing, provenance, source.ignored)
 
 

@@ -24,12 +24,13 @@ from tqdm import tqdm
 
 from mole_jax.data.atomic import publish
 from mole_jax.data.dataset import IMAGE_SHAPE, Dataset
-from mole_jax.data.digests import digests, file_sha256
+from mole_jax.data.digests import digests
 from mole_jax.data.loader import Batch, evaluation_batches
 from mole_jax.data.normalize import Normalize
 from mole_jax.data.records import Split
 from mole_jax.data.shards import Source
 from mole_jax.errors import UserError, full_disk_explained
+from mole_jax.files import file_sha256
 from mole_jax.models.transfer import extract
 from mole_jax.pretrained.weights import Pretrained
 from mole_jax.training.feature_sharing import (

@@ -2,7 +2,7 @@ import hashlib
 
 import numpy as np
 
-from mole_jax.data.digests import CHUNK, digests, file_sha256
+from mole_jax.data.digests import CHUNK, digests
 
 
 class Drawn:
@@ -18,8 +18,3 @@ class Drawn:
 def test_a_records_digest_is_the_sha256_of_its_pixels():
     expected = [hashlib.sha256(bytes([i % 7] * 12)).digest() for i in range(2 * CHUNK + 3)]
     assert digests(Drawn()) == expected
-
-
-def test_a_files_digest_is_that_of_its_bytes(tmp_path):
-    (tmp_path / "file").write_bytes(b"abc")
-    assert file_sha256(tmp_path / "file") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

@@ -4,9 +4,8 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
-from mole_jax.data.digests import file_sha256
 from mole_jax.errors import UserError
-from mole_jax.files import write_text
+from mole_jax.files import file_sha256, write_text
 
 RECORD: Final = "downloads.json"
 
