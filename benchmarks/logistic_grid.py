@@ -61,7 +61,7 @@ def grid(*, data_dir: str, dataset: str, epochs: int, work: str) -> Turn:
     """The whole grid in one program."""
     from mole_jax import xla
 
-    xla.configure()
+    xla.configure(keep_memory=True)
     from mole_jax.data.dataset import load_dataset
     from mole_jax.training.sweep import sweep
 
@@ -82,7 +82,7 @@ def one(*, data_dir: str, dataset: str, epochs: int, work: str) -> Turn:
     """One run, as `experiments.run` trains it."""
     from mole_jax import xla
 
-    xla.configure()
+    xla.configure(keep_memory=True)
     from mole_jax.data.dataset import load_dataset
     from mole_jax.training.loop import train
 

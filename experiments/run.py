@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from experiments import cli
 from experiments.flagged import define_flags, given_flags
-from experiments.recipes import RECIPES
+from experiments.recipes import KEEPS_MEMORY, RECIPES
 from mole_jax import xla
 from mole_jax.config import RunConfig
 
@@ -39,7 +39,7 @@ def config_from_flags() -> RunConfig:
 def command() -> int:
     """Runs the experiment."""
     config = config_from_flags()
-    xla.configure(keep_memory=not (config.model == "transfer" and config.head == "paper"))
+    xla.configure(keep_memory=config.model in KEEPS_MEMORY)
     from mole_jax.data.dataset import load_dataset
     from mole_jax.pretrained.load import load_pretrained
     from mole_jax.training.figures import NonFinite

@@ -17,7 +17,7 @@ from absl import flags
 
 from experiments import cli
 from experiments.flagged import define_flags, given_flags
-from experiments.recipes import RECIPES
+from experiments.recipes import KEEPS_MEMORY, RECIPES
 from mole_jax import xla
 from mole_jax.config import RunConfig
 from mole_jax.errors import UserError
@@ -57,7 +57,7 @@ def command() -> int:
     model = given.get("model", RunConfig.model)
     config = RunConfig.from_dict({"model": model, **RECIPES[model], **given})
     directory = Path(config.run_dir or f"runs/sweep-{config.name}")
-    xla.configure()
+    xla.configure(keep_memory=model in KEEPS_MEMORY)
     from mole_jax.data.dataset import load_dataset
     from mole_jax.pretrained.load import load_pretrained
     from mole_jax.training.loop import Interrupted

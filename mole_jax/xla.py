@@ -10,22 +10,21 @@ from pathlib import Path
 # about 1.8 times as fast (jaxlib 0.10.2).
 FAST_CPU_CONVOLUTIONS = "--xla_cpu_experimental_ynn_fusion_type="
 # Parameters of glibc's mallopt (malloc.h): one heap for all threads, no mappings outside of it, and up to 2 GB of free
-# memory kept at its end. Otherwise every step's large arrays are fresh pages, which the kernel zeroes: a third of the
-# MLP's step, a twelfth of the CNN's.
+# memory kept at its end. Otherwise every step's large arrays are fresh pages, which the kernel zeroes.
 M_ARENA_MAX, M_MMAP_MAX, M_TRIM_THRESHOLD = -8, -4, -1
 KEEP_MEMORY = {M_ARENA_MAX: 1, M_MMAP_MAX: 0, M_TRIM_THRESHOLD: 2**31 - 1}
 
 
-def configure(*, keep_memory: bool = True) -> None:
-    """Sets up fast CPU convolutions, memory that is kept from step to step, and a compilation cache that outlives the
-    process; call before importing JAX.
+def configure(*, keep_memory: bool = False) -> None:
+    """Sets up fast CPU convolutions and a compilation cache that outlives the process; call before importing JAX.
 
     Leaves alone whatever the user has set. The XLA flag is added only where JAX will run on CPU and only where this
     jaxlib knows it, since an unknown XLA flag aborts the process.
 
     Args:
-        keep_memory: False for a network with few, huge arrays, which leave holes that nothing else fits into: the
-            paper's transfer head, with 1.6 GB in one kernel, then held 14 GB instead of 9.
+        keep_memory: whether a CPU's memory is kept from step to step, for models on plain pixels: a third of the MLP's
+            step, a quarter of logistic regression's. Networks with larger arrays gain nothing and leave holes that
+            nothing else fits into: the CNN then holds 3.5 to 6.6 GB instead of 2.
     """
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mole_jax" / "xla"
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache))
