@@ -27,7 +27,7 @@ def training(config: Any, model: Any = None) -> Training:
     from mole_jax.models import MODELS
     from mole_jax.training.optimizer import build_optimizer
     from mole_jax.training.state import initial_state
-    from mole_jax.training.steps import make_evaluation_step, make_train_step
+    from mole_jax.training.steps import make_evaluation_step, train_step
 
     model = model or MODELS[config.model](config)
     shape = (1, *IMAGE_SHAPE)
@@ -36,7 +36,7 @@ def training(config: Any, model: Any = None) -> Training:
     normalize = normalizer(config.normalize, channel_mean=(0.0, 0.0, 0.0))
     return Training(
         initial_state(model, optimizer, seed=0, input_shape=shape),
-        make_train_step(model, optimizer, normalize, config),
+        jax.jit(train_step(model, optimizer, normalize, config), donate_argnums=0),
         make_evaluation_step(model, normalize),
     )
 

@@ -56,6 +56,9 @@ class RunConfig:
     checkpoint_every: int = option(
         0, "steps between checkpoints within an epoch; 0: at the end of each epoch only", low=0
     )
+    data_on_device: Literal["auto", "on", "off"] = option(
+        "auto", "the training split in the device's memory, for the same steps; auto: on accelerators, where it fits"
+    )
     profile: int = option(0, "steps to trace into the run's profile/, for TensorBoard and Perfetto", low=0)
     data_dir: str = option("data", "where prepared datasets lie")
     run_dir: str = option("", "where this run writes; empty: runs/<model>-<dataset>-<hash of this config>")
@@ -102,7 +105,15 @@ class RunConfig:
 
 
 # Where things lie, how long to train and how often to save do not change what a step computes.
-NOT_IDENTITY = ("epochs", "finetune_epochs", "checkpoint_every", "profile", "data_dir", "run_dir")
+NOT_IDENTITY = (
+    "epochs",
+    "finetune_epochs",
+    "checkpoint_every",
+    "data_on_device",
+    "profile",
+    "data_dir",
+    "run_dir",
+)
 TRANSFER_ONLY = (
     "weights",
     "head",

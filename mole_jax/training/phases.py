@@ -25,8 +25,9 @@ from mole_jax.training.feature_cache import FeatureCache
 from mole_jax.training.feed import Feed, from_loader
 from mole_jax.training.optimizer import build_optimizer
 from mole_jax.training.predict import predict
+from mole_jax.training.resident import belongs_on_device, from_device
 from mole_jax.training.state import TrainState, initial_state, take_over
-from mole_jax.training.steps import class_weights, make_evaluation_step, make_train_step
+from mole_jax.training.steps import class_weights, make_evaluation_step, train_step
 
 
 class Phase(NamedTuple):
@@ -130,16 +131,18 @@ def _phase(config: RunConfig, dataset: Dataset, end: int, network: Network) -> P
     model, sources, normalize, _ = network
     labels = dataset.labels["train"]
     optimizer = _optimizer(config, network)
-    train_step = make_train_step(
-        model, optimizer, normalize, config, class_weights=class_weights(config.balance, labels)
-    )
+    step = train_step(model, optimizer, normalize, config, class_weights=class_weights(config.balance, labels))
     evaluation_step = make_evaluation_step(model, normalize)
 
     def begin(_: TrainState | None) -> TrainState:
         return first_state(config, network)
 
     def feed(start: int, clock: Clock) -> Feed:
-        return from_loader(train_step, sources["train"], labels, config, clock, start=start, end=end)
+        if belongs_on_device(config, sources["train"]):
+            with clock("data"):
+                return from_device(step, sources["train"], labels, config, start=start)
+        jitted = jax.jit(step, donate_argnums=0)
+        return from_loader(jitted, sources["train"], labels, config, clock, start=start, end=end)
 
     def logits(split: Split, variables: Variables) -> Float[np.ndarray, "..."]:
         return predict(evaluation_step, variables, sources[split], batch_size=config.batch_size, what=split)

@@ -45,18 +45,6 @@ def class_weights(balance: str, labels: Int[np.ndarray, " n"]) -> tuple[float, f
     return len(labels) / (2 * (len(labels) - melanomas)), len(labels) / (2 * melanomas)
 
 
-def make_train_step(
-    model: Model,
-    optimizer: optax.GradientTransformation,
-    normalize: Normalize,
-    config: RunConfig,
-    *,
-    class_weights: tuple[float, float] = (1.0, 1.0),
-) -> TrainStep:
-    """`train_step`, jitted; the state passed in is consumed (donated)."""
-    return jax.jit(train_step(model, optimizer, normalize, config, class_weights=class_weights), donate_argnums=0)
-
-
 def train_step(
     model: Model,
     optimizer: optax.GradientTransformation,
@@ -65,7 +53,7 @@ def train_step(
     *,
     class_weights: tuple[float, float] = (1.0, 1.0),
 ) -> TrainStep:
-    """Gives the pure (state, batch) -> (state, the step's mean loss).
+    """Gives the pure (state, batch) -> (state, the step's mean loss), to be jitted with the state donated.
 
     Args:
         model: as in the Model contract.

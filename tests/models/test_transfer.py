@@ -15,7 +15,7 @@ from mole_jax.models.transfer import WIDTHS, extract, on_features, on_images, tr
 from mole_jax.pretrained.load import load_pretrained
 from mole_jax.training.optimizer import build_optimizer
 from mole_jax.training.state import initial_state
-from mole_jax.training.steps import make_train_step
+from mole_jax.training.steps import train_step
 
 TINY = ResNetConfig(stage_sizes=(2, 1), width=4)
 SHAPE = (1, 64, 64, 3)
@@ -95,7 +95,9 @@ def steps(backbone, unfreeze, **settings):
     shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), input_shape=SHAPE))["params"]
     optimizer = build_optimizer(config, model.trainable(shapes))
     state = initial_state(model, optimizer, seed=0, input_shape=SHAPE)
-    step = make_train_step(model, optimizer, lambda x, mask: x.astype(jnp.float32) / 16 - 6, config)
+    step = jax.jit(
+        train_step(model, optimizer, lambda x, mask: x.astype(jnp.float32) / 16 - 6, config), donate_argnums=0
+    )
     return model, state, step
 
 

@@ -11,7 +11,7 @@ from mole_jax.data.normalize import normalizer
 from mole_jax.models import mlp
 from mole_jax.training.optimizer import build_optimizer
 from mole_jax.training.state import initial_state
-from mole_jax.training.steps import l2_penalty, make_evaluation_step, make_train_step
+from mole_jax.training.steps import l2_penalty, make_evaluation_step, train_step
 
 SHAPE = (1, 8, 8, 3)
 MODEL = mlp.model(widths=(4, 1))
@@ -33,7 +33,9 @@ def setup(*, trainable=True, class_weights=(1.0, 1.0), model=MODEL, **settings):
     optimizer = build_optimizer(config, mask)
     state = initial_state(model, optimizer, seed=config.seed, input_shape=SHAPE)
     normalize = normalizer(config.normalize, channel_mean=(0.5, 0.5, 0.5))
-    return state, make_train_step(model, optimizer, normalize, config, class_weights=class_weights)
+    return state, jax.jit(
+        train_step(model, optimizer, normalize, config, class_weights=class_weights), donate_argnums=0
+    )
 
 
 def test_the_step_is_traced_once():

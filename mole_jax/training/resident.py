@@ -1,0 +1,126 @@
+"""The training split in the device's memory: copied there once, then shuffled and stepped through without the host."""
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from mole_jax.config import RunConfig
+from mole_jax.data.loader import draw
+from mole_jax.data.shards import Source
+from mole_jax.errors import UserError
+from mole_jax.training.feed import Feed
+from mole_jax.training.state import TrainState
+from mole_jax.training.steps import DeviceBatch, TrainStep
+
+# Of the device's memory, for the images; the rest is for the model and its activations.
+SHARE = 0.5
+# Images to one call of the device, at most, and records to one read: often enough for SIGTERM and the progress bar.
+STRETCH = 2000
+
+
+def belongs_on_device(config: RunConfig, source: Source, device: Any = None) -> bool:
+    """Whether the training split is to be copied to the device.
+
+    `data_on_device="auto"` copies it to accelerators where it fits: on a CPU "the device" is the same memory, and
+    reading costs little beside a step.
+
+    Args:
+        config: `data_on_device` is read.
+        source: the training split.
+        device: a jax.Device; None for the first.
+
+    Raises:
+        UserError: it is asked for and does not fit.
+    """
+    device = device or jax.devices()[0]
+    if config.data_on_device == "off" or (config.data_on_device == "auto" and device.platform == "cpu"):
+        return False
+    size, memory = len(source) * _first(source).nbytes, _memory(device)
+    if size <= SHARE * memory:
+        return True
+    if config.data_on_device == "auto":
+        return False
+    raise UserError(
+        f"data_on_device='on': the training split takes {size / 1e9:.2f} GB and may take half of the "
+        f"{memory / 1e9:.2f} GB of {device.device_kind}; give --data_on_device=off, "
+        "which reads it from disk as it is needed"
+    )
+
+
+def from_device(
+    train_step: TrainStep,
+    source: Source,
+    labels: Int[np.ndarray, " n"],
+    config: RunConfig,
+    *,
+    start: int,
+) -> Feed:
+    """Several steps a call, each on the batch that `mole_jax.data.loader.train_batches` would give.
+
+    Args:
+        train_step: pure, as from `mole_jax.training.steps.train_step`.
+        source: the training split; read here, as a whole.
+        labels: of it.
+        config: `batch_size`, `seed`, `balance` and `profile` are read; a profile is of single steps.
+        start: the steps done.
+    """
+    size = config.batch_size
+    most = 1 if config.profile else max(1, STRETCH // size)
+    split = jax.device_put({"image": _read(source), "label": labels})
+    advance = _advance(train_step, most)
+    step = start
+
+    def feed(state: TrainState, stop: int) -> tuple[TrainState, Float[Array, " steps"]]:
+        nonlocal step
+        count = min(most, stop - step)
+        rows = np.zeros((most, size), np.int32)
+        drawn = draw(
+            labels, first=step * size, count=count * size, seed=config.seed, balance=config.balance == "sampler"
+        )
+        rows[:count] = drawn.reshape(count, size)
+        step += count
+        state, losses = advance(state, split, rows, jnp.int32(count))
+        return state, losses[:count]
+
+    return feed
+
+
+def _advance(train_step: TrainStep, most: int) -> Callable[..., tuple[TrainState, Float[Array, " most"]]]:
+    def advance(
+        state: TrainState, split: DeviceBatch, rows: Int[Array, "most batch"], count: Int[Array, ""]
+    ) -> tuple[TrainState, Float[Array, " most"]]:
+        def body(i: Int[Array, ""], carry: tuple[TrainState, Float[Array, " most"]]) -> Any:
+            before, losses = carry
+            batch = {name: values[rows[i]] for name, values in split.items()}
+            after, loss = train_step(before, {**batch, "mask": jnp.ones(rows.shape[1], bool)})
+            return after, losses.at[i].set(loss)
+
+        return jax.lax.fori_loop(0, count, body, (state, jnp.zeros(most, jnp.float32)))
+
+    return jax.jit(advance, donate_argnums=0)
+
+
+def _read(source: Source) -> np.ndarray:
+    """All records' images or features, as one array."""
+    first = _first(source)
+    whole = np.empty((len(source), *first.shape), first.dtype)
+    for begin in range(0, len(source), STRETCH):
+        records = source.__getitems__(list(range(begin, min(begin + STRETCH, len(source)))))
+        for i, record in enumerate(records, begin):
+            whole[i] = record["image"]
+    return whole
+
+
+def _first(source: Source) -> np.ndarray:
+    return source.__getitems__([0])[0]["image"]
+
+
+def _memory(device: Any) -> int:
+    """Bytes that the device has for us, used or not, so that the answer is the same at each start."""
+    limit = (device.memory_stats() or {}).get("bytes_limit")
+    return limit or os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
