@@ -1,8 +1,8 @@
 """Many configurations of one model: their figures side by side, and the one to choose.
 
 Logistic regressions share one pass over the images (`mole_jax.training.stacked`). Other models are trained one after
-the other, as runs of their own: one of their steps fills all cores already. Whether stacking them pays was not
-measured.
+the other, as runs of their own: one of their steps fills all cores already, and two of them stacked take longer than
+one after the other (RESULTS.md, "What did not work").
 """
 
 import csv
