@@ -94,9 +94,9 @@ def test_hours_add_up(tmp_path):
     runs = {run.variant.label: run for run in planned(tmp_path, protocols=("grouped",))}
     logistic, grid, transfer = (runs[label] for label in ("logistic", "logistic, grid", "transfer, pooled head"))
     # 20 s to start; 10 epochs of 11 training and 5 validation images, 20 predictions.
-    assert estimate(logistic, facts, unseen=0) == pytest.approx(20 + 10 * (11 * 0.001 + 5 * 0.0004) + 20 * 0.0004)
-    assert estimate(grid, facts, unseen=0) == pytest.approx(2.5 * 0.138)
-    assert estimate(transfer, facts, unseen=9) - estimate(transfer, facts, unseen=0) == pytest.approx(9 * 0.08)
+    assert estimate(logistic, facts, unseen=0) == pytest.approx(20 + 10 * (11 * 0.0003 + 5 * 0.0003) + 20 * 0.0003)
+    assert estimate(grid, facts, unseen=0) == pytest.approx(2.5 * 0.054)
+    assert estimate(transfer, facts, unseen=9) - estimate(transfer, facts, unseen=0) == pytest.approx(9 * 0.026)
     *_, last = describe_plan([logistic, transfer, transfer], ["to do", "done", "to do"], [7200.0, 0.0, None])
     assert last.startswith(
         "3 runs, 1 done, 2 to go: roughly 2.0 h on 2 cores, and 1 on datasets that are not prepared yet;"
