@@ -28,7 +28,10 @@ from mole_jax.training.rundir import claim, exclusive, write_json
 from mole_jax.training.stacked import Outcome, train_stacked
 
 # What is the same for all configurations of a sweep.
-FIXED = ("model", "dataset", "epochs", "finetune_epochs", "data_dir", "run_dir", "checkpoint_every", "profile")
+FIXED = (
+    *("model", "dataset", "epochs", "finetune_epochs", "data_dir", "run_dir"),
+    *("checkpoint_every", "data_on_device", "profile"),
+)
 Figure = Literal["accuracy", "auroc"]
 
 
