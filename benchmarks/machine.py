@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks.harness import ROOT
+from mole_jax.data.workers import cores
 
 PACKAGES = (
     "jax",
@@ -72,11 +73,6 @@ def this_machine() -> Machine:
     kind, _, device = answer.strip().splitlines()[-1].partition("\t")
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return Machine(_processor(), cores(), memory / 1e9, kind, device)
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def versions() -> dict[str, Any]:

@@ -44,7 +44,7 @@ POOLED: Final = Variant(
     "transfer", {"epochs": 10, "batch_size": 500, "head": "pooled", "bn_momentum": 0.9}, "pooled head"
 )
 # Cheap ones first, each over all protocols, so that an early stop still leaves a table. Where the paper's recipe does
-# not learn (RESULTS.md) a variant that does stands beside it; at one epoch it stands alone.
+# not learn (RESULTS.md) a variant that does stands beside it; at few epochs it stands alone.
 SCALES: Final[dict[str, tuple[Variant, ...]]] = {
     # A test of the way, on a few images.
     "smoke": (

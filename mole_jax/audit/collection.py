@@ -6,12 +6,10 @@ from pathlib import Path
 
 from mole_jax.audit.file_facts import Facts, facts_of_file, facts_of_row
 from mole_jax.data.dataset import Dataset, open_dataset
-from mole_jax.data.layouts import LAYOUTS
 from mole_jax.data.manifest import ManifestRow, printable
 from mole_jax.data.preprocess import LoadedImage, load_image
 from mole_jax.data.records import Record, Split
-from mole_jax.data.sources import list_source
-from mole_jax.data.tree import list_tree
+from mole_jax.data.sources import list_candidates
 
 
 @dataclass(frozen=True)
@@ -86,9 +84,8 @@ def of_source(source: Path, layout: str = "auto") -> Collection:
     Raises:
         UserError: no such folder, or no known layout.
     """
-    listing = list_source(source, layout)
-    tree = list_tree(source)
-    records = LAYOUTS[listing.layout](tree).records
+    _, tree, candidates = list_candidates(source, layout)
+    records = candidates.records
     return Collection(
         source.name or str(source),
         [_of_record(record) for record in records],

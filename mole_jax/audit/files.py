@@ -8,6 +8,7 @@ from mole_jax.audit.audit import Audit
 from mole_jax.data.manifest import write_csv
 from mole_jax.data.records import CLASSES
 from mole_jax.errors import UserError
+from mole_jax.files import write_text
 
 PAIR_COLUMNS = [
     f"{name}_{which}" for which in ("a", "b") for name in ("image_id", "split", "class", "lesion_id", "path")
@@ -22,8 +23,7 @@ def write_files(found: Audit, out: Path) -> None:
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(found.result, indent=1)
-        (out / "audit.json").write_text(text + "\n", encoding="utf-8")
+        write_text(out / "audit.json", json.dumps(found.result, indent=1) + "\n")
         write_csv(out / "near_duplicates.csv", [*PAIR_COLUMNS, "similarity", "difference", "copy"], _pairs(found))
         write_csv(out / "copies.csv", ["image_id", "split", "path", "group", "original"], _copies(found))
     except OSError as error:

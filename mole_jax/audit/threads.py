@@ -1,6 +1,5 @@
 """A map over all cores for work inside OpenCV and NumPy, which let other Python threads run."""
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -8,6 +7,8 @@ from typing import Final, TypeVar
 
 import cv2
 from threadpoolctl import threadpool_limits
+
+from mole_jax.data.workers import cores
 
 # Items that are taken ahead of the slowest; bounds the images in memory.
 AHEAD: Final = 64
@@ -31,8 +32,3 @@ def threaded_map(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
                 yield waiting.popleft().result()
     finally:
         cv2.setNumThreads(of_opencv)
-
-
-def cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

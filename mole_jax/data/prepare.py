@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import os
 import re
 import time
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from mole_jax.data.records import Record
 from mole_jax.data.shards import VERSION
 from mole_jax.data.sources import Listing, list_source
 from mole_jax.data.synthetic import DEFAULT_EXAMPLES, list_synthetic, load_synthetic
+from mole_jax.data.workers import cores
 from mole_jax.errors import UserError, full_disk_explained
 
 
@@ -88,7 +88,7 @@ def prepare(
             )
         remedy = "make room, or give another --data_dir; what was there before is untouched"
         with new_folder(final.parent) as folder, full_disk_explained(folder, remedy):
-            facts = build(folder, name, listing, load, settings, workers=workers or _cores())
+            facts = build(folder, name, listing, load, settings, workers=workers or cores())
             publish(folder, final)
     return PrepareSummary(final, facts, time.monotonic() - started, already_prepared=False)
 
@@ -143,7 +143,3 @@ def _same_or_refuse(final: Path, settings: Settings) -> DatasetFacts:
                 f"{final} was prepared {difference}; give --overwrite to replace it, or another --dataset name"
             )
     return facts
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -6,7 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
-from mole_jax.data.layouts import LAYOUTS, NEEDS, recognise
+from mole_jax.data.layouts import LAYOUTS, NEEDS, Candidates, recognise
 from mole_jax.data.preprocess import UnusableImageError, load_image
 from mole_jax.data.records import Quarantined, Record
 from mole_jax.data.tree import Tree, list_tree
@@ -45,6 +45,29 @@ def list_source(source: Path, layout: str = "auto") -> Listing:
     Raises:
         UserError: no such folder, nothing in it, not of this layout, or its metadata table is broken or ambiguous.
     """
+    layout, tree, candidates = list_candidates(source, layout)
+    records, duplicates = _unique(candidates.records, tree.root)
+    files = len(tree.files) + len(tree.quarantined) - len(candidates.tables)
+    quarantined = (*tree.quarantined, *candidates.quarantined, *duplicates)
+    assert files == len(records) + len(quarantined), "every file is a candidate or quarantined"
+    return Listing(
+        layout, records, quarantined, tuple(candidates.without_image), files, _fingerprint(tree, candidates.tables)
+    )
+
+
+def list_candidates(source: Path, layout: str = "auto") -> tuple[str, Tree, Candidates]:
+    """Lists a source folder as it is: files that share an image_id are all among the candidates.
+
+    Args:
+        source: the folder that the images were unpacked into.
+        layout: a key of LAYOUTS, or "auto" to recognise it.
+
+    Returns:
+        The layout, the files, and what they are in this layout.
+
+    Raises:
+        UserError: as `list_source`.
+    """
     tree = list_tree(source)
     found = recognise(tree)
     if layout == "auto":
@@ -58,14 +81,7 @@ def list_source(source: Path, layout: str = "auto") -> Listing:
     elif layout not in found:
         seen = f"it looks like {found[0]}" if found else "it has no known layout"
         raise UserError(f"source {str(source)!r} does not have the layout {layout} ({NEEDS[layout]}); {seen}")
-    candidates = LAYOUTS[layout](tree)
-    records, duplicates = _unique(candidates.records, tree.root)
-    files = len(tree.files) + len(tree.quarantined) - len(candidates.tables)
-    quarantined = (*tree.quarantined, *candidates.quarantined, *duplicates)
-    assert files == len(records) + len(quarantined), "every file is a candidate or quarantined"
-    return Listing(
-        layout, records, quarantined, tuple(candidates.without_image), files, _fingerprint(tree, candidates.tables)
-    )
+    return layout, tree, LAYOUTS[layout](tree)
 
 
 def _unique(records: list[Record], root: Path) -> tuple[tuple[Record, ...], list[Quarantined]]:

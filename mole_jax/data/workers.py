@@ -25,6 +25,11 @@ Result = TypeVar("Result")
 _in_work: Any = None  # in a worker: a byte a job, 1 while the job is being done
 
 
+def cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def map_in_workers(
     function: Callable[[Job], Result],
     jobs: Iterable[Job],
