@@ -6,7 +6,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from mole_jax.models.base import Model, from_linen
-from mole_jax.models.fused import BatchNormReluMaxPool, Geometry
+from mole_jax.models.fused import BatchNormReluMaxPool, Deferred, Geometry
 from mole_jax.models.layers import ConvVariables, Head
 
 # (channels, kernel, stride, zero padding, pool) of each block.
@@ -23,12 +23,13 @@ class CNN(nn.Module):
     @nn.compact
     def __call__(self, images: Float[Array, "batch height width 3"], *, train: bool) -> Float[Array, "batch 1"]:
         """Gives the logits."""
-        x = images.astype(self.dtype)
+        x = Deferred(images.astype(self.dtype), None)
         for i, (channels, kernel, stride, padding, pool) in enumerate(self.blocks, start=1):
-            weights, offset = ConvVariables(channels, kernel, name=f"conv{i}")(x.shape[-1])
+            weights, offset = ConvVariables(channels, kernel, name=f"conv{i}")(x.pixels.shape[-1])
             layer = BatchNormReluMaxPool(Geometry(stride, padding, pool), self.bn_momentum, name=f"bn{i}")
             x = layer(x, weights.astype(self.dtype), offset, train=train)
-        return Head((512, 32, 1), dtype=self.dtype, name="head")(x.reshape(x.shape[0], -1))
+        features = x.apply()
+        return Head((512, 32, 1), dtype=self.dtype, name="head")(features.reshape(len(features), -1))
 
 
 def model(

@@ -1,11 +1,11 @@
-"""Convolution, batch norm, ReLU and max-pool as one layer with its own gradient: the same numbers as the four, with
-less memory traffic.
+"""Convolution, max-pool, batch norm and ReLU as one layer with its own gradient: the same numbers as convolution, batch
+norm, ReLU and max-pool one after the other, with less memory and less traffic.
 
 Normalising is an affine map a channel, hence monotone: the largest normalised pixel of a window is the normalised
-largest pixel (the smallest, where gamma is negative). So we pool first and normalise what is left, a quarter of the
-pixels or a ninth; and the gradient needs only the convolution's output, the pooled extremes and the statistics.
-On a CPU the work goes a few images at a time, forward and backward, so that what a convolution writes is still in the
-caches when it is read. Measured in RESULTS.md.
+largest pixel (the smallest, where gamma is negative). So we pool first, a quarter of the pixels or a ninth is left, and
+normalise these where the next layer reads them: only the convolution's output and the pooled extremes are kept for the
+gradient. On a CPU the work goes a few images at a time, forward and backward, so that what a convolution writes is
+still in the caches when it is read. Measured in RESULTS.md.
 """
 
 from functools import partial
@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from mole_jax.models.chunks import by_chunk, in_chunks, on_cpu
+from mole_jax.models.chunks import by_chunk, on_cpu
 from mole_jax.models.conv_gradients import Images, Kernel, conv, input_gradient, kernel_gradient
 
 Pooled = Float[Array, "batch rows columns channels"]
@@ -43,6 +43,28 @@ class Geometry(NamedTuple):
     pool: int
 
 
+class Affine(NamedTuple):
+    """Batch norm as it is applied: `(x - mean) * slope + bias`, by channel."""
+
+    mean: Channels
+    slope: Channels
+    bias: Channels
+
+
+class Deferred(NamedTuple):
+    """An array and the batch norm and ReLU that are still to be applied to it: None where nothing is, as on images."""
+
+    pixels: Images
+    affine: Affine | None
+
+    def apply(self) -> Images:
+        """Gives the array with both applied."""
+        if self.affine is None:
+            return self.pixels
+        centred = self.pixels.astype(jnp.float32) - _row(self.affine.mean)
+        return nn.relu(centred * _row(self.affine.slope) + _row(self.affine.bias)).astype(self.pixels.dtype)
+
+
 class BatchNormReluMaxPool(nn.Module):
     """`max_pool(relu(batch_norm(conv(x, kernel) + offset)))`; variables as `nn.BatchNorm` names them.
 
@@ -57,7 +79,7 @@ class BatchNormReluMaxPool(nn.Module):
     epsilon: float = 1e-3
 
     @nn.compact
-    def __call__(self, x: Images, kernel: Kernel, offset: Channels, *, train: bool) -> Pooled:
+    def __call__(self, x: Deferred, kernel: Kernel, offset: Channels, *, train: bool) -> Deferred:
         """Normalises with the batch's statistics where `train`, else with the moving ones."""
         channels = kernel.shape[-1]
         scale = self.param("scale", nn.initializers.ones, (channels,), jnp.float32)
@@ -65,73 +87,77 @@ class BatchNormReluMaxPool(nn.Module):
         moving_mean = self.variable("batch_stats", "mean", jnp.zeros, (channels,), jnp.float32)
         moving_var = self.variable("batch_stats", "var", jnp.ones, (channels,), jnp.float32)
         # The convolution's offset moves the mean and nothing else: it is never added to the pixels.
-        if not train:
-            y = conv(x, kernel, self.geometry.stride, self.geometry.padding)
-            slope = scale * jax.lax.rsqrt(moving_var.value + self.epsilon)
+        if train:
+            extremes, mean, var = conv_max_pool(x, kernel, scale, self.geometry)
+            if not self.is_initializing():
+                moving_mean.value = self.momentum * moving_mean.value + (1 - self.momentum) * (mean + offset)
+                moving_var.value = self.momentum * moving_var.value + (1 - self.momentum) * var
+        else:
+            y = conv(x.apply(), kernel, self.geometry.stride, self.geometry.padding)
             extremes = _window_extremes(y, scale, self.geometry.pool)
-            return _affine_relu(extremes, slope, moving_mean.value - offset, bias)
-        out, mean, var = conv_batch_norm_relu_max_pool(x, kernel, scale, bias, self.geometry, self.epsilon)
-        if not self.is_initializing():
-            moving_mean.value = self.momentum * moving_mean.value + (1 - self.momentum) * (mean + offset)
-            moving_var.value = self.momentum * moving_var.value + (1 - self.momentum) * var
-        return out
+            mean, var = moving_mean.value - offset, moving_var.value
+        return Deferred(extremes, Affine(mean, scale * jax.lax.rsqrt(var + self.epsilon), bias))
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(4, 5))
-def conv_batch_norm_relu_max_pool(
-    x: Images, kernel: Kernel, scale: Channels, bias: Channels, geometry: Geometry, epsilon: float
+@partial(jax.custom_vjp, nondiff_argnums=(3,))
+def conv_max_pool(
+    x: Deferred, kernel: Kernel, sign: Channels, geometry: Geometry
 ) -> tuple[Pooled, Channels, Channels]:
-    """Gives the pooled output and the batch's mean and (biased) variance; no gradient flows through the latter two."""
-    return _forward(x, kernel, scale, bias, geometry, epsilon)[0]
+    """Convolves and pools.
+
+    Args:
+        x: the input.
+        kernel: of the convolution.
+        sign: where it is negative, a window's smallest pixel is taken, else its largest; no gradient flows into it.
+        geometry: of both.
+
+    Returns:
+        The extremes, and the mean and (biased) variance of the convolution's output over the batch.
+    """
+    return _forward(x, kernel, sign, geometry)[0]
 
 
-def _forward(
-    x: Images, kernel: Kernel, scale: Channels, bias: Channels, geometry: Geometry, epsilon: float
-) -> tuple[Any, Any]:
-    def of_chunk(x: Images) -> tuple[Images | None, Pooled, tuple[Channels, ...]]:
-        y = conv(x, kernel, geometry.stride, geometry.padding)
+def _forward(x: Deferred, kernel: Kernel, sign: Channels, geometry: Geometry) -> tuple[Any, Any]:
+    def of_chunk(pixels: Images) -> tuple[Images | None, Pooled, tuple[Channels, ...]]:
+        y = conv(Deferred(pixels, x.affine).apply(), kernel, geometry.stride, geometry.padding)
         wide = y.astype(jnp.float32)
-        kept = y if x.shape[-1] > FEW else None
-        return kept, _window_extremes(y, scale, geometry.pool), channel_sums(wide, wide * wide)
+        kept = y if pixels.shape[-1] > FEW else None
+        return kept, _window_extremes(y, sign, geometry.pool), channel_sums(wide, wide * wide)
 
-    y, extremes, sums = by_chunk(of_chunk, x, most=CHUNK)
+    y, extremes, sums = by_chunk(of_chunk, x.pixels, most=CHUNK)
     y, extremes = jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), (y, extremes))
-    mean, mean_square = (s.sum(axis=0) / _pixels(x, kernel, geometry) for s in sums)
+    mean, mean_square = (s.sum(axis=0) / _pixels(x.pixels, kernel, geometry) for s in sums)
     var = jnp.maximum(mean_square - mean * mean, 0)
-    inverse = jax.lax.rsqrt(var + epsilon)
-    # In chunks, so that this is computed once: XLA's CPU compiler would else fuse a copy into all that read it.
-    out = in_chunks(lambda chunk: _affine_relu(chunk, scale * inverse, mean, bias), extremes, most=CHUNK)
-    return (out, mean, var), (x, kernel, y, extremes, out, scale, mean, inverse)
+    return (extremes, mean, var), (x, kernel, y, extremes, mean)
 
 
-def _backward(
-    geometry: Geometry, epsilon: float, saved: Any, cotangents: Any
-) -> tuple[Images, Kernel, Channels, Channels]:
-    del epsilon
-    x, kernel, y, extremes, out, scale, mean, inverse = saved
-    gradient = jnp.where(out > 0, cotangents[0], jnp.zeros((), out.dtype)).astype(jnp.float32)
-    normalised = (extremes.astype(jnp.float32) - _row(mean)) * _row(inverse)
-    d_bias, d_scale = channel_sums(gradient, gradient * normalised)
-    # The gradient of batch norm itself: d_y = slope * (d - mean(d) - y_normalised * mean(d * y_normalised)), where d is
-    # zero but at each window's extreme.
-    slope, pixels = scale * inverse, _pixels(x, kernel, geometry)
-    mean_d, mean_dy = slope * d_bias / pixels, slope * inverse * d_scale / pixels
+def _backward(geometry: Geometry, saved: Any, cotangents: Any) -> tuple[Deferred, Kernel, None]:
+    x, kernel, y, extremes, mean = saved
+    d_extremes, d_mean, d_var = cotangents
+    count = _pixels(x.pixels, kernel, geometry)
 
-    def of_chunk(chunk: tuple[Images, Images | None, Pooled, Pooled]) -> tuple[Images, Kernel]:
-        x, y, extremes, gradient = chunk
-        y = conv(x, kernel, geometry.stride, geometry.padding) if y is None else y
-        d = _to_extremes(gradient * _row(slope), y, extremes, geometry.pool)
-        d_y = (d - (_row(mean_d) + (y.astype(jnp.float32) - _row(mean)) * _row(mean_dy))).astype(y.dtype)
-        return (
-            input_gradient(x, kernel, d_y, geometry.stride, geometry.padding),
-            kernel_gradient(x, kernel, d_y, geometry.stride, geometry.padding).astype(jnp.float32),
-        )
+    def of_chunk(chunk: tuple[Images, Images | None, Pooled, Pooled]) -> tuple[Images, Affine | None, Kernel]:
+        pixels, y, extremes, d_extremes = chunk
+        activations = Deferred(pixels, x.affine).apply()
+        y = conv(activations, kernel, geometry.stride, geometry.padding) if y is None else y
+        d_y = _to_extremes(d_extremes.astype(jnp.float32), y, extremes, geometry.pool)
+        d_y += _row(d_mean / count) + (y.astype(jnp.float32) - _row(mean)) * _row(2 * d_var / count)
+        d_y = d_y.astype(y.dtype)
+        d_kernel = kernel_gradient(activations, kernel, d_y, geometry.stride, geometry.padding).astype(jnp.float32)
+        d_x = input_gradient(activations, kernel, d_y, geometry.stride, geometry.padding)
+        if x.affine is None:
+            return d_x, None, d_kernel
+        d_x = jnp.where(activations > 0, d_x, jnp.zeros((), d_x.dtype)).astype(jnp.float32)
+        d_bias, d_slope = channel_sums(d_x, d_x * (pixels.astype(jnp.float32) - _row(x.affine.mean)))
+        d_affine = Affine(-x.affine.slope * d_bias, d_slope, d_bias)
+        return (d_x * _row(x.affine.slope)).astype(pixels.dtype), d_affine, d_kernel
 
-    d_x, d_kernel = by_chunk(of_chunk, (x, y, extremes, gradient), most=CHUNK)
-    return d_x.reshape(x.shape), d_kernel.sum(axis=0).astype(kernel.dtype), d_scale, d_bias
+    d_pixels, d_affine, d_kernel = by_chunk(of_chunk, (x.pixels, y, extremes, d_extremes), most=CHUNK)
+    d_affine, d_kernel = jax.tree.map(lambda d: d.sum(axis=0), (d_affine, d_kernel))
+    return Deferred(d_pixels.reshape(x.pixels.shape), d_affine), d_kernel.astype(kernel.dtype), None
 
 
-conv_batch_norm_relu_max_pool.defvjp(_forward, _backward)
+conv_max_pool.defvjp(_forward, _backward)
 
 
 def _pixels(x: Images, kernel: Kernel, geometry: Geometry) -> int:
@@ -142,7 +168,6 @@ def _pixels(x: Images, kernel: Kernel, geometry: Geometry) -> int:
 
 def _row(channels: Channels) -> Float[Array, "1 1 1 channels"]:
     return channels.reshape(1, 1, 1, -1)
-
 
 def channel_sums(*arrays: Images) -> tuple[Channels, ...]:
     """The sum of each array over all but its channels, in one pass over what they are computed from."""
@@ -193,6 +218,3 @@ def _to_extremes(gradient: Pooled, y: Images, extremes: Pooled, size: int) -> Im
     return jnp.where(y == spread(extremes), spread(gradient / ties), jnp.float32(0))
 
 
-def _affine_relu(extremes: Pooled, slope: Channels, mean: Channels, bias: Channels) -> Pooled:
-    normalised = (extremes.astype(jnp.float32) - _row(mean)) * _row(slope) + _row(bias)
-    return nn.relu(normalised).astype(extremes.dtype)

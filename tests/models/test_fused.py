@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mole_jax.models.fused import FEW, BatchNormReluMaxPool, Geometry, channel_sums
+from mole_jax.models.fused import FEW, BatchNormReluMaxPool, Deferred, Geometry, channel_sums
 from mole_jax.models.layers import ConvVariables
 
 CHANNELS = 5
@@ -33,7 +33,8 @@ class Fused(nn.Module):
     @nn.compact
     def __call__(self, x, *, train):
         kernel, offset = ConvVariables(CHANNELS, self.kernel, name="conv")(x.shape[-1])
-        return BatchNormReluMaxPool(self.geometry, 0.99, name="bn")(x, kernel, offset, train=train)
+        layer = BatchNormReluMaxPool(self.geometry, 0.99, name="bn")
+        return layer(Deferred(x, None), kernel, offset, train=train).apply()
 
 
 def variables(random, kernel=1, channels_in=CHANNELS):
@@ -111,7 +112,9 @@ def test_bfloat16_keeps_its_statistics_and_kernel_gradients_in_float32():
             weights, offset = kernel.astype(dtype), values["params"]["conv"]["bias"]
             layer = BatchNormReluMaxPool(geometry, 0.99)
             own = {"params": values["params"]["bn"], "batch_stats": values["batch_stats"]["bn"]}
-            out, _ = layer.apply(own, x.astype(dtype), weights, offset, train=True, mutable=["batch_stats"])
+            images = Deferred(x.astype(dtype), None)
+            deferred, _ = layer.apply(own, images, weights, offset, train=True, mutable=["batch_stats"])
+            out = deferred.apply()
             assert out.dtype == dtype
             return (out.astype(jnp.float32) ** 2).mean()
 
@@ -127,3 +130,50 @@ def test_channel_sums(shape):
     sums, squares = channel_sums(jnp.asarray(x), jnp.asarray(x * x))
     np.testing.assert_allclose(sums, x.sum(axis=(0, 1, 2), dtype=np.float64), rtol=1e-5, atol=1e-4)
     np.testing.assert_allclose(squares, (x.astype(np.float64) ** 2).sum(axis=(0, 1, 2)), rtol=1e-5)
+
+
+# (channels, kernel, geometry): the second layer keeps its convolution's output, the third computes it again, and both
+# have the batch norm and ReLU of the layer before still to apply.
+ROW = [(FEW + 1, 5, Geometry(1, 2, 2)), (3, 3, Geometry(1, 1, 2)), (4, 1, Geometry(1, 0, 2))]
+
+
+class PlainRow(nn.Module):
+    @nn.compact
+    def __call__(self, x):
+        for i, (channels, kernel, (stride, padding, pool)) in enumerate(ROW):
+            x = nn.Conv(channels, (kernel, kernel), stride, padding, name=f"conv{i}")(x)
+            bn = nn.BatchNorm(False, momentum=0.99, epsilon=1e-3, use_fast_variance=False, name=f"bn{i}")
+            x = nn.max_pool(nn.relu(bn(x)), (pool, pool), (pool, pool))
+        return x
+
+
+class FusedRow(nn.Module):
+    @nn.compact
+    def __call__(self, x):
+        x = Deferred(x, None)
+        for i, (channels, kernel, geometry) in enumerate(ROW):
+            weights, offset = ConvVariables(channels, kernel, name=f"conv{i}")(x.pixels.shape[-1])
+            x = BatchNormReluMaxPool(geometry, 0.99, name=f"bn{i}")(x, weights, offset, train=True)
+        return x.apply()
+
+
+@pytest.mark.parametrize("backend", ["cpu", "gpu"])
+def test_layers_in_a_row(monkeypatch, backend):
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)
+    random = np.random.default_rng(0)
+    x = jnp.asarray(random.normal(size=(12, 24, 24, 2)), jnp.float32)
+    values = PlainRow().init(jax.random.key(0), x)
+    values["params"] = jax.tree.map(
+        lambda p: p + jnp.asarray(random.normal(size=p.shape), jnp.float32), values["params"]
+    )
+    weight = jnp.asarray(random.normal(size=(12, 3, 3, 4)), jnp.float32)
+
+    def objective(module, params, x):
+        out, new = module.apply({**values, "params": params}, x, mutable=["batch_stats"])
+        return (out * weight).sum(), (out, new)
+
+    results = [
+        jax.value_and_grad(lambda p, x, m=module: objective(m, p, x), argnums=(0, 1), has_aux=True)(values["params"], x)
+        for module in (PlainRow(), FusedRow())
+    ]
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4), *results)
