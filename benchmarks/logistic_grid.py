@@ -108,7 +108,7 @@ def sklearn(*, data_dir: str, dataset: str, epochs: int) -> Turn:
     data = load_dataset(Path(data_dir), dataset)
 
     def normalised(source: Any) -> Any:
-        images = np.stack([record["image"] for record in source.__getitems__(list(range(len(source))))])
+        images = np.stack([source[i]["image"] for i in range(len(source))])
         pixels = images.astype(np.float32) / 255
         return (pixels - pixels.mean(axis=(1, 2), keepdims=True)).reshape(len(images), -1)
 

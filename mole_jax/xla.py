@@ -1,18 +1,15 @@
 """XLA settings that must be in the environment before JAX is imported."""
 
-import ctypes
 import importlib.util
 import mmap
 import os
 from pathlib import Path
 
+from mole_jax.memory import keep_freed_memory
+
 # XLA's default fusion into the YNN library makes CPU convolutions slow and single-threaded: without it the CNN trains
 # about 1.8 times as fast (jaxlib 0.10.2).
 FAST_CPU_CONVOLUTIONS = "--xla_cpu_experimental_ynn_fusion_type="
-# Parameters of glibc's mallopt (malloc.h): one heap for all threads, no mappings outside of it, and up to 2 GB of free
-# memory kept at its end. Otherwise every step's large arrays are fresh pages, which the kernel zeroes.
-M_ARENA_MAX, M_MMAP_MAX, M_TRIM_THRESHOLD = -8, -4, -1
-KEEP_MEMORY = {M_ARENA_MAX: 1, M_MMAP_MAX: 0, M_TRIM_THRESHOLD: 2**31 - 1}
 
 
 def configure(*, keep_memory: bool = False) -> None:
@@ -34,19 +31,8 @@ def configure(*, keep_memory: bool = False) -> None:
     name = FAST_CPU_CONVOLUTIONS.removesuffix("=")
     if name not in flags and _runs_on_cpu() and _jaxlib_knows(name.removeprefix("--")):
         os.environ["XLA_FLAGS"] = f"{flags} {FAST_CPU_CONVOLUTIONS}".strip()
-    if (
-        keep_memory
-        and _runs_on_cpu()
-        and not any(name.startswith("MALLOC_") or name == "GLIBC_TUNABLES" for name in os.environ)
-    ):
-        _keep_memory()
-
-
-def _keep_memory() -> None:
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # glibc's; no other C library has these parameters
-    if mallopt is not None:
-        for parameter, value in KEEP_MEMORY.items():
-            mallopt(parameter, value)
+    if keep_memory and _runs_on_cpu():
+        keep_freed_memory()
 
 
 def _runs_on_cpu() -> bool:

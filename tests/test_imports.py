@@ -9,12 +9,13 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 # What each room may import of this project, besides itself.
-BOTTOM = {"mole_jax.config", "mole_jax.errors", "mole_jax.files"}
+BOTTOM = {"mole_jax.config", "mole_jax.errors", "mole_jax.files", "mole_jax.memory"}
 ALLOWED = {
     "mole_jax.config": {"mole_jax.errors"},
     "mole_jax.errors": set(),
     "mole_jax.files": set(),
-    "mole_jax.xla": set(),
+    "mole_jax.memory": set(),
+    "mole_jax.xla": {"mole_jax.memory"},
     "mole_jax.data": BOTTOM,
     "mole_jax.models": BOTTOM | {"mole_jax.pretrained"},
     "mole_jax.pretrained": BOTTOM | {"mole_jax.models"},

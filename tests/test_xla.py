@@ -1,6 +1,5 @@
 """The environment that is set up before JAX is imported."""
 
-import ctypes
 import os
 import subprocess
 import sys
@@ -21,7 +20,7 @@ def environment(monkeypatch):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(xla, "_jaxlib_knows", lambda flag: True)
     monkeypatch.setattr(xla, "_runs_on_cpu", lambda: True)
-    monkeypatch.setattr(xla, "_keep_memory", lambda: None)  # of the process that runs the tests
+    monkeypatch.setattr(xla, "keep_freed_memory", lambda: None)  # of the process that runs the tests
     return monkeypatch
 
 
@@ -65,24 +64,3 @@ def test_this_jaxlib_starts_with_what_is_set_up(tmp_path):
     run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "2.0"
     assert any((tmp_path / "mole_jax" / "xla").iterdir()), "the smallest program is cached"
-
-
-@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "gnu_get_libc_version"), reason="the C library is not glibc")
-@pytest.mark.parametrize(
-    ("users", "wanted", "kept"),
-    [({}, True, True), ({"MALLOC_MMAP_THRESHOLD_": "100000"}, True, False), ({}, False, False)],
-)
-def test_memory_is_kept_unless_the_user_has_settings(tmp_path, users, wanted, kept):
-    """Pages that were freed and allocated again are not fresh ones."""
-    code = f"""
-import resource
-from mole_jax import xla
-xla.configure(keep_memory={wanted})
-faults = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-b"x" * 2**26; before = faults(); b"x" * 2**26; print(faults() - before)
-"""
-    without = {n: v for n, v in os.environ.items() if not n.startswith("MALLOC_") and n != "GLIBC_TUNABLES"}
-    environment = {**without, **users, "XDG_CACHE_HOME": str(tmp_path), "JAX_PLATFORMS": "cpu"}
-    run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
-    pages = 2**26 // os.sysconf("SC_PAGE_SIZE")
-    assert (int(run.stdout) < pages / 10) == kept

@@ -100,7 +100,7 @@ def _loader(dataset: Dataset, rows: list[ManifestRow]) -> Callable[[int], Loaded
 
     def load(i: int) -> LoadedImage:
         split, index = places[i]
-        image = dataset.splits[split].__getitems__([index])[0]["image"]
+        image = dataset.splits[split][index]["image"]
         return LoadedImage(image, rows[i].sha256, rows[i].width, rows[i].height)
 
     return load

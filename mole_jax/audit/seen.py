@@ -12,8 +12,6 @@ from mole_jax.data.dataset import Dataset
 from mole_jax.data.overlap import SEEN, Match, Overlap
 from mole_jax.data.records import Split
 
-CHUNK = 64  # images at a time
-
 
 def add_look_alikes(overlap: Overlap, seen: Dataset, other: Dataset, splits: Sequence[Split]) -> Overlap:
     """Adds the near duplicates to what was found by files, pixels and names.
@@ -46,10 +44,5 @@ def add_look_alikes(overlap: Overlap, seen: Dataset, other: Dataset, splits: Seq
 def _images(
     dataset: Dataset, places: Sequence[tuple[Split, int]], what: str
 ) -> Iterator[UInt8[np.ndarray, "224 224 3"]]:
-    with tqdm(total=len(places), unit=" images", desc=what, disable=None) as bar:
-        for start in range(0, len(places), CHUNK):
-            chunk = places[start : start + CHUNK]
-            for split in dict.fromkeys(split for split, _ in chunk):
-                records = dataset.splits[split].__getitems__([i for of, i in chunk if of == split])
-                yield from (record["image"] for record in records)
-            bar.update(len(chunk))
+    for split, i in tqdm(places, unit=" images", desc=what, disable=None):
+        yield dataset.splits[split][i]["image"]

@@ -5,15 +5,10 @@ import hashlib
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
-
-import numpy as np
-from jaxtyping import UInt8
-from tqdm import tqdm
+from typing import TypeVar
 
 from mole_jax.data.checksums import write_checksums
 from mole_jax.data.copies import make_copies
@@ -21,11 +16,12 @@ from mole_jax.data.decode import Load, decode
 from mole_jax.data.facts import DatasetFacts
 from mole_jax.data.leaks import find_leak
 from mole_jax.data.manifest import ManifestRow, write_manifest, write_quarantine
+from mole_jax.data.moments import NO_MOMENTS
 from mole_jax.data.protocols import PROTOCOLS, check_source, check_splits, shuffle_key
 from mole_jax.data.records import CLASSES, SPLITS, Example, Placed, Quarantined, Record, Split
-from mole_jax.data.scratch import IMAGE_BYTES, read_row
-from mole_jax.data.shards import ShardWriter
+from mole_jax.data.scratch import IMAGE_BYTES
 from mole_jax.data.sources import Listing
+from mole_jax.data.write_shards import WrittenShard, describe, write_shards
 from mole_jax.errors import UserError
 
 Item = TypeVar("Item")
@@ -85,22 +81,17 @@ def build(folder: Path, name: str, listing: Listing, load: Load, settings: Setti
     rows = [ManifestRow.from_example(example, split) for split in SPLITS for example in splits[split]]
     leak = find_leak(placed)
 
-    writer = ShardWriter(folder, name)
-    content = _Content()
-    for split in protocol.splits:
-        members = splits[split]
-        features = _features(split, members, scratch, content)
-        progress = tqdm(_one_ahead(features), total=len(members), unit=" images", desc=f"writing {split}", disable=None)
-        writer.write_split(split, len(members), iter(progress))
+    written = write_shards(folder, name, {split: splits[split] for split in protocol.splits}, scratch, workers=workers)
     scratch.unlink()
+    moments = sum((shard.moments for shard in written), NO_MOMENTS)
     facts = DatasetFacts(
         name=name,
         **dataclasses.asdict(settings),
-        fingerprint=content.digest.hexdigest(),
+        fingerprint=_fingerprint(rows, written),
         leaky=protocol.leaky or bool(leak),
         leak=leak,
-        channel_mean=content.mean(),
-        channel_std=content.std(),
+        channel_mean=moments.mean(),
+        channel_std=moments.std(),
         counts={
             split: [sum(e.label == label for e in members) for label in range(len(CLASSES))]
             for split, members in splits.items()
@@ -120,7 +111,7 @@ def build(folder: Path, name: str, listing: Listing, load: Load, settings: Setti
     write_quarantine(
         folder / "quarantine.csv", [*sorted(quarantined, key=lambda item: item.source_path), *listing.without_image]
     )
-    writer.finish(description=_describe(facts), metadata=facts.to_dict())
+    describe(folder, name, written, description=_description(facts), metadata=facts.to_dict())
     write_checksums(folder)
     return facts
 
@@ -144,51 +135,12 @@ def select(records: Sequence[Record], examples: int, seed: int) -> list[Record]:
     return [record for record in records if record.image_id in chosen]
 
 
-class _Content:
-    """Gathered while the records pass by: the fingerprint, and the moments of the training pixels as exact integers."""
-
-    def __init__(self) -> None:
-        self.digest = hashlib.sha256()
-        self._pixels = 0
-        self._sum = np.zeros(3, np.int64)
-        self._squares = np.zeros(3, np.int64)
-
-    def add(self, split: Split, example: Example, image: UInt8[np.ndarray, "224 224 3"]) -> None:
-        self.digest.update(f"{split}\0{example.image_id}\0{example.lesion_id}\0{example.label}\0".encode())
-        self.digest.update(image.data)
-        if split == "train":
-            # Down the rows first: NumPy adds whole rows fast and triples of channels slowly.
-            rows = image.reshape(len(image), -1).astype(np.uint16)
-            self._pixels += image.size // 3
-            for total, values in ((self._sum, rows), (self._squares, rows * rows)):
-                total += values.sum(axis=0, dtype=np.uint32).reshape(-1, 3).sum(axis=0, dtype=np.int64)
-
-    def mean(self) -> list[float]:
-        return [float(x) for x in self._sum / (255 * self._pixels)] if self._pixels else []
-
-    def std(self) -> list[float]:
-        if not self._pixels:
-            return []
-        mean = self._sum / self._pixels
-        return [float(x) / 255 for x in np.sqrt(self._squares / self._pixels - mean**2)]
-
-
-def _features(split: Split, members: Sequence[Example], scratch: Path, content: _Content) -> Iterator[dict[str, Any]]:
-    for example in members:
-        image = read_row(scratch, example.row)
-        content.add(split, example, image)
-        row = dataclasses.asdict(ManifestRow.from_example(example, split))
-        keep = ("label", "image_id", "lesion_id", "source_path", "dx", "dx_type", "age", "sex", "localization")
-        yield {"image": image, **{name: row[name] for name in keep}}
-
-
-def _one_ahead(items: Iterator[Item]) -> Iterator[Item]:
-    """The same items, each made by another thread while the one before is in use."""
-    with ThreadPoolExecutor(1) as thread:
-        following = thread.submit(next, items, None)
-        while (item := following.result()) is not None:
-            following = thread.submit(next, items, None)
-            yield item
+def _fingerprint(rows: Sequence[ManifestRow], written: Sequence[WrittenShard]) -> str:
+    """Over ids, labels, lesions, splits and pixels."""
+    digest = hashlib.sha256()
+    for row, pixels in zip(rows, (pixels for shard in written for pixels in shard.digests), strict=True):
+        digest.update(f"{row.split}\0{row.image_id}\0{row.lesion_id}\0{row.label}\0".encode() + pixels)
+    return digest.hexdigest()
 
 
 def _augment(placed: Sequence[Placed], scratch: Path, first_row: int, *, seed: int, workers: int) -> list[Placed]:
@@ -224,7 +176,7 @@ def _check_space(folder: Path, images: int) -> None:
         )
 
 
-def _describe(facts: DatasetFacts) -> str:
+def _description(facts: DatasetFacts) -> str:
     drawn = "Synthetic drawings, not photographs. " if facts.layout == "synthetic" else ""
     leak = f"LEAKY: {facts.leak}. " if facts.leaky else ""
     return (

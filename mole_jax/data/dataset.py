@@ -10,12 +10,9 @@ from jaxtyping import Int
 from mole_jax.data.checksums import AGAIN, verify
 from mole_jax.data.facts import DatasetFacts, dataset_directory, read_facts
 from mole_jax.data.manifest import ManifestRow, read_manifest
-from mole_jax.data.preprocess import IMAGE_SIZE
 from mole_jax.data.records import CLASSES, SPLITS, Split
 from mole_jax.data.shards import Source, open_split
 from mole_jax.errors import UserError
-
-IMAGE_SHAPE = (IMAGE_SIZE, IMAGE_SIZE, 3)
 
 
 @dataclass(frozen=True)
@@ -84,4 +81,11 @@ def open_dataset(data_dir: Path, name: str) -> Dataset:
                 f"{count}; {AGAIN}"
             )
     rows = {split: of_one for split, of_one in of_split.items() if of_one}
-    return Dataset(directory, facts, rows, {split: open_split(directory, split) for split in rows})
+    splits: dict[Split, Source] = {split: open_split(directory, split) for split in rows}
+    for split, of_one in rows.items():
+        if len(splits[split]) != len(of_one):
+            raise UserError(
+                f"the shards of the {split} split hold {len(splits[split])} records and {directory / 'manifest.csv'} "
+                f"has {len(of_one)} rows; {AGAIN}"
+            )
+    return Dataset(directory, facts, rows, splits)

@@ -134,11 +134,11 @@ def evaluation_batches(source: Source, *, batch_size: int, start: int = 0) -> It
 
 
 def _read(source: Source, indices: list[int], batch_size: int) -> Batch:
-    records = source.__getitems__(indices)
-    first = records[0]["image"]
+    # One record after the other goes straight into its place, so that no more than one is held beside the batch.
+    first = source[indices[0]]["image"]
     images = np.zeros((batch_size, *first.shape), first.dtype)
-    for i, record in enumerate(records):
-        images[i] = record["image"]
     labels = np.zeros(batch_size, np.int32)
-    labels[: len(records)] = [record["label"] for record in records]
-    return Batch(image=images, label=labels, mask=np.arange(batch_size) < len(records))
+    for i, index in enumerate(indices):
+        record = source[index]
+        images[i], labels[i] = record["image"], record["label"]
+    return Batch(image=images, label=labels, mask=np.arange(batch_size) < len(indices))

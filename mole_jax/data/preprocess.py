@@ -12,6 +12,7 @@ from jaxtyping import UInt8
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 IMAGE_SIZE: Final = 224
+IMAGE_SHAPE: Final = (IMAGE_SIZE, IMAGE_SIZE, 3)
 # What cameras and archives write. Pillow would also run Ghostscript on an EPS; a source of images needs none of that.
 FORMATS: Final = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 MAX_FILE_BYTES: Final = 1 << 28

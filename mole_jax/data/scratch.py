@@ -1,15 +1,15 @@
 """The scratch file of a dataset in the making: row i holds the pixels of image i, written by any process."""
 
+import math
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 from jaxtyping import UInt8
 
-from mole_jax.data.preprocess import IMAGE_SIZE
+from mole_jax.data.preprocess import IMAGE_SHAPE
 
-IMAGE_SHAPE: Final = (IMAGE_SIZE, IMAGE_SIZE, 3)
-IMAGE_BYTES: Final = IMAGE_SIZE * IMAGE_SIZE * 3
+IMAGE_BYTES: Final = math.prod(IMAGE_SHAPE)
 
 
 def read_row(scratch: Path, row: int) -> UInt8[np.ndarray, "224 224 3"]:

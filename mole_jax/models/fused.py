@@ -100,9 +100,7 @@ class BatchNormReluMaxPool(nn.Module):
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(3,))
-def conv_max_pool(
-    x: Deferred, kernel: Kernel, sign: Channels, geometry: Geometry
-) -> tuple[Pooled, Channels, Channels]:
+def conv_max_pool(x: Deferred, kernel: Kernel, sign: Channels, geometry: Geometry) -> tuple[Pooled, Channels, Channels]:
     """Convolves and pools.
 
     Args:
@@ -169,6 +167,7 @@ def _pixels(x: Images, kernel: Kernel, geometry: Geometry) -> int:
 def _row(channels: Channels) -> Float[Array, "1 1 1 channels"]:
     return channels.reshape(1, 1, 1, -1)
 
+
 def channel_sums(*arrays: Images) -> tuple[Channels, ...]:
     """The sum of each array over all but its channels, in one pass over what they are computed from."""
     if not on_cpu():
@@ -216,5 +215,3 @@ def _to_extremes(gradient: Pooled, y: Images, extremes: Pooled, size: int) -> Im
     windows = y[:, : rows * size, : columns * size].reshape(batch, rows, size, columns, size, channels)
     ties = (windows == extremes[:, :, None, :, None]).sum(axis=(2, 4)).astype(jnp.float32)
     return jnp.where(y == spread(extremes), spread(gradient / ties), jnp.float32(0))
-
-

@@ -32,7 +32,7 @@ def photograph(run: Run, index: int, *, name: str) -> Panel:
     record = run.images.test_rows.get(image_id)
     content = b""
     if run.images.directory is not None and record is not None:
-        content = jpeg(open_split(run.images.directory, "test").__getitems__([record])[0]["image"])
+        content = jpeg(open_split(run.images.directory, "test")[record]["image"])
     return Panel(name, alt, content, "jpeg", label + (f"; {about}" if about else ""))
 
 

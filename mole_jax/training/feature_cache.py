@@ -23,10 +23,11 @@ from jaxtyping import Float, Int
 from tqdm import tqdm
 
 from mole_jax.data.atomic import publish
-from mole_jax.data.dataset import IMAGE_SHAPE, Dataset
+from mole_jax.data.dataset import Dataset
 from mole_jax.data.digests import digests
 from mole_jax.data.loader import Batch, evaluation_batches
 from mole_jax.data.normalize import Normalize
+from mole_jax.data.preprocess import IMAGE_SHAPE
 from mole_jax.data.records import Split
 from mole_jax.data.shards import Source
 from mole_jax.errors import UserError, full_disk_explained
@@ -63,9 +64,9 @@ class FeatureSource:
         """How many records."""
         return len(self._labels)
 
-    def __getitems__(self, record_keys: list[int]) -> list[dict[str, Any]]:
-        """The records: `image` holds the features."""
-        return [{"image": self._rows[key], "label": self._labels[key]} for key in record_keys]
+    def __getitem__(self, index: int, /) -> dict[str, Any]:
+        """One record: `image` holds the features."""
+        return {"image": self._rows[index], "label": self._labels[index]}
 
 
 class FeatureCache:

@@ -105,6 +105,6 @@ class Subset:
         """How many records."""
         return len(self._rows)
 
-    def __getitems__(self, record_keys: list[int]) -> Any:
-        """The records."""
-        return self._source.__getitems__([int(self._rows[key]) for key in record_keys])
+    def __getitem__(self, index: int, /) -> Mapping[str, Any]:
+        """One record."""
+        return self._source[int(self._rows[index])]

@@ -10,9 +10,10 @@ import optax
 from jaxtyping import Array, Bool, Float, Shaped
 
 from mole_jax.config import RunConfig
-from mole_jax.data.dataset import IMAGE_SHAPE, Dataset
+from mole_jax.data.dataset import Dataset
 from mole_jax.data.loader import steps_per_epoch
 from mole_jax.data.normalize import Normalize, normalizer
+from mole_jax.data.preprocess import IMAGE_SHAPE
 from mole_jax.data.records import Split
 from mole_jax.data.shards import Source
 from mole_jax.models import MODELS
@@ -110,7 +111,7 @@ def build_network(
         name = f"dataset {dataset.facts.channel_mean}" if config.normalize == "dataset" else config.normalize
         cache = FeatureCache(dataset, pretrained, normalize=normalize, normalize_name=name, dtype=config.compute_dtype)
         sources = cache.sources(features_of(config.head))
-        shape = next(iter(sources.values())).__getitems__([0])[0]["image"].shape
+        shape = next(iter(sources.values()))[0]["image"].shape
         return Network(on_features(config.head, **settings), sources, _as_float32, shape)
     unfreeze = config.unfreeze if fine_tuned else 0.0
     model = on_images(pretrained.config, config.head, unfreeze=unfreeze, backbone=pretrained.variables, **settings)

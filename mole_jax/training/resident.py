@@ -19,7 +19,7 @@ from mole_jax.training.steps import DeviceBatch, TrainStep
 
 # Of the device's memory, for the images; the rest is for the model and its activations.
 SHARE = 0.5
-# Images to one call of the device, at most, and records to one read: often enough for SIGTERM and the progress bar.
+# Images to one call of the device, at most: often enough for SIGTERM and the progress bar.
 STRETCH = 2000
 
 
@@ -109,15 +109,13 @@ def _read(source: Source) -> np.ndarray:
     """All records' images or features, as one array."""
     first = _first(source)
     whole = np.empty((len(source), *first.shape), first.dtype)
-    for begin in range(0, len(source), STRETCH):
-        records = source.__getitems__(list(range(begin, min(begin + STRETCH, len(source)))))
-        for i, record in enumerate(records, begin):
-            whole[i] = record["image"]
+    for i in range(len(source)):
+        whole[i] = source[i]["image"]
     return whole
 
 
 def _first(source: Source) -> np.ndarray:
-    return source.__getitems__([0])[0]["image"]
+    return source[0]["image"]
 
 
 def _memory(device: Any) -> int:

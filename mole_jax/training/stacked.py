@@ -18,9 +18,10 @@ from jaxtyping import Array, Float, Int
 from tqdm import tqdm
 
 from mole_jax.config import RunConfig
-from mole_jax.data.dataset import IMAGE_SHAPE, Dataset
+from mole_jax.data.dataset import Dataset
 from mole_jax.data.loader import steps_per_epoch, train_batches
 from mole_jax.data.normalize import Normalize, normalizer
+from mole_jax.data.preprocess import IMAGE_SHAPE
 from mole_jax.data.records import Split
 from mole_jax.models import MODELS
 from mole_jax.models.base import Variables

@@ -28,11 +28,11 @@ def sets(tmp_path_factory):
             how = list(CHANGES)[i % 3]
             path = source / ("NotMelanoma", "Melanoma")[row.label] / f"{split}-{how}-{i}.jpg"
             path.parent.mkdir(parents=True, exist_ok=True)
-            image = Image.fromarray(seen.splits[split].__getitems__([i])[0]["image"])
+            image = Image.fromarray(seen.splits[split][i]["image"])
             CHANGES[how](image).save(path, quality=85)
     for i, row in enumerate(fresh.rows["test"]):
         path = source / ("NotMelanoma", "Melanoma")[row.label] / f"new{i}.png"
-        Image.fromarray(fresh.splits["test"].__getitems__([i])[0]["image"]).save(path)
+        Image.fromarray(fresh.splits["test"][i]["image"]).save(path)
     prepare("other", source, protocol="external", data_dir=folder, workers=1)
     return seen, open_dataset(folder, "other")
 

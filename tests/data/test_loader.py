@@ -17,8 +17,8 @@ class Numbered:
     def __len__(self):
         return self.n
 
-    def __getitems__(self, keys):
-        return [{"image": np.full((2, 2, 3), key % 251, np.uint8), "label": key % 3 == 0} for key in keys]
+    def __getitem__(self, index):
+        return {"image": np.full((2, 2, 3), index % 251, np.uint8), "label": index % 3 == 0}
 
 
 LABELS = np.array([i % 3 == 0 for i in range(101)], np.int32)

@@ -18,7 +18,7 @@ import pytest
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from mole_jax.data import shards, workers
+from mole_jax.data import build, workers, write_shards
 from mole_jax.data.atomic import exclusive
 from mole_jax.data.copies import apply_affine, draw_affine
 from mole_jax.data.facts import dataset_directory, fingerprint, read_facts
@@ -34,6 +34,11 @@ ROOT = Path(__file__).parents[2]
 
 def contents(directory):
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in directory.rglob("*") if path.is_file()}
+
+
+def by_tfds(directory, split):
+    """The split as TFDS's own reader gives it."""
+    return tfds.builder_from_directory(str(directory)).as_data_source(split)
 
 
 @pytest.fixture
@@ -66,11 +71,13 @@ def test_records_stand_in_the_order_of_the_manifest_and_hold_the_pixels(prepared
     rows = read_manifest(prepared.directory)
     assert [row.split for row in rows] == sorted((row.split for row in rows), key=SPLITS.index)
     for split in SPLITS:
-        source = open_split(prepared.directory, split)
+        source, of_tfds = open_split(prepared.directory, split), by_tfds(prepared.directory, split)
         members = [row for row in rows if row.split == split]
-        assert len(source) == len(members) > 0
+        assert len(source) == len(of_tfds) == len(members) > 0
         for i, row in enumerate(members):
-            record = source[i]
+            record = of_tfds[i]
+            assert source[i]["label"] == row.label
+            np.testing.assert_array_equal(source[i]["image"], record["image"])
             path = ham_source / row.source_path
             np.testing.assert_array_equal(record["image"], load_image(path).image)
             assert record["image"].dtype == np.uint8
@@ -99,9 +106,8 @@ def test_the_facts_can_be_read_back_and_by_tfds(prepared):
 
 
 def test_channel_statistics_are_those_of_the_training_pixels(prepared):
-    pixels = np.concatenate(
-        [record["image"].reshape(-1, 3) / 255 for record in open_split(prepared.directory, "train")]
-    )
+    source = open_split(prepared.directory, "train")
+    pixels = np.concatenate([source[i]["image"].reshape(-1, 3) / 255 for i in range(len(source))])
     np.testing.assert_allclose(prepared.facts.channel_mean, pixels.mean(axis=0), rtol=1e-12)
     np.testing.assert_allclose(prepared.facts.channel_std, pixels.std(axis=0), rtol=1e-12)
 
@@ -114,7 +120,7 @@ def test_a_source_survives_pickling(prepared):
 
 def test_the_same_bytes_from_one_worker_and_from_three(ham_source, tmp_path, monkeypatch):
     monkeypatch.setattr(workers, "WORTH_A_POOL", 0)
-    monkeypatch.setattr(shards, "EXAMPLES_PER_SHARD", 3)
+    monkeypatch.setattr(write_shards, "EXAMPLES_PER_SHARD", 3)
     (ham_source / "HAM10000_images_part_1" / "ISIC_0000004.png").write_bytes(b"broken")
     one = prepare("ham", ham_source, data_dir=tmp_path / "one", workers=1)
     three = prepare("ham", ham_source, data_dir=tmp_path / "three", workers=3)
@@ -172,7 +178,7 @@ def test_odd_names_do_no_harm(tmp_path, write_image):
     assert {row.image_id for row in rows if row.label} == {f'mel {i}\n\r,"é' for i in range(6)}
     assert {row.image_id for row in rows if not row.label} == {f"nv\\xff\n{i}" for i in range(6)}
     assert [item.source_path for item in read_quarantine(summary.directory)] == ["NotMelanoma/bad\\xfe.png"]
-    ids = [record["image_id"].decode() for split in SPLITS for record in open_split(summary.directory, split)]
+    ids = [record["image_id"].decode() for split in SPLITS for record in by_tfds(summary.directory, split)]
     assert ids == [row.image_id for row in rows]
 
 
@@ -282,7 +288,7 @@ def test_overwrite_replaces(prepared, ham_source, tmp_path):
 
 
 def test_a_failed_prepare_leaves_nothing(ham_source, tmp_path, monkeypatch):
-    monkeypatch.setattr(shards.ShardWriter, "finish", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr(build, "describe", lambda *_, **__: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         prepare("ham", ham_source, data_dir=tmp_path / "data", workers=1)
     assert {path.name for path in (tmp_path / "data" / "ham").iterdir()} == {".lock"}
@@ -399,7 +405,7 @@ def test_real_originals_end_to_end(test_data, tmp_path):
     summary = prepare("originals", source, data_dir=tmp_path / "data", workers=1)
     assert (summary.facts.layout, summary.facts.images, summary.facts.quarantined) == ("folder", 24, 0)
     assert {(row.width, row.height) for row in read_manifest(summary.directory)} == {(600, 450)}
-    record = open_split(summary.directory, "train")[0]
+    record = by_tfds(summary.directory, "train")[0]
     pixels = np.asarray(Image.open(source / record["source_path"].decode())).astype(float)[1:449, 76:524]
     means = pixels.reshape(224, 2, 224, 2, 3).mean(axis=(1, 3))
     np.testing.assert_array_equal(record["image"], np.floor(means + 0.5))

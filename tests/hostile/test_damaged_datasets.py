@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mole_jax.data import shards
+from mole_jax.data import write_shards
 from mole_jax.data.checksums import SUMS, verify
 from mole_jax.data.dataset import load_dataset
 from mole_jax.data.prepare import prepare
@@ -26,7 +26,7 @@ OTHER = "synthetic-train.array_record-00000-of-00002"
 def prepared(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(shards, "EXAMPLES_PER_SHARD", 12)
+        patch.setattr(write_shards, "EXAMPLES_PER_SHARD", 12)
         for seed in (0, 1):
             prepare("synthetic", data_dir=folder / str(seed), examples=40, seed=seed, workers=1)
     return folder
@@ -132,8 +132,9 @@ def test_a_dataset_without_a_record_is_used_with_a_note(data, caplog):
         ("manifest.csv", Path.unlink, r"manifest.csv is damaged .*No such file"),
         ("metadata.json", lambda path: path.write_text("{"), r"metadata.json is damaged \(Expecting"),
         ("metadata.json", lambda path: path.write_text('{"new": 1}'), "metadata.json is of another version"),
-        ("dataset_info.json", lambda path: path.write_text("{"), "the train split in .* cannot be opened"),
-        ("features.json", Path.unlink, "the train split in .* cannot be opened"),
+        (SHARD, cut, "the train split in .* cannot be opened"),
+        (SHARD, Path.unlink, "1 of 2 shards of the train split are in .*; copy the dataset again"),
+        (SHARD, swap_with("synthetic-test.array_record-00000-of-00001"), "shards of the train split hold 20 records a"),
     ],
 )
 def test_what_can_be_noticed_without_a_record_is(data, name, damage, message):

@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 from mole_jax.config import RunConfig
-from mole_jax.data import shards
+from mole_jax.data import build
 from mole_jax.data.dataset import load_dataset
 from mole_jax.data.facts import read_facts
 from mole_jax.data.prepare import prepare
@@ -62,13 +62,13 @@ def test_prepare_leaves_what_was_there(data):
 
 
 def test_prepare_notices_while_it_writes_shards(data, monkeypatch):
-    write_split = shards.ShardWriter.write_split
+    write_shards = build.write_shards
 
-    def fill_up(*arguments):
+    def fill_up(*arguments, **settings):
         with largest_file(500_000):
-            write_split(*arguments)
+            return write_shards(*arguments, **settings)
 
-    monkeypatch.setattr(shards.ShardWriter, "write_split", fill_up)
+    monkeypatch.setattr(build, "write_shards", fill_up)
     with pytest.raises(UserError, match="no room left to write in"):
         prepare("synthetic", data_dir=data, examples=40, seed=1, workers=1, overwrite=True)
     assert {path.name for path in (data / "synthetic").iterdir()} == {".lock", "1.0.0"}

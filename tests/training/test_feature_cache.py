@@ -49,19 +49,19 @@ def test_maps_and_pooled_are_the_networks_own(own, tiny):
     expected = extract(tiny.config, tiny.variables, preprocess(jnp.asarray(images), "torchvision"))
     for level, tolerance in (("pooled", 1e-5), ("maps", 1e-3)):
         sources = cache(own, tiny).sources(level)
-        records = sources["test"].__getitems__([0, 1, 2])
+        records = [sources["test"][i] for i in range(3)]
         np.testing.assert_allclose([r["image"] for r in records], expected[level], rtol=tolerance, atol=tolerance)
         assert [r["label"] for r in records] == [row.label for row in own.rows["test"][:3]]
         assert {split: len(source) for split, source in sources.items()} == {s: len(r) for s, r in own.rows.items()}
 
 
 def test_pooled_features_are_the_same_bits_with_and_without_the_maps(own, tiny):
-    alone = cache(own, tiny).sources("pooled")["train"].__getitems__([0, 1])
-    alone = [np.array(r["image"]) for r in alone]
+    train = cache(own, tiny).sources("pooled")["train"]
+    alone = [np.array(train[i]["image"]) for i in range(2)]
     shutil.rmtree(cache(own, tiny).directory)
     cache(own, tiny).sources("maps")
-    beside = cache(own, tiny).sources("pooled")["train"].__getitems__([0, 1])
-    np.testing.assert_array_equal(alone, [r["image"] for r in beside])
+    beside = cache(own, tiny).sources("pooled")["train"]
+    np.testing.assert_array_equal(alone, [beside[i]["image"] for i in range(2)])
 
 
 def test_they_are_computed_once(own, tiny, monkeypatch):
@@ -89,8 +89,8 @@ class MixedSource:
     def __len__(self):
         return len(self.source)
 
-    def __getitems__(self, keys):
-        return [(self.donor if key < self.keep else self.source).__getitems__([key])[0] for key in keys]
+    def __getitem__(self, index):
+        return (self.donor if index < self.keep else self.source)[index]
 
 
 @pytest.mark.parametrize("level", ["pooled", "maps"])
@@ -103,10 +103,10 @@ def test_images_that_another_dataset_has_are_not_computed_again(own, tiny, monke
     assert sum(n for names, n in rows if names == (level, "test")) == len(features) - 5
     assert sum(n for names, n in rows if names == (level, "train")) == len(other.splits["train"])
     for key in range(5):
-        np.testing.assert_array_equal(features.__getitems__([key])[0]["image"], stored.__getitems__([key])[0]["image"])
-    image = other.splits["test"].__getitems__([5])[0]["image"][None]
+        np.testing.assert_array_equal(features[key]["image"], stored[key]["image"])
+    image = other.splits["test"][5]["image"][None]
     expected = extract(tiny.config, tiny.variables, preprocess(jnp.asarray(image), "torchvision"))[level][0]
-    np.testing.assert_allclose(features.__getitems__([5])[0]["image"], expected, rtol=2e-3, atol=1e-3)
+    np.testing.assert_allclose(features[5]["image"], expected, rtol=2e-3, atol=1e-3)
 
 
 def test_a_dataset_whose_images_are_all_known_needs_no_network(own, tiny, monkeypatch):
@@ -117,9 +117,9 @@ def test_a_dataset_whose_images_are_all_known_needs_no_network(own, tiny, monkey
     facts = dataclasses.replace(own.facts, fingerprint="of the twin")
     features = cache(dataclasses.replace(own, directory=twin, facts=facts), tiny).sources("pooled")
     for split, source in stored.items():
-        keys = list(range(len(source)))
-        for ours, theirs in zip(features[split].__getitems__(keys), source.__getitems__(keys), strict=True):
-            np.testing.assert_array_equal(ours["image"], theirs["image"])
+        assert len(features[split]) == len(source)
+        for i in range(len(source)):
+            np.testing.assert_array_equal(features[split][i]["image"], source[i]["image"])
 
 
 @pytest.mark.parametrize("harm", ["features", "facts", "weights", "preprocessing"])
@@ -182,19 +182,17 @@ def damage_identity(folder):
     ],
 )
 def test_damage_is_named_and_mended(own, tiny, caplog, damage, message):
-    before = np.array(cache(own, tiny).sources("pooled")["train"].__getitems__([3])[0]["image"])
+    before = np.array(cache(own, tiny).sources("pooled")["train"][3]["image"])
     damage(cache(own, tiny).directory / "pooled")
     with caplog.at_level(logging.WARNING):
-        after = cache(own, tiny).sources("pooled")["train"].__getitems__([3])[0]["image"]
+        after = cache(own, tiny).sources("pooled")["train"][3]["image"]
     assert re.search(message, caplog.text)
     np.testing.assert_array_equal(before, after)
 
 
 def test_a_killed_pass_goes_on_where_it_stopped(own, tiny, monkeypatch):
     whole = cache(own, tiny).sources("maps")
-    expected = {
-        split: [np.array(r["image"]) for r in s.__getitems__(list(range(len(s))))] for split, s in whole.items()
-    }
+    expected = {split: [np.array(s[i]["image"]) for i in range(len(s))] for split, s in whole.items()}
     shutil.rmtree(cache(own, tiny).directory)
     monkeypatch.setattr(feature_cache, "BATCH_SIZE", 4)
     finite, calls = feature_cache._finite, []
@@ -213,7 +211,7 @@ def test_a_killed_pass_goes_on_where_it_stopped(own, tiny, monkeypatch):
     sources = cache(own, tiny).sources("maps")
     assert len(calls) < 2 * -(-images // 4) + 2 * 3 + 5, "the rows that were done are not done again"
     for split, rows in expected.items():
-        got = [r["image"] for r in sources[split].__getitems__(list(range(len(rows))))]
+        got = [sources[split][i]["image"] for i in range(len(rows))]
         np.testing.assert_allclose(got, rows, rtol=2e-3, atol=1e-4)
 
 

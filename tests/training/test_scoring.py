@@ -59,7 +59,7 @@ def test_its_own_images_get_the_same_logits(dataset, tiny, tmp_path, config):
 def test_another_datasets_images_are_normalised_with_the_runs_own_means(dataset, other, tmp_path):
     config = dataclasses.replace(PLAIN, normalize="dataset")
     weights = train(config, dataset, tmp_path).variables["params"]
-    images = np.stack([record["image"] for record in other.splits["test"].__getitems__(list(range(20)))])
+    images = np.stack([other.splits["test"][i]["image"] for i in range(20)])
     kernel, bias = (np.asarray(leaf, np.float64) for leaf in (weights["fc1"]["kernel"], weights["fc1"]["bias"]))
     pixels = images / 255 - np.array(dataset.facts.channel_mean)
     logits = rescored(config, dataset, tmp_path, ["test"], on=other)["test"]
