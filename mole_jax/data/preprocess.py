@@ -72,10 +72,10 @@ def load_image(path: Path) -> LoadedImage:
     except OSError as error:
         raise UnusableImageError(f"cannot be read: {error.strerror}") from error
     rgb = decode_rgb(data)
-    return LoadedImage(to_model_size(rgb), hashlib.sha256(data).hexdigest(), rgb.shape[1], rgb.shape[0])
+    return LoadedImage(to_model_size(rgb), hashlib.sha256(data).hexdigest(), rgb.width, rgb.height)
 
 
-def decode_rgb(data: bytes) -> UInt8[np.ndarray, "height width 3"]:
+def decode_rgb(data: bytes) -> Image.Image:
     """Decodes an image file to plain RGB, upright.
 
     EXIF orientation is applied, and an EXIF block that cannot be read counts as none, as in image viewers; grey,
@@ -114,7 +114,7 @@ def _refuse_bombs(image: Image.Image, data: bytes) -> None:
         raise UnusableImageError(f"{scans} JPEG scans; the limit is {MAX_JPEG_SCANS}")
 
 
-def _to_rgb(image: Image.Image) -> UInt8[np.ndarray, "height width 3"]:
+def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode == "F":
         raise UnusableImageError("floating-point pixels have no agreed range")
     image.load()
@@ -123,14 +123,14 @@ def _to_rgb(image: Image.Image) -> UInt8[np.ndarray, "height width 3"]:
     method = UPRIGHT.get(_orientation(image))
     upright = image if method is None else image.transpose(method)
     if upright.mode == "RGB" and not upright.has_transparency_data:
-        return np.asarray(upright)
+        return upright
     width, height = upright.size
     rgb = np.empty((height, width, 3), np.uint8)
     rows = max(1, STRIP_PIXELS // width)
     for top in range(0, height, rows):
         strip = upright.crop((0, top, width, min(top + rows, height)))
         rgb[top : top + rows] = _deep_grey(strip, tags) if strip.mode.startswith("I") else _strip_to_rgb(strip)
-    return rgb
+    return Image.fromarray(rgb)
 
 
 def _orientation(image: Image.Image) -> int:
@@ -164,27 +164,24 @@ def _strip_to_rgb(image: Image.Image) -> UInt8[np.ndarray, "height width 3"]:
     return np.asarray(image.convert("RGB"))
 
 
-def to_model_size(rgb: UInt8[np.ndarray, "height width 3"]) -> UInt8[np.ndarray, "224 224 3"]:
+def to_model_size(rgb: Image.Image) -> UInt8[np.ndarray, "224 224 3"]:
     """Brings an image to 224x224.
 
     224x224 stays as it is. 600x450, HAM10000's own size (either way up), is halved over its central 448x448, as the
-    paper does. Anything else is cropped to its largest central square and resized with Pillow's anti-aliased bicubic.
+    paper does: the mean of every 2x2 block, exact, halves rounded up. Anything else is cropped to its largest central
+    square and resized with Pillow's anti-aliased bicubic.
     """
-    height, width, _ = rgb.shape
-    if (height, width) == (IMAGE_SIZE, IMAGE_SIZE):
-        return rgb
-    if {height, width} == {600, 450}:
-        return halve(centre_crop(rgb, 2 * IMAGE_SIZE))
-    square = Image.fromarray(centre_crop(rgb, min(height, width)))
+    if rgb.size == (IMAGE_SIZE, IMAGE_SIZE):
+        return np.asarray(rgb)
+    if set(rgb.size) == {600, 450}:
+        return np.asarray(centre_crop(rgb, 2 * IMAGE_SIZE).reduce(2))
+    square = centre_crop(rgb, min(rgb.size))
     return np.asarray(square.resize((IMAGE_SIZE, IMAGE_SIZE), Image.Resampling.BICUBIC))
 
 
-def centre_crop(rgb: UInt8[np.ndarray, "height width 3"], side: int) -> UInt8[np.ndarray, "side side 3"]:
+def centre_crop(image: Image.Image, side: int) -> Image.Image:
     """The central square; of an odd remainder the larger part is cut at the bottom and the right."""
-    top, left = (rgb.shape[0] - side) // 2, (rgb.shape[1] - side) // 2
-    return rgb[top : top + side, left : left + side]
-
-
-def halve(rgb: UInt8[np.ndarray, "height width 3"]) -> UInt8[np.ndarray, "height//2 width//2 3"]:
-    """The mean of every 2x2 block, exact, halves rounded up. Height and width are even."""
-    return np.asarray(Image.fromarray(rgb).reduce(2))
+    if image.size == (side, side):
+        return image
+    left, top = (image.width - side) // 2, (image.height - side) // 2
+    return image.crop((left, top, left + side, top + side))
