@@ -9,12 +9,14 @@ from absl import flags
 
 from experiments import cli
 from mole_jax.errors import UserError
+from mole_jax.memory import keep_freed_memory
 
 FLAGS = flags.FLAGS
 
 
 def command() -> None:
     """Reads the files, prints the differences, writes DIR/comparison.json."""
+    keep_freed_memory()  # the bootstrap fills tables of one size again and again
     from mole_jax.evaluation.comparison import compare
     from mole_jax.evaluation.comparison_table import format_comparison
     from mole_jax.evaluation.operating_points import choose_operating_points, given_threshold

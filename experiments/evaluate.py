@@ -14,6 +14,7 @@ from absl import flags
 
 from experiments import cli
 from mole_jax.errors import UserError
+from mole_jax.memory import keep_freed_memory
 
 FLAGS = flags.FLAGS
 
@@ -71,6 +72,7 @@ def external_validation() -> None:
 
 def from_predictions() -> None:
     """Reads the files, prints the table, writes DIR/metrics.json and DIR/calibrated_scores.csv."""
+    keep_freed_memory()  # the bootstrap fills tables of one size again and again
     from mole_jax.evaluation.deeper_figures import write_calibrated_scores
     from mole_jax.evaluation.predictions import read_predictions
     from mole_jax.evaluation.summary import evaluate, write_metrics

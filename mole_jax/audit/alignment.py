@@ -80,7 +80,7 @@ def _by_keypoints(first: Fingerprint, second: Fingerprint) -> Float[np.ndarray, 
 
 def _matches(
     first: Float32[np.ndarray, "k 128"], second: Float32[np.ndarray, "l 128"]
-) -> tuple[Int[np.ndarray, "m"], Int[np.ndarray, "m"]]:
+) -> tuple[Int[np.ndarray, " m"], Int[np.ndarray, " m"]]:
     """Keypoints of the first whose nearest descriptor in the second is much nearer than the next, and which that is."""
     cosine = first @ second.T
     rows = np.arange(len(cosine))
@@ -142,6 +142,6 @@ def _laid_over(
     return cv2.warpAffine(picture, matrix, (SIDE, SIDE), flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP)
 
 
-def _correlation(a: Float32[np.ndarray, "n"], b: Float32[np.ndarray, "n"]) -> float:
+def _correlation(a: Float32[np.ndarray, " n"], b: Float32[np.ndarray, " n"]) -> float:
     a, b = a - a.mean(), b - b.mean()
     return float(a @ b / max(float(np.sqrt((a @ a) * (b @ b))), 1e-9))

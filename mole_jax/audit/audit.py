@@ -123,7 +123,7 @@ def _count(pairs: Sequence[Pair], members: Sequence[Member]) -> dict[str, int]:
     }
 
 
-def _worst(pairs: Sequence[Pair], members: Sequence[Member], near: Int[np.ndarray, "n"]) -> list[dict[str, Any]]:
+def _worst(pairs: Sequence[Pair], members: Sequence[Member], near: Int[np.ndarray, " n"]) -> list[dict[str, Any]]:
     """Up to WORST pairs to look at, each of another lesion: across splits before others, then of both labels, then of
     different lesion ids, the most similar first.
     """
@@ -150,7 +150,7 @@ def _worst(pairs: Sequence[Pair], members: Sequence[Member], near: Int[np.ndarra
 
 
 def _shortcuts(
-    members: Sequence[Member], looks: Sequence[Look], near: Int[np.ndarray, "n"], lesions: Sequence[Sequence[int]]
+    members: Sequence[Member], looks: Sequence[Look], near: Int[np.ndarray, " n"], lesions: Sequence[Sequence[int]]
 ) -> Mapping[str, Any]:
     """Cross-validated with everything of a lesion on one side: by its id, and by what the pixels say."""
     first: dict[int, int] = {}

@@ -102,6 +102,6 @@ def against_manifest(members: Sequence[Member], copies: Sequence[Copies]) -> dic
     }
 
 
-def _pairs(group: Int[np.ndarray, "n"]) -> int:
+def _pairs(group: Int[np.ndarray, " n"]) -> int:
     sizes = np.unique(group, return_counts=True)[1]
     return int((sizes * (sizes - 1) // 2).sum())

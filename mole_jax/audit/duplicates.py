@@ -23,7 +23,7 @@ def same(keys: Sequence[Hashable]) -> list[list[int]]:
     return [group for group in members.values() if len(group) > 1]
 
 
-def connected(count: int, pairs: Sequence[tuple[int, int]]) -> Int[np.ndarray, "count"]:
+def connected(count: int, pairs: Sequence[tuple[int, int]]) -> Int[np.ndarray, " count"]:
     """The number of each image's group, where pairs hold together; what holds to nothing is a group of its own."""
     ends = np.array(pairs, np.int64).reshape(-1, 2)
     graph = coo_array((np.ones(len(ends)), (ends[:, 0], ends[:, 1])), shape=(count, count))

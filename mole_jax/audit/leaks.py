@@ -39,7 +39,7 @@ def leaks(duplicates: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
     return found
 
 
-def siblings_in_training(members: Sequence[Member], near: Int[np.ndarray, "n"]) -> dict[str, dict[str, Any]]:
+def siblings_in_training(members: Sequence[Member], near: Int[np.ndarray, " n"]) -> dict[str, dict[str, Any]]:
     """How many held-out images training has seen, by split and class.
 
     Args:

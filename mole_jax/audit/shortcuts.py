@@ -24,7 +24,7 @@ SEED: Final = 0
 CLEARLY: Final = 0.55
 
 
-def file_facts_table(facts: Sequence[Facts]) -> dict[str, Float[np.ndarray, "n"]]:
+def file_facts_table(facts: Sequence[Facts]) -> dict[str, Float[np.ndarray, " n"]]:
     """One column a fact: numbers as they are (NaN where missing), texts by the number of their kind.
 
     Columns that are the same for all images are left out: they tell nothing.
@@ -42,9 +42,9 @@ def file_facts_table(facts: Sequence[Facts]) -> dict[str, Float[np.ndarray, "n"]
 
 
 def shortcut(
-    columns: Mapping[str, Float[np.ndarray, "n"]],
-    label: Integer[np.ndarray, "n"],
-    group: Integer[np.ndarray, "n"],
+    columns: Mapping[str, Float[np.ndarray, " n"]],
+    label: Integer[np.ndarray, " n"],
+    group: Integer[np.ndarray, " n"],
     *,
     each: bool,
 ) -> dict[str, Any]:
@@ -83,7 +83,7 @@ def _clearly(figure: Figure) -> bool:
 
 
 def _why_not(
-    columns: Mapping[str, Float[np.ndarray, "n"]], label: Integer[np.ndarray, "n"], group: Integer[np.ndarray, "n"]
+    columns: Mapping[str, Float[np.ndarray, " n"]], label: Integer[np.ndarray, " n"], group: Integer[np.ndarray, " n"]
 ) -> str:
     if not columns:
         return "the same for every image, so nothing to tell them apart by"
@@ -91,14 +91,16 @@ def _why_not(
     return f"a class has only {fewest} lesions, too few for {FOLDS} folds" if fewest < FOLDS else ""
 
 
-def _alone(column: Float[np.ndarray, "n"], label: Integer[np.ndarray, "n"], group: Integer[np.ndarray, "n"]) -> float:
+def _alone(
+    column: Float[np.ndarray, " n"], label: Integer[np.ndarray, " n"], group: Integer[np.ndarray, " n"]
+) -> float:
     counter = Counter(_out_of_fold(column[:, None], label, group), label, group_images(group, label))
     return float(counter.value(lambda counts: {"auroc": auroc(counts)})["auroc"])
 
 
 def _out_of_fold(
-    features: Float[np.ndarray, "n f"], label: Integer[np.ndarray, "n"], group: Integer[np.ndarray, "n"]
-) -> Float[np.ndarray, "n"]:
+    features: Float[np.ndarray, "n f"], label: Integer[np.ndarray, " n"], group: Integer[np.ndarray, " n"]
+) -> Float[np.ndarray, " n"]:
     score = np.zeros(len(label))
     folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=SEED)
     # Several threads wait for each other at every node, for longer than they work where the machine is busy.

@@ -23,7 +23,7 @@ BINS = 10
 CLIP = 1e-7
 
 
-def logits_of(predictions: Predictions) -> Float[np.ndarray, "n"]:
+def logits_of(predictions: Predictions) -> Float[np.ndarray, " n"]:
     """The logit column, or the logits of the scores kept `CLIP` away from 0 and 1."""
     if predictions.logit is not None:
         return predictions.logit.astype(np.float64)
@@ -66,9 +66,9 @@ def fit_platt(validation: Predictions) -> dict[str, Figure]:
 
 
 def calibration_figures(
-    score: Float[np.ndarray, "n"],
-    logits: Float[np.ndarray, "n"],
-    label: Integer[np.ndarray, "n"],
+    score: Float[np.ndarray, " n"],
+    logits: Float[np.ndarray, " n"],
+    label: Integer[np.ndarray, " n"],
     groups: Groups,
     *,
     resamples: int,
@@ -112,7 +112,7 @@ def calibration_figures(
     }
 
 
-def _equal_mass_bins(score: Float[np.ndarray, "n"]) -> Integer[np.ndarray, "k"]:
+def _equal_mass_bins(score: Float[np.ndarray, " n"]) -> Integer[np.ndarray, " k"]:
     """The bin of each distinct score: by the middle rank of its images."""
     _, images = np.unique(score, return_counts=True)
     middle = np.cumsum(images) - images / 2
@@ -120,10 +120,10 @@ def _equal_mass_bins(score: Float[np.ndarray, "n"]) -> Integer[np.ndarray, "k"]:
 
 
 def _bins(
-    score: Float[np.ndarray, "n"],
-    label: Integer[np.ndarray, "n"],
+    score: Float[np.ndarray, " n"],
+    label: Integer[np.ndarray, " n"],
     groups: Groups,
-    lowest: Float[np.ndarray, "b"],
+    lowest: Float[np.ndarray, " b"],
     value: Mapping[str, Float[np.ndarray, "..."]],
     samples: Mapping[str, Float[np.ndarray, "..."]],
 ) -> list[dict[str, Any]]:
@@ -145,7 +145,7 @@ def _bins(
 
 
 def _slope_and_intercept(
-    logits: Float[np.ndarray, "n"], label: Integer[np.ndarray, "n"], groups: Groups
+    logits: Float[np.ndarray, " n"], label: Integer[np.ndarray, " n"], groups: Groups
 ) -> dict[str, Figure]:
     """Of the logistic regression of label on logit (Cox 1958): 1 and 0 when calibrated; slope below 1: too extreme."""
     reason = _one_class(label) or _separated(logits, label)
@@ -162,11 +162,11 @@ def _slope_and_intercept(
     }
 
 
-def _one_class(label: Integer[np.ndarray, "n"]) -> str | None:
+def _one_class(label: Integer[np.ndarray, " n"]) -> str | None:
     return "only one class is present" if label.min() == label.max() else None
 
 
-def _separated(logits: Float[np.ndarray, "n"], label: Integer[np.ndarray, "n"]) -> str | None:
+def _separated(logits: Float[np.ndarray, " n"], label: Integer[np.ndarray, " n"]) -> str | None:
     if logits.min() == logits.max():
         return "all scores are equal"
     positive, negative = logits[label == 1], logits[label == 0]

@@ -83,7 +83,7 @@ def compare(
     }
 
 
-def bootstrap_p(differences: Float[np.ndarray, "r"]) -> float | None:
+def bootstrap_p(differences: Float[np.ndarray, " r"]) -> float | None:
     """Two-sided p value of no difference: twice the share of resamples beyond zero on the rarer side, one added.
 
     The one keeps it from claiming less than the number of resamples can show. None where a resample is undefined.
@@ -110,7 +110,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def _statistics(threshold: float | None) -> Any:
-    def statistics(counts: Counts) -> Mapping[str, Float[np.ndarray, "r"]]:
+    def statistics(counts: Counts) -> Mapping[str, Float[np.ndarray, " r"]]:
         figures = metrics.threshold_free(counts)
         if threshold is None:
             return figures
@@ -120,7 +120,7 @@ def _statistics(threshold: float | None) -> Any:
     return statistics
 
 
-def _figure(name: str, value: float, samples: Float[np.ndarray, "r"], groups: Groups) -> Figure:
+def _figure(name: str, value: float, samples: Float[np.ndarray, " r"], groups: Groups) -> Figure:
     if np.isnan(value):
         return undefined(WHY_UNDEFINED[name])
     return resampled(value, samples, groups)

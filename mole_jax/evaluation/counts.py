@@ -13,8 +13,11 @@ from scipy import sparse
 
 from mole_jax.evaluation.groups import Groups, draw_weights
 
-# Work on this many (distinct score, resample) cells at a time: a few arrays of it stay in a core's cache.
+# Work on this many (distinct score, resample) cells at a time: a few arrays of it stay in a core's cache. With fewer
+# resamples at a time than BESIDE the rows of a table are too short; they are worth leaving the cache up to MOST_CELLS.
 CELLS = 2**16
+BESIDE = 8
+MOST_CELLS = 2**20
 # More draws of images than this in all and the number of resamples is cut, but never below FEWEST.
 MOST_DRAWS = 400_000_000
 FEWEST = 200
@@ -24,7 +27,7 @@ FEWEST = 200
 class Counts:
     """Weighted numbers of images of each class below each distinct score, for r weightings."""
 
-    score: Float[np.ndarray, "k"]  # distinct, ascending
+    score: Float[np.ndarray, " k"]  # distinct, ascending
     positive_below: Float[np.ndarray, "k+1 r"]  # row i: score < score[i]; the last row: all
     negative_below: Float[np.ndarray, "k+1 r"]
 
@@ -45,7 +48,7 @@ Statistics = Callable[[Counts], Mapping[str, Float[np.ndarray, "..."]]]
 class Counter:
     """Counts images by score under any weights of their lesions."""
 
-    def __init__(self, score: Float[np.ndarray, "n"], label: Integer[np.ndarray, "n"], groups: Groups) -> None:
+    def __init__(self, score: Float[np.ndarray, " n"], label: Integer[np.ndarray, " n"], groups: Groups) -> None:
         self.groups = groups
         self.score, rank = np.unique(score, return_inverse=True)
         shape = (len(self.score), groups.count)
@@ -78,7 +81,7 @@ class Counter:
 
     def _draws(self, resamples: int, seed: int) -> Iterator[Float[np.ndarray, "g r"]]:
         n = max(len(self.groups.index), 1)
-        at_a_time = max(1, CELLS // n)
+        at_a_time = max(1, CELLS // n, min(BESIDE, MOST_CELLS // n))
         return draw_weights(self.groups, resamples=affordable_resamples(n, resamples), seed=seed, at_a_time=at_a_time)
 
 

@@ -15,7 +15,7 @@ RISKS = np.arange(1, 31) / 100
 
 
 def decision_curve(
-    score: Float[np.ndarray, "n"], label: Integer[np.ndarray, "n"], groups: Groups, *, resamples: int, seed: int
+    score: Float[np.ndarray, " n"], label: Integer[np.ndarray, " n"], groups: Groups, *, resamples: int, seed: int
 ) -> list[dict[str, Any]]:
     """The net benefit of excising where score >= risk, against excising all or none, at risks of 1 to 30 %.
 

@@ -53,7 +53,7 @@ def deeper_figures(
     return figures
 
 
-def calibrate(test: Predictions, validation: Predictions | None) -> Float[np.ndarray, "n"]:
+def calibrate(test: Predictions, validation: Predictions | None) -> Float[np.ndarray, " n"]:
     """The test scores, Platt-scaled where validation allows, else as given."""
     slope, intercept = _platt(validation)
     return test.score if (slope, intercept) == AS_GIVEN else expit(intercept + slope * logits_of(test))
@@ -84,7 +84,7 @@ def _platt(validation: Predictions | None) -> tuple[float, float]:
 def _calibration(
     test: Predictions, validation: Predictions | None, groups: Groups, *, resamples: int, seed: int
 ) -> dict[str, Any]:
-    def judge(logits: Float[np.ndarray, "n"], score: Float[np.ndarray, "n"]) -> dict[str, Any]:
+    def judge(logits: Float[np.ndarray, " n"], score: Float[np.ndarray, " n"]) -> dict[str, Any]:
         return calibration_figures(score, logits, test.label, groups, resamples=resamples, seed=seed)
 
     given = logits_of(test)

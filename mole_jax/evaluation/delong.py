@@ -15,8 +15,8 @@ from mole_jax.evaluation.intervals import Figure, Z, figure, point, undefined
 
 
 def placements(
-    score: Float[np.ndarray, "n"], label: Integer[np.ndarray, "n"]
-) -> tuple[Float[np.ndarray, "p"], Float[np.ndarray, "q"]]:
+    score: Float[np.ndarray, " n"], label: Integer[np.ndarray, " n"]
+) -> tuple[Float[np.ndarray, " p"], Float[np.ndarray, " q"]]:
     """For each positive the share of negatives below it, for each negative that of positives above it; ties count half.
 
     Args:
@@ -30,7 +30,7 @@ def placements(
     return _share_below(negative, positive), 1 - _share_below(positive, negative)
 
 
-def delong_auroc(score: Float[np.ndarray, "n"], label: Integer[np.ndarray, "n"]) -> Figure:
+def delong_auroc(score: Float[np.ndarray, " n"], label: Integer[np.ndarray, " n"]) -> Figure:
     """The AUROC with DeLong's interval, clamped to [0, 1]."""
     smaller = min(int(label.sum()), int(len(label) - label.sum()))
     if smaller == 0:
@@ -44,7 +44,7 @@ def delong_auroc(score: Float[np.ndarray, "n"], label: Integer[np.ndarray, "n"])
 
 
 def delong_test(
-    score_a: Float[np.ndarray, "n"], score_b: Float[np.ndarray, "n"], label: Integer[np.ndarray, "n"]
+    score_a: Float[np.ndarray, " n"], score_b: Float[np.ndarray, " n"], label: Integer[np.ndarray, " n"]
 ) -> dict[str, Any]:
     """The difference of two AUROCs over the same images, a minus b, with DeLong's interval and two-sided p value.
 
@@ -62,7 +62,7 @@ def delong_test(
     return result | {"z": z if np.isfinite(z) else None, "p_value": float(2 * norm.sf(abs(z)))}
 
 
-def _share_below(reference: Float[np.ndarray, "m"], score: Float[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:
+def _share_below(reference: Float[np.ndarray, " m"], score: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
     reference = np.sort(reference)
     order = np.argsort(score)
     ordered = score[order]  # sorted needles keep the binary search in cache

@@ -13,8 +13,8 @@ STRATA = ("negative", "positive", "mixed")
 class Groups:
     """The lesions of a set of images."""
 
-    index: Integer[np.ndarray, "n"]  # each image's lesion, 0..g-1, in the sorted order of their ids
-    stratum: Integer[np.ndarray, "g"]  # by the lesion's images: 0 none positive, 1 all positive, 2 some
+    index: Integer[np.ndarray, " n"]  # each image's lesion, 0..g-1, in the sorted order of their ids
+    stratum: Integer[np.ndarray, " g"]  # by the lesion's images: 0 none positive, 1 all positive, 2 some
 
     @property
     def count(self) -> int:
@@ -33,7 +33,7 @@ class Groups:
         return bool((sizes[sizes > 0] >= 2).all())
 
 
-def group_images(group: Shaped[np.ndarray, "n"], label: Integer[np.ndarray, "n"]) -> Groups:
+def group_images(group: Shaped[np.ndarray, " n"], label: Integer[np.ndarray, " n"]) -> Groups:
     """Numbers the lesions and tells each one's class.
 
     Args:

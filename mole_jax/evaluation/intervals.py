@@ -30,7 +30,7 @@ def figure(value: float, low: float, high: float, method: str) -> Figure:
     return {"value": float(value), "low": float(low), "high": float(high), "method": method}
 
 
-def bootstrapped(value: float, samples: Float[np.ndarray, "r"]) -> Figure:
+def bootstrapped(value: float, samples: Float[np.ndarray, " r"]) -> Figure:
     """A figure with the percentile interval of its cluster-bootstrap samples.
 
     Resamples in which the figure is undefined (NaN) are left out and counted under `undefined_resamples`.
@@ -56,7 +56,9 @@ def wilson(successes: float | int, trials: int) -> tuple[float, float]:
     return (0.0 if successes == 0 else centre - half, 1.0 if successes == trials else centre + half)
 
 
-def proportion(successes: int, among: Bool[np.ndarray, "n"], groups: Groups, samples: Float[np.ndarray, "r"]) -> Figure:
+def proportion(
+    successes: int, among: Bool[np.ndarray, " n"], groups: Groups, samples: Float[np.ndarray, " r"]
+) -> Figure:
     """A share of images with the interval that fits: Wilson where every lesion has one image, else cluster bootstrap.
 
     Where the share is 0 or 1 the bootstrap sees no variation and would claim certainty; Wilson over the lesions
@@ -80,6 +82,6 @@ def proportion(successes: int, among: Bool[np.ndarray, "n"], groups: Groups, sam
     return bootstrapped(value, samples)
 
 
-def resampled(value: float, samples: Float[np.ndarray, "r"], groups: Groups) -> Figure:
+def resampled(value: float, samples: Float[np.ndarray, " r"], groups: Groups) -> Figure:
     """A figure with its cluster-bootstrap interval, or with the reason why there is none."""
     return bootstrapped(value, samples) if groups.resamplable else point(value, reason=TOO_FEW)

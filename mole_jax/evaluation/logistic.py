@@ -13,8 +13,8 @@ TOLERANCE = 1e-10
 
 
 def fit_logistic(
-    design: Float[np.ndarray, "n p"], label: Integer[np.ndarray, "n"], groups: Groups
-) -> tuple[Float[np.ndarray, "p"], Float[np.ndarray, "p p"]]:
+    design: Float[np.ndarray, "n p"], label: Integer[np.ndarray, " n"], groups: Groups
+) -> tuple[Float[np.ndarray, " p"], Float[np.ndarray, "p p"]]:
     """Maximum likelihood by Newton's method with step halving.
 
     Args:
@@ -48,13 +48,13 @@ def fit_logistic(
     raise ArithmeticError(f"logistic regression found no maximum; it stopped at {beta}")
 
 
-def _loss(design: Float[np.ndarray, "n p"], label: Integer[np.ndarray, "n"], beta: Float[np.ndarray, "p"]) -> float:
+def _loss(design: Float[np.ndarray, "n p"], label: Integer[np.ndarray, " n"], beta: Float[np.ndarray, " p"]) -> float:
     eta = design @ beta
     return float((np.logaddexp(0, eta) - label * eta).sum())
 
 
 def _sandwich(
-    design: Float[np.ndarray, "n p"], label: Integer[np.ndarray, "n"], groups: Groups, beta: Float[np.ndarray, "p"]
+    design: Float[np.ndarray, "n p"], label: Integer[np.ndarray, " n"], groups: Groups, beta: Float[np.ndarray, " p"]
 ) -> Float[np.ndarray, "p p"]:
     risk = expit(design @ beta)
     bread = np.linalg.inv((design * (risk * (1 - risk))[:, None]).T @ design)

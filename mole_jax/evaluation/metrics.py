@@ -16,7 +16,7 @@ AT_THRESHOLD = ("accuracy", "precision", "sensitivity", "specificity", "f1", "np
 THRESHOLD_FREE = ("auroc", "partial_auroc", "average_precision", "brier", "log_loss")
 
 
-def threshold_free(counts: Counts) -> dict[str, Float[np.ndarray, "r"]]:
+def threshold_free(counts: Counts) -> dict[str, Float[np.ndarray, " r"]]:
     """AUROC, partial AUROC, average precision, Brier score and log loss."""
     return {
         "auroc": auroc(counts),
@@ -27,14 +27,14 @@ def threshold_free(counts: Counts) -> dict[str, Float[np.ndarray, "r"]]:
     }
 
 
-def auroc(counts: Counts) -> Float[np.ndarray, "r"]:
+def auroc(counts: Counts) -> Float[np.ndarray, " r"]:
     """Area under the ROC curve: how often a melanoma scores above a mole, a tie counting one half."""
     negative_below = (counts.negative_below[:-1] + counts.negative_below[1:]) / 2  # half of the ties
     wins = (counts.positive * negative_below).sum(axis=0)
     return _ratio(wins, counts.positive_below[-1] * counts.negative_below[-1])
 
 
-def partial_auroc(counts: Counts) -> Float[np.ndarray, "r"]:
+def partial_auroc(counts: Counts) -> Float[np.ndarray, " r"]:
     """Area between the ROC curve and the line of 80 % sensitivity, in [0, 0.2]: the raw area that ISIC 2024 ranked by.
 
     It is the integral of specificity over sensitivity from 0.8 to 1; chance gives 0.02. Not rescaled (McClish).
@@ -49,7 +49,7 @@ def partial_auroc(counts: Counts) -> Float[np.ndarray, "r"]:
     return (inside * height).sum(axis=0)
 
 
-def average_precision(counts: Counts) -> Float[np.ndarray, "r"]:
+def average_precision(counts: Counts) -> Float[np.ndarray, " r"]:
     """Precision at each threshold, weighted by the positives that it adds (no interpolation)."""
     found = counts.positive_below[-1] - counts.positive_below[:-1]
     called = found + counts.negative_below[-1] - counts.negative_below[:-1]
@@ -57,13 +57,13 @@ def average_precision(counts: Counts) -> Float[np.ndarray, "r"]:
     return _ratio((counts.positive * precision).sum(axis=0), counts.positive_below[-1])
 
 
-def brier(counts: Counts) -> Float[np.ndarray, "r"]:
+def brier(counts: Counts) -> Float[np.ndarray, " r"]:
     """Mean squared difference between score and label, in [0, 1]."""
     loss = (1 - counts.score) ** 2 @ counts.positive + counts.score**2 @ counts.negative
     return _ratio(loss, counts.positive_below[-1] + counts.negative_below[-1])
 
 
-def log_loss(counts: Counts) -> Float[np.ndarray, "r"]:
+def log_loss(counts: Counts) -> Float[np.ndarray, " r"]:
     """Mean negative log likelihood in nats; scores are kept one float64 step from 0 and 1, as scikit-learn does."""
     eps = np.finfo(np.float64).eps
     score = np.clip(counts.score, eps, 1 - eps)
@@ -71,7 +71,7 @@ def log_loss(counts: Counts) -> Float[np.ndarray, "r"]:
     return _ratio(loss, counts.positive_below[-1] + counts.negative_below[-1])
 
 
-def confusion(counts: Counts, thresholds: Float[np.ndarray, "t"]) -> dict[str, Float[np.ndarray, "t r"]]:
+def confusion(counts: Counts, thresholds: Float[np.ndarray, " t"]) -> dict[str, Float[np.ndarray, "t r"]]:
     """True and false positives and negatives (`tp`, `fp`, `fn`, `tn`) at each threshold."""
     row = np.searchsorted(counts.score, thresholds, side="left")
     fn, tn = counts.positive_below[row], counts.negative_below[row]

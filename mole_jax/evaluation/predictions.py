@@ -120,7 +120,7 @@ def write_predictions(path: str | os.PathLike[str], predictions: Predictions) ->
     write_csv(path, {**columns, **predictions.metadata})
 
 
-def write_csv(path: str | os.PathLike[str], columns: Mapping[str, Shaped[np.ndarray, "n"]]) -> None:
+def write_csv(path: str | os.PathLike[str], columns: Mapping[str, Shaped[np.ndarray, " n"]]) -> None:
     """Writes columns of equal length under their names, all of it or nothing (a temporary file is renamed)."""
     path = Path(path)
     n = len(next(iter(columns.values())))

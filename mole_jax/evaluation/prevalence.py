@@ -18,8 +18,8 @@ PREVALENCES = (0.018, 0.11, 0.20, 0.50)
 
 
 def predictive_values(
-    sensitivity: Float[np.ndarray, "r"], specificity: Float[np.ndarray, "r"], prevalence: float
-) -> tuple[Float[np.ndarray, "r"], Float[np.ndarray, "r"]]:
+    sensitivity: Float[np.ndarray, " r"], specificity: Float[np.ndarray, " r"], prevalence: float
+) -> tuple[Float[np.ndarray, " r"], Float[np.ndarray, " r"]]:
     """PPV and NPV by Bayes' rule; NaN where nothing is called positive (or negative).
 
     Args:
@@ -34,8 +34,8 @@ def predictive_values(
 
 
 def prior_shift(
-    score: Float[np.ndarray, "n"], *, from_prevalence: float, to_prevalence: float
-) -> Float[np.ndarray, "n"]:
+    score: Float[np.ndarray, " n"], *, from_prevalence: float, to_prevalence: float
+) -> Float[np.ndarray, " n"]:
     """Scores for a population with another share of melanomas that look the same (Saerens et al., 2002).
 
     The odds are multiplied by the ratio of the prior odds.
@@ -71,7 +71,7 @@ def prevalence_figures(
         A row for each prevalence: `prevalence`, `ppv`, `npv` (figures), `risk_at_threshold` (value).
     """
 
-    def statistics(counts: Counts) -> Mapping[str, Float[np.ndarray, "r"]]:
+    def statistics(counts: Counts) -> Mapping[str, Float[np.ndarray, " r"]]:
         at = metrics.at_threshold(**metrics.confusion(counts, np.array([threshold])))
         return {"sensitivity": at["sensitivity"][0], "specificity": at["specificity"][0]}
 
@@ -92,7 +92,7 @@ def prevalence_figures(
 
 
 def _figure(
-    value: float, samples: Float[np.ndarray, "r"], rates: Mapping[str, Float[np.ndarray, ""]], groups: Groups
+    value: float, samples: Float[np.ndarray, " r"], rates: Mapping[str, Float[np.ndarray, ""]], groups: Groups
 ) -> Figure:
     if np.isnan(rates["sensitivity"]) or np.isnan(rates["specificity"]):
         return undefined("only one class is present")

@@ -82,7 +82,7 @@ def describe(predictions: Predictions, groups: Groups) -> dict[str, Any]:
     }
 
 
-def _figure(name: str, value: float, samples: Float[np.ndarray, "r"], groups: Groups) -> Figure:
+def _figure(name: str, value: float, samples: Float[np.ndarray, " r"], groups: Groups) -> Figure:
     return undefined(WHY_UNDEFINED[name]) if np.isnan(value) else resampled(value, samples, groups)
 
 
@@ -91,7 +91,7 @@ def _proportions(
     predictions: Predictions,
     groups: Groups,
     threshold: float,
-    samples: Mapping[str, Float[np.ndarray, "r"]],
+    samples: Mapping[str, Float[np.ndarray, " r"]],
 ) -> dict[str, Figure]:
     called, positive = predictions.score >= threshold, predictions.label == 1
     counted = {

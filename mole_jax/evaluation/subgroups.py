@@ -80,11 +80,11 @@ def _too_few(about: dict[str, Any], of: str, name: str) -> Figure | None:
     return undefined(f"{lesions} {name} lesions; figures need {FEWEST}")
 
 
-def _clean(levels: Shaped[np.ndarray, "n"]) -> Shaped[np.ndarray, "n"]:
+def _clean(levels: Shaped[np.ndarray, " n"]) -> Shaped[np.ndarray, " n"]:
     return np.where(levels == "", UNKNOWN, levels)
 
 
-def _age_bands(predictions: Predictions) -> Shaped[np.ndarray, "n"]:
+def _age_bands(predictions: Predictions) -> Shaped[np.ndarray, " n"]:
     ages = predictions.metadata["age"]
     bands = np.full(len(ages), UNKNOWN, dtype=f"<U{max(map(len, _AGE_ORDER))}")
     for text in np.unique(ages):

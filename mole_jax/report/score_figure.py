@@ -36,7 +36,7 @@ def score_figure(runs: Sequence[Run]) -> Part:
     return Part("scores", "Scores", caption, panels, numbers=numbers)
 
 
-def _histogram(run: Run) -> tuple[Float[np.ndarray, "edges"], Integer[np.ndarray, "b"], Integer[np.ndarray, "b"]]:
+def _histogram(run: Run) -> tuple[Float[np.ndarray, " edges"], Integer[np.ndarray, " b"], Integer[np.ndarray, " b"]]:
     score, label = run.test.score, run.test.label
     edges = _edges(score)
     return edges, np.histogram(score[label == 0], edges)[0], np.histogram(score[label == 1], edges)[0]
@@ -50,7 +50,7 @@ def _edges(score: Float[np.ndarray, " n"]) -> Float[np.ndarray, " edges"]:
 
 
 def _panel(
-    run: Run, edges: Float[np.ndarray, "edges"], moles: Integer[np.ndarray, "b"], melanomas: Integer[np.ndarray, "b"]
+    run: Run, edges: Float[np.ndarray, " edges"], moles: Integer[np.ndarray, " b"], melanomas: Integer[np.ndarray, " b"]
 ) -> Panel:
     name = f"scores-{run.key}"
     points = [point for point in dict.fromkeys((run.main, run.screening)) if run.at[point]["threshold"] is not None]
