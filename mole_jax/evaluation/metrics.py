@@ -5,7 +5,7 @@ An image is called positive when its score is at or above the threshold.
 """
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Integer
 
 from mole_jax.evaluation.counts import Counts
 
@@ -32,6 +32,26 @@ def auroc(counts: Counts) -> Float[np.ndarray, " r"]:
     negative_below = (counts.negative_below[:-1] + counts.negative_below[1:]) / 2  # half of the ties
     wins = (counts.positive * negative_below).sum(axis=0)
     return _ratio(wins, counts.positive_below[-1] * counts.negative_below[-1])
+
+
+def roc_curve(
+    label: Integer[np.ndarray, " n"], score: Float[np.ndarray, " n"]
+) -> tuple[Float[np.ndarray, " k"], Float[np.ndarray, " k"], Float[np.ndarray, " k"]]:
+    """False alarm rate, sensitivity and threshold, from none called melanoma (infinity) to all; points on a straight
+    line between others are left out. As scikit-learn's function of this name, whose import takes a second.
+
+    Args:
+        label: 0 and 1, both of them there.
+        score: melanoma from a threshold on.
+    """
+    distinct, place = np.unique(score, return_inverse=True)
+    moles, melanomas = (
+        np.concatenate([[0.0], np.cumsum(np.bincount(place, weights=label == of)[::-1])]) for of in (0, 1)
+    )
+    thresholds = np.concatenate([[np.inf], distinct[::-1]])
+    keep = np.ones(len(thresholds), bool)
+    keep[2:-1] = ((np.diff(moles, 2) != 0) | (np.diff(melanomas, 2) != 0))[1:]
+    return moles[keep] / moles[-1], melanomas[keep] / melanomas[-1], thresholds[keep]
 
 
 def partial_auroc(counts: Counts) -> Float[np.ndarray, " r"]:

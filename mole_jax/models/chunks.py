@@ -46,13 +46,14 @@ def by_chunk(function: Callable[[Any], Any], batch: Any, *, most: int = CHUNK) -
     # What is filled in by the loop begins as any number that is not known before: of two loops that begin with zeros,
     # as `lax.map` has them, XLA makes one array of zeros, keeps it between them and copies it.
     start = jax.tree.leaves(batch)[-1].reshape(-1)[0]
+    once = jax.jit(function)  # so that it is traced once, below and in the loop
     results = jax.tree.map(
         lambda shape: jnp.full((count // size, *shape.shape), start.astype(shape.dtype)),
-        jax.eval_shape(function, jax.tree.map(lambda x: x[0], chunks)),
+        jax.eval_shape(once, jax.tree.map(lambda x: x[0], chunks)),
     )
 
     def fill_in(i: jax.Array, results: Any) -> Any:
-        done = function(jax.tree.map(lambda x: jax.lax.dynamic_index_in_dim(x, i, keepdims=False), chunks))
+        done = once(jax.tree.map(lambda x: jax.lax.dynamic_index_in_dim(x, i, keepdims=False), chunks))
         return jax.tree.map(lambda r, d: jax.lax.dynamic_update_index_in_dim(r, d, i, 0), results, done)
 
     return jax.lax.fori_loop(0, count // size, fill_in, results)

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
-from sklearn.metrics import roc_curve
 
+from mole_jax.evaluation.metrics import roc_curve
 from mole_jax.evaluation.predictions import Predictions
 from mole_jax.report.calibration_figure import MEASURES, calibration_panel
 from mole_jax.report.drawing import GREY, draw, series, shortened

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from sklearn.metrics import roc_curve
 
+from mole_jax.evaluation.metrics import roc_curve
 from mole_jax.report.drawing import GREY, INK, draw, series, shortened
 from mole_jax.report.parts import Panel, Part, figure_text
 from mole_jax.report.runs import Run

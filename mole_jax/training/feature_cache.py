@@ -32,6 +32,7 @@ from mole_jax.data.records import Split
 from mole_jax.data.shards import Source
 from mole_jax.errors import UserError, full_disk_explained
 from mole_jax.files import file_sha256
+from mole_jax.models.chunks import on_cpu
 from mole_jax.models.transfer import extract
 from mole_jax.pretrained.weights import Pretrained
 from mole_jax.training.feature_sharing import (
@@ -46,10 +47,14 @@ from mole_jax.training.steps import DeviceBatch
 
 # Half precision keeps three digits at half the space: 10,000 maps of 7x7x2048 are 2 GB, their averages 82 MB.
 DTYPES: dict[Level, str] = {"maps": "float16", "pooled": "float32"}
-# Fixed, so that the features do not depend on a run's batch size.
-BATCH_SIZE = 32
-
 Levels = dict[Level, dict[str, Any]]
+
+
+def batch_size() -> int:
+    """Images to a step; the features do not depend on a run's own. On a CPU, which goes through a few at a time anyway
+    (`models/chunks.py`), small, since a split's last batch is filled up with nothing.
+    """
+    return 8 if on_cpu() else 64
 
 
 class FeatureSource:
@@ -128,12 +133,13 @@ class FeatureCache:
             return {level: both[level].astype(DTYPES[level]) for level in DTYPES}
 
         variables = jax.device_put(self._pretrained.variables)
-        image = np.zeros((1, *IMAGE_SHAPE), np.uint8)
-        shapes = jax.eval_shape(
-            features, variables, Batch(image=image, label=np.zeros(1, np.int32), mask=np.ones(1, bool))
+        size = batch_size()
+        empty = Batch(
+            image=np.zeros((size, *IMAGE_SHAPE), np.uint8), label=np.zeros(size, np.int32), mask=np.ones(size, bool)
         )
+        shapes = jax.eval_shape(features, variables, empty)
         total = sum(len(source) for source in self._dataset.splits.values())
-        self._check_space(total * sum(shapes[level].size * shapes[level].dtype.itemsize for level in levels))
+        self._check_space(total * sum(shapes[level].size * shapes[level].dtype.itemsize for level in levels) // size)
         # Kept when the pass is stopped: a slow machine goes on from the last whole batch.
         folder = self.directory / f"incomplete-{'-'.join(levels)}"
         elsewhere = stored_elsewhere(self.directory, self._identity, levels)
@@ -142,7 +148,7 @@ class FeatureCache:
                 row_shapes = {level: (len(source), *shapes[level].shape[1:]) for level in levels}
                 files, missing, done = _open(folder, split, row_shapes, source, elsewhere)
                 bar.update(len(source) - len(missing) + done)
-                for batch in evaluation_batches(Subset(source, missing), batch_size=BATCH_SIZE, start=done):
+                for batch in evaluation_batches(Subset(source, missing), batch_size=size, start=done):
                     computed, count = features(variables, jax.device_put(batch)), int(batch["mask"].sum())
                     for level, file in files.items():
                         file[missing[done : done + count]] = _finite(np.asarray(computed[level])[:count], level, split)

@@ -14,15 +14,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from sklearn.metrics import roc_auc_score
-
 from mole_jax.config import RunConfig
 from mole_jax.data.dataset import Dataset
 from mole_jax.data.records import Split
 from mole_jax.errors import UserError
 from mole_jax.files import write_text
 from mole_jax.pretrained.weights import Pretrained
-from mole_jax.training.figures import NonFinite
+from mole_jax.training.figures import NonFinite, auroc
 from mole_jax.training.loop import train
 from mole_jax.training.rundir import claim, exclusive, write_json
 from mole_jax.training.stacked import Outcome, train_stacked
@@ -106,7 +104,7 @@ def figures(outcome: Outcome, dataset: Dataset) -> dict[Split, dict[Figure, floa
     return {
         split: {
             "accuracy": float(((logits >= 0) == (dataset.labels[split] == 1)).mean()),
-            "auroc": float(roc_auc_score(dataset.labels[split], logits)),
+            "auroc": auroc(dataset.labels[split], logits),
         }
         for split, logits in outcome.logits.items()
     }

@@ -36,6 +36,13 @@ def test_threshold_free_metrics_agree_with_scikit_learn(make):
         assert {name: found[name] for name in expected} == pytest.approx(expected, rel=1e-12)
 
 
+def test_the_roc_curve_is_scikit_learns(make):
+    for data in DATA:
+        p = make(**data)
+        for ours, theirs in zip(metrics.roc_curve(p.label, p.score), sk.roc_curve(p.label, p.score), strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-12)
+
+
 def mcclish_to_area(standardised, width):
     """Undoes scikit-learn's rescaling: .5 is chance, 1 perfect."""
     least, most = width**2 / 2, width

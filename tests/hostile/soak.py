@@ -246,7 +246,7 @@ def store_features(data: Path) -> None:
     from mole_jax.pretrained.preprocessing import preprocess
     from mole_jax.training import feature_cache
 
-    feature_cache.BATCH_SIZE = 2
+    feature_cache.batch_size = lambda: 2
     network = load_pretrained("random", architecture=ResNetConfig(stage_sizes=(3, 3), width=16))
     feature_cache.FeatureCache(
         load_dataset(data, "synthetic"),

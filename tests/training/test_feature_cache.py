@@ -194,7 +194,7 @@ def test_a_killed_pass_goes_on_where_it_stopped(own, tiny, monkeypatch):
     whole = cache(own, tiny).sources("maps")
     expected = {split: [np.array(s[i]["image"]) for i in range(len(s))] for split, s in whole.items()}
     shutil.rmtree(cache(own, tiny).directory)
-    monkeypatch.setattr(feature_cache, "BATCH_SIZE", 4)
+    monkeypatch.setattr(feature_cache, "batch_size", lambda: 4)
     finite, calls = feature_cache._finite, []
 
     def stop_at_fifth(*args):

@@ -122,5 +122,9 @@ def test_epoch_figures_against_scikit_learn():
     np.testing.assert_allclose(figures["validation_loss"], log_loss(labels, score), rtol=1e-5)
     np.testing.assert_allclose(figures["validation_accuracy"], accuracy_score(labels, score >= 0.5))
     np.testing.assert_allclose(figures["validation_auroc"], roc_auc_score(labels, score))
+    ties = np.round(logits)
+    tied = epoch_figures(7, sums, labels=labels, logits=ties)["validation_auroc"]
+    np.testing.assert_allclose(tied, roc_auc_score(labels, ties))
+    assert np.isnan(epoch_figures(7, sums, labels=np.zeros_like(labels), logits=logits)["validation_auroc"])
     with pytest.raises(NonFinite, match="validation logits are not finite at step 7"):
         epoch_figures(7, sums, labels=labels, logits=logits * np.nan)
