@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 from tqdm import tqdm
 
 from mole_jax.config import RunConfig
@@ -31,7 +31,7 @@ from mole_jax.training.predict import predict
 from mole_jax.training.state import Sums, TrainState, initial_state, no_sums
 from mole_jax.training.steps import DeviceBatch, class_weights, make_evaluation_step, train_step
 
-# Images to a chunk, at most: 300 MB.
+# Images to a chunk, at most: 300 MB, and 1.2 GB once they are normalised.
 CHUNK = 2000
 # Weights kept until they are evaluated together, at most: 150 MB.
 KEPT = 256
@@ -117,12 +117,11 @@ class _Stack:
         model = MODELS[config.model](config)
         shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), input_shape=(1, *IMAGE_SHAPE)))
         trainable = model.trainable(shapes["params"])
-        normalize = _normalizer(config, dataset)
         weights = class_weights(config.balance, labels)
 
         def step(state: TrainState, batch: DeviceBatch, rate: Float[Array, ""]) -> TrainState:
             optimizer = build_optimizer(config, trainable, learning_rate=rate)
-            return train_step(model, optimizer, normalize, config, class_weights=weights)(state, batch)[0]
+            return train_step(model, optimizer, _as_they_are, config, class_weights=weights)(state, batch)[0]
 
         steps = jax.vmap(step, in_axes=(STACKED, None, 0), out_axes=STACKED)
 
@@ -198,9 +197,12 @@ def _train_pass(regressions: list[_Regression], dataset: Dataset) -> None:
         seed=config.seed,
         balance=config.balance,
     )
+    # Images are normalised once for all stacks.
+    normalize = jax.jit(_normalizer(config, dataset))
     ended: list[_Ended] = []
     for i, batch in enumerate(tqdm(batches, total=chunks, desc=f"{len(regressions)} regressions", disable=None)):
-        images = jax.device_put(batch)
+        images: dict[str, Array] = jax.device_put(batch)
+        images["image"] = normalize(images["image"], images["mask"])
         for stack in stacks:
             ended += stack.train_on(images, i * chunk)
         if i == chunks - 1 or sum(len(each.regressions) for each in ended) >= KEPT:
@@ -222,6 +224,10 @@ def _logits(config: RunConfig, dataset: Dataset, split: Split, variables: Variab
     step = make_evaluation_step(MODELS[config.model](config), _normalizer(config, dataset))
     stacked = jax.jit(jax.vmap(step, in_axes=(0, None), out_axes=1))
     return predict(stacked, variables, dataset.splits[split], batch_size=EVALUATED, what=split)
+
+
+def _as_they_are(images: Float[Array, "batch ..."], _: Bool[Array, " batch"]) -> Float[Array, "batch ..."]:
+    return images
 
 
 def _normalizer(config: RunConfig, dataset: Dataset) -> Normalize:
