@@ -2,11 +2,11 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, UInt8
+from jaxtyping import Array, Shaped
 
 
-def dihedral(images: UInt8[Array, "batch side side 3"], key: jax.Array) -> UInt8[Array, "batch side side 3"]:
-    """Gives each image one of the square's eight flips and quarter turns, each with the same probability."""
+def dihedral(images: Shaped[Array, "batch side side 3"], key: jax.Array) -> Shaped[Array, "batch side side 3"]:
+    """Gives each image, bytes or normalised, one of the square's eight flips and quarter turns, each as probable."""
     coins = jax.random.bernoulli(key, shape=(3, images.shape[0], 1, 1, 1))
     images = jnp.where(coins[0], images[:, ::-1], images)
     images = jnp.where(coins[1], images[:, :, ::-1], images)
