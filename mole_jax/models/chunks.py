@@ -43,8 +43,8 @@ def by_chunk(function: Callable[[Any], Any], batch: Any, *, most: int = CHUNK) -
     if size == count:
         return jax.tree.map(lambda r: r[None], function(batch))
     chunks = jax.tree.map(lambda x: x.reshape(count // size, size, *x.shape[1:]), batch)
-    # What is filled in by the loop begins as any number that is not known before: of two loops that begin with zeros,
-    # as `lax.map` has them, XLA makes one array of zeros, keeps it between them and copies it.
+    # What the loop fills in begins as a number of the batch's last array, which in a backward pass is the gradient. Of
+    # loops that begin with zeros, as `lax.map` does, XLA makes one array, keeps it for the whole step and copies it.
     start = jax.tree.leaves(batch)[-1].reshape(-1)[0]
     once = jax.jit(function)  # so that it is traced once, below and in the loop
     results = jax.tree.map(

@@ -8,6 +8,10 @@ import pytest
 from mole_jax.models import chunks, cnn
 
 
+def lax_map(function, batch, *, most):
+    return jax.lax.map(function, batch.reshape(-1, most, *batch.shape[1:]))
+
+
 @pytest.mark.parametrize(("batch", "sizes"), [(1, {1}), (4, {4}), (7, {1}), (8, {4}), (15, {3})])
 def test_any_batch_size(batch, sizes):
     images = jnp.asarray(np.random.default_rng(0).normal(size=(batch, 3, 2, 1)), jnp.float32)
@@ -43,3 +47,17 @@ def test_the_networks_logits_do_not_change(monkeypatch):
     parts = model.apply(variables, images, train=False)[0]
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     np.testing.assert_allclose(parts, model.apply(variables, images, train=False)[0], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(("mapped", "arrays"), [(chunks.by_chunk, 2), (lax_map, 3)])
+def test_loops_in_a_row_hold_no_array_of_zeros_between_them(mapped, arrays):
+    """At most what a loop reads and what it fills in; with `lax.map` zeros too, or this workaround is not needed."""
+
+    def thrice(x):
+        for function in (jnp.sin, jnp.cos, jnp.tan):
+            x = mapped(function, x, most=4).reshape(x.shape)
+        return x.sum()
+
+    images = jnp.ones((64, 32, 32, 8))
+    memory = jax.jit(thrice).lower(images).compile().memory_analysis()
+    assert round(memory.temp_size_in_bytes / images.nbytes, 1) == arrays
