@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import jax
-from tensorboardX import SummaryWriter
 
 from mole_jax.config import NOT_IDENTITY, RunConfig
 from mole_jax.errors import UserError
 from mole_jax.files import write_text
+from mole_jax.training.tensorboard import SummaryWriter
 
 PACKAGES = (
     "jax",
