@@ -81,3 +81,13 @@ def test_help_needs_no_jax(command):
     run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert run.stdout.strip().endswith("LOADED []"), run.stdout[-500:] + run.stderr[-500:]
     assert "--[no]" in run.stdout or "--" in run.stdout
+
+
+def test_the_end_of_a_run_waits_for_no_large_library():
+    heavy = ("pandas", "scipy.stats", "sklearn", "torch")
+    code = (
+        "import sys, experiments.predictions, mole_jax.evaluation.summary, mole_jax.report.page; "
+        f"print([name for name in {heavy} if name in sys.modules])"
+    )
+    result = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=ROOT)
+    assert result.stdout.strip() == "[]"

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
-from scipy.stats import binomtest
+from scipy.special import bdtr
 
 from mole_jax.errors import UserError
 from mole_jax.evaluation import metrics
@@ -96,7 +96,8 @@ def bootstrap_p(differences: Float[np.ndarray, " r"]) -> float | None:
 
 def mcnemar_exact(only_a: int, only_b: int) -> float:
     """Two-sided exact p value of McNemar's test from the images that only one of the models gets right."""
-    return 1.0 if only_a + only_b == 0 else float(binomtest(only_a, only_a + only_b).pvalue)
+    # Twice the smaller tail of a fair coin; scipy.stats, which has this as binomtest, takes .3 s to import.
+    return min(1.0, 2 * float(bdtr(min(only_a, only_b), only_a + only_b, 0.5)))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Integer
-from scipy.stats import norm
+from scipy.special import ndtr
 
 from mole_jax.evaluation.intervals import Figure, Z, figure, point, undefined
 
@@ -59,7 +59,7 @@ def delong_test(
     error = float(np.sqrt(positives.var(ddof=1) / len(positives) + negatives.var(ddof=1) / len(negatives)))
     z = difference / error if error > 0 else 0.0 if difference == 0 else float(np.copysign(np.inf, difference))
     result = figure(difference, max(-1.0, difference - Z * error), min(1.0, difference + Z * error), "delong")
-    return result | {"z": z if np.isfinite(z) else None, "p_value": float(2 * norm.sf(abs(z)))}
+    return result | {"z": z if np.isfinite(z) else None, "p_value": float(2 * ndtr(-abs(z)))}
 
 
 def _share_below(reference: Float[np.ndarray, " m"], score: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
