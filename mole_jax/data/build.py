@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 from mole_jax.data.checksums import write_checksums
 from mole_jax.data.copies import make_copies
@@ -23,8 +22,6 @@ from mole_jax.data.scratch import IMAGE_BYTES
 from mole_jax.data.sources import Listing
 from mole_jax.data.write_shards import WrittenShard, describe, write_shards
 from mole_jax.errors import UserError
-
-Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)

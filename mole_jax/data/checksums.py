@@ -1,11 +1,11 @@
 """SHA256SUMS: what each file of a dataset was when it was prepared, as `sha256sum --check SHA256SUMS` reads it too."""
 
 import logging
-import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
+from mole_jax.data.workers import cores
 from mole_jax.errors import UserError
 from mole_jax.files import file_sha256
 
@@ -51,5 +51,5 @@ def verify(directory: Path) -> None:
 
 
 def _digests(paths: list[Path]) -> list[str]:
-    with ThreadPoolExecutor(os.cpu_count()) as threads:  # hashing lets go of the interpreter
+    with ThreadPoolExecutor(cores()) as threads:  # hashing lets go of the interpreter
         return list(threads.map(file_sha256, paths))

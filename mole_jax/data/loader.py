@@ -4,6 +4,7 @@ Batching inside the element means that there is no remainder to lose between wor
 number, the count of batches drawn.
 """
 
+import itertools
 from collections.abc import Iterator
 from typing import Any, Literal, TypedDict
 
@@ -134,11 +135,11 @@ def evaluation_batches(source: Source, *, batch_size: int, start: int = 0) -> It
 
 
 def _read(source: Source, indices: list[int], batch_size: int) -> Batch:
-    # One record after the other goes straight into its place, so that no more than one is held beside the batch.
-    first = source[indices[0]]["image"]
-    images = np.zeros((batch_size, *first.shape), first.dtype)
+    # One record after the other goes straight into its place, so that few are held beside the batch.
+    records = map(source.__getitem__, indices)
+    first = next(records)
+    images = np.zeros((batch_size, *first["image"].shape), first["image"].dtype)
     labels = np.zeros(batch_size, np.int32)
-    for i, index in enumerate(indices):
-        record = source[index]
+    for i, record in enumerate(itertools.chain([first], records)):
         images[i], labels[i] = record["image"], record["label"]
     return Batch(image=images, label=labels, mask=np.arange(batch_size) < len(indices))

@@ -66,10 +66,13 @@ class Counter:
             below.append(table)
         return Counts(self.score, *below)
 
+    def as_they_are(self) -> Counts:
+        """The table of the images as they are, r = 1."""
+        return self.count(np.ones((self.groups.count, 1)))
+
     def value(self, statistics: Statistics) -> dict[str, Float[np.ndarray, "..."]]:
         """The statistics of the images as they are, without the axis of resamples."""
-        counts = self.count(np.ones((self.groups.count, 1)))
-        return {name: result[..., 0] for name, result in statistics(counts).items()}
+        return {name: result[..., 0] for name, result in statistics(self.as_they_are()).items()}
 
     def bootstrap(self, statistics: Statistics, *, resamples: int, seed: int) -> dict[str, Float[np.ndarray, "... r"]]:
         """The statistics of each cluster-bootstrap resample, on the last axis.

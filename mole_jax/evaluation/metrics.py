@@ -1,11 +1,12 @@
 """Standard metrics as functions of the table of counts; oracle: scikit-learn.
 
-Every function takes weighted counts for r resamples and returns an array whose last axis is r. NaN where undefined.
+Every function takes weighted counts for r resamples and, but for the curve of one, returns an array whose last axis is
+r. NaN where undefined.
 An image is called positive when its score is at or above the threshold.
 """
 
 import numpy as np
-from jaxtyping import Float, Integer
+from jaxtyping import Float
 
 from mole_jax.evaluation.counts import Counts
 
@@ -34,21 +35,15 @@ def auroc(counts: Counts) -> Float[np.ndarray, " r"]:
     return _ratio(wins, counts.positive_below[-1] * counts.negative_below[-1])
 
 
-def roc_curve(
-    label: Integer[np.ndarray, " n"], score: Float[np.ndarray, " n"]
-) -> tuple[Float[np.ndarray, " k"], Float[np.ndarray, " k"], Float[np.ndarray, " k"]]:
+def roc_curve(counts: Counts) -> tuple[Float[np.ndarray, " p"], Float[np.ndarray, " p"], Float[np.ndarray, " p"]]:
     """False alarm rate, sensitivity and threshold, from none called melanoma (infinity) to all; points on a straight
-    line between others are left out. As scikit-learn's function of this name, whose import takes a second.
+    line between others are left out.
 
     Args:
-        label: 0 and 1, both of them there.
-        score: melanoma from a threshold on.
+        counts: of one weighting, with both classes there.
     """
-    distinct, place = np.unique(score, return_inverse=True)
-    moles, melanomas = (
-        np.concatenate([[0.0], np.cumsum(np.bincount(place, weights=label == of)[::-1])]) for of in (0, 1)
-    )
-    thresholds = np.concatenate([[np.inf], distinct[::-1]])
+    moles, melanomas = (below[-1, 0] - below[::-1, 0] for below in (counts.negative_below, counts.positive_below))
+    thresholds = np.concatenate([[np.inf], counts.score[::-1]])
     keep = np.ones(len(thresholds), bool)
     keep[2:-1] = ((np.diff(moles, 2) != 0) | (np.diff(melanomas, 2) != 0))[1:]
     return moles[keep] / moles[-1], melanomas[keep] / melanomas[-1], thresholds[keep]

@@ -43,7 +43,7 @@ def choose_operating_points(
         if not 0 < target <= 1:
             raise UserError(f"target_sensitivity={target} is not in (0, 1]; give for example 0.95")
     groups = group_images(validation.image_id, validation.label)
-    counts = Counter(validation.score, validation.label, groups).count(np.ones((groups.count, 1)))
+    counts = Counter(validation.score, validation.label, groups).as_they_are()
     cells = confusion(counts, GRID)
     accurate = float(GRID[np.argmax(cells["tp"] + cells["tn"])])
     points = [

@@ -5,12 +5,11 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
-from mole_jax.evaluation.metrics import roc_curve
 from mole_jax.evaluation.predictions import Predictions
 from mole_jax.report.calibration_figure import MEASURES, calibration_panel
 from mole_jax.report.drawing import GREY, draw, series, shortened
 from mole_jax.report.parts import Panel, Part, Row, Table, figure_columns, figure_text
-from mole_jax.report.roc_figure import point_name
+from mole_jax.report.roc_figure import curve_of, point_name
 from mole_jax.report.runs import External, Run
 
 AT = {"Sensitivity": "sensitivity", "Specificity": "specificity", "Precision (PPV)": "precision", "NPV": "npv"}
@@ -114,7 +113,7 @@ def _roc(run: Run, external: External, name: str) -> Panel | None:
 
     def plot(axes: Axes) -> None:
         for (label, predictions, figures), look in zip(drawn, series(), strict=False):
-            false_alarms, sensitivity, _ = roc_curve(predictions.label, predictions.score)
+            false_alarms, sensitivity, _ = curve_of(predictions)
             text = f"{shortened(label)}, AUROC {figure_text(figures['auroc'])}"
             axes.plot(false_alarms, sensitivity, look.linestyle, color=look.color, label=text)
             at = figures["operating_points"][run.screening]

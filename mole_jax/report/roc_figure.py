@@ -6,7 +6,10 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
+from mole_jax.evaluation.counts import Counter
+from mole_jax.evaluation.groups import group_images
 from mole_jax.evaluation.metrics import roc_curve
+from mole_jax.evaluation.predictions import Predictions
 from mole_jax.report.drawing import GREY, INK, draw, series, shortened
 from mole_jax.report.parts import Panel, Part, figure_text
 from mole_jax.report.runs import Run
@@ -23,7 +26,7 @@ def roc_figure(runs: Sequence[Run], *, name: str = "roc", title: str = "ROC curv
     drawn = [run for run in runs if 0 < run.test.label.sum() < run.test.n]
     if not drawn:
         return Part(name, title, "", missing="The test images are all of one class, so there is no ROC curve.")
-    curves: dict[str, Curve] = {run.key: roc_curve(run.test.label, run.test.score) for run in drawn}
+    curves: dict[str, Curve] = {run.key: curve_of(run.test) for run in drawn}
 
     def plot(axes: Axes, zoom: bool) -> None:
         for run, look in zip(drawn, series(), strict=False):
@@ -83,6 +86,12 @@ def _screening_text(run: Run) -> str:
         f"{run.name} at the threshold for {point_name(run.screening)}: sensitivity {figure_text(at['sensitivity'])}, "
         f"specificity {figure_text(at['specificity'])}."
     )
+
+
+def curve_of(predictions: Predictions) -> Curve:
+    """The curve of one split with both classes."""
+    groups = group_images(predictions.group, predictions.label)
+    return roc_curve(Counter(predictions.score, predictions.label, groups).as_they_are())
 
 
 def _numbers(runs: Sequence[Run], curves: dict[str, Curve]) -> dict[str, list[Any]]:
