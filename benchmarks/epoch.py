@@ -67,7 +67,7 @@ def ours(*, folder: str, images: int, batch: int, work: str) -> Turn:
     from mole_jax.config import RunConfig
     from mole_jax.data.dataset import load_dataset
     from mole_jax.data.loader import steps_per_epoch, train_batches
-    from mole_jax.data.prepare import prepare
+    from mole_jax.data.prepare.prepare import prepare
 
     made = training(RunConfig(model="cnn", batch_size=batch))
     state, _ = made.step(made.state, random_batch(batch))

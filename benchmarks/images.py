@@ -83,7 +83,7 @@ def _drawn(label: int) -> Sequence[Callable[[], bytes]]:
 def _draw(label: int) -> Iterator[bytes]:
     from PIL import Image
 
-    from mole_jax.data.synthetic import list_synthetic, load_synthetic
+    from mole_jax.data.source.synthetic import list_synthetic, load_synthetic
 
     for record in list_synthetic(4 * DRAWN_IMAGES, seed=0).records:
         if record.label == label:

@@ -1,7 +1,7 @@
 """What do the paper's 20 logistic regressions cost together?
 
 Five learning rates by four batch sizes, all epochs, with the validation images scored after each of them. This project
-trains the grid in one pass over the data (`mole_jax.training.sweep`); "one configuration" is the ordinary training run
+trains the grid in one pass over the data (`mole_jax.studies.sweep`); "one configuration" is the ordinary training run
 of the middle one (batch 100), against which the grid should cost little more. scikit-learn's SGDClassifier takes one
 configuration after the other through `partial_fit`, with the same batches in the same order.
 
@@ -50,8 +50,8 @@ def question(setting: Setting) -> Question:
 
 
 def _config(epochs: int) -> Any:
-    from experiments.recipes import RECIPES
     from mole_jax.config import RunConfig
+    from mole_jax.studies.recipes import RECIPES
 
     recipe = RECIPES["logistic"] | {"epochs": epochs, "batch_size": 100, "learning_rate": 0.01, "balance": "none"}
     return RunConfig.from_dict({"model": "logistic", **recipe})
@@ -63,7 +63,7 @@ def grid(*, data_dir: str, dataset: str, epochs: int, work: str) -> Turn:
 
     xla.configure(keep_memory=True)
     from mole_jax.data.dataset import load_dataset
-    from mole_jax.training.sweep import sweep
+    from mole_jax.studies.sweep import sweep
 
     data = load_dataset(Path(data_dir), dataset)
     values = {"learning_rate": LEARNING_RATES, "batch_size": BATCH_SIZES}

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks.harness import ROOT
-from mole_jax.data.workers import cores
+from mole_jax.workers import cores
 
 PACKAGES = (
     "jax",

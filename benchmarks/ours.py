@@ -22,8 +22,8 @@ def training(config: Any, model: Any = None) -> Training:
     """
     import jax
 
-    from mole_jax.data.normalize import normalizer
-    from mole_jax.data.preprocess import IMAGE_SHAPE
+    from mole_jax.data.image_file import IMAGE_SHAPE
+    from mole_jax.inputs.normalize import normalizer
     from mole_jax.models import MODELS
     from mole_jax.training.optimizer import build_optimizer
     from mole_jax.training.state import initial_state
@@ -66,7 +66,7 @@ def random_batch(size: int) -> Any:
     import jax
     import numpy as np
 
-    from mole_jax.data.preprocess import IMAGE_SHAPE
+    from mole_jax.data.image_file import IMAGE_SHAPE
 
     images = np.random.default_rng(0).integers(0, 256, (size, *IMAGE_SHAPE), dtype=np.uint8)
     return jax.device_put(

@@ -39,7 +39,7 @@ def question(setting: Setting) -> Question:
 
 def ours(*, folder: str, work: str) -> Turn:
     """`prepare`, with a process a core."""
-    from mole_jax.data.prepare import prepare
+    from mole_jax.data.prepare.prepare import prepare
 
     def turn() -> dict[str, float]:
         shutil.rmtree(work, ignore_errors=True)

@@ -50,9 +50,9 @@ def ours(*, batch: int, steps: int, dtype: str) -> Turn:
     import jax.numpy as jnp
 
     from benchmarks.ours import random_batch
+    from mole_jax.backbones.load import load_pretrained
+    from mole_jax.inputs.imagenet import preprocess
     from mole_jax.models.transfer import extract
-    from mole_jax.pretrained.load import load_pretrained
-    from mole_jax.pretrained.preprocessing import preprocess
 
     pretrained = load_pretrained("random")
     variables, images = jax.device_put(pretrained.variables), random_batch(batch)["image"]

@@ -60,7 +60,7 @@ def ours(*, folders: dict[str, str], work: str) -> Turn:
     from mole_jax.config import RunConfig
     from mole_jax.data.dataset import load_dataset
     from mole_jax.data.loader import steps_per_epoch, train_batches
-    from mole_jax.data.prepare import prepare
+    from mole_jax.data.prepare.prepare import prepare
 
     config = RunConfig(model="logistic", optimizer="sgd", learning_rate=1e-3, batch_size=BATCH)
     made = training(config)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from absl import flags
 
 from experiments import cli
-from mole_jax.data.layouts import LAYOUTS
+from mole_jax.data.source.layouts import LAYOUTS
 from mole_jax.errors import UserError
 
 if TYPE_CHECKING:

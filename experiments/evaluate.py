@@ -45,9 +45,9 @@ def external_validation() -> None:
     from mole_jax import xla
 
     xla.configure()
-    from experiments.external import Request, validate
     from mole_jax.evaluation.table import format_table
     from mole_jax.report.page import write_report
+    from mole_jax.studies.external import Request, validate
 
     run_dir = Path(FLAGS.run).expanduser()
     request = Request(
@@ -73,7 +73,7 @@ def external_validation() -> None:
 def from_predictions() -> None:
     """Reads the files, prints the table, writes DIR/metrics.json and DIR/calibrated_scores.csv."""
     keep_freed_memory()  # the bootstrap fills tables of one size again and again
-    from mole_jax.evaluation.deeper_figures import write_calibrated_scores
+    from mole_jax.evaluation.clinical import write_calibrated_scores
     from mole_jax.evaluation.predictions import read_predictions
     from mole_jax.evaluation.summary import evaluate, write_metrics
     from mole_jax.evaluation.table import format_table

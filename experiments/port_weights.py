@@ -32,10 +32,10 @@ def run() -> None:
     if Path(_SOURCE.value).resolve() == out.resolve():
         raise UserError(f"--out={out} is the source itself: give another name")
 
-    from mole_jax.models.resnet import ARCHITECTURES
-    from mole_jax.pretrained.flax_safetensors import write_flax_safetensors
-    from mole_jax.pretrained.load import load_pretrained
-    from mole_jax.pretrained.weights import count_parameters
+    from mole_jax.backbones.formats.flax_safetensors import write_flax_safetensors
+    from mole_jax.backbones.load import load_pretrained
+    from mole_jax.backbones.resnet import ARCHITECTURES
+    from mole_jax.backbones.weights import count_parameters
 
     pretrained = load_pretrained(_SOURCE.value, architecture=ARCHITECTURES[_ARCHITECTURE.value])
     write_flax_safetensors(out, pretrained)

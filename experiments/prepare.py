@@ -8,9 +8,9 @@ from absl import flags
 from experiments import cli
 from experiments.sources import FETCHED, downloads_folder, fetch_source
 from mole_jax.data.download.official import OFFICIAL
-from mole_jax.data.layouts import LAYOUTS
-from mole_jax.data.prepare import PrepareSummary, check_arguments, prepare
-from mole_jax.data.protocols import PROTOCOLS
+from mole_jax.data.prepare.prepare import PrepareSummary, check_arguments, prepare
+from mole_jax.data.prepare.protocols import PROTOCOLS
+from mole_jax.data.source.layouts import LAYOUTS
 from mole_jax.errors import UserError
 
 DESCRIPTION = """Prepares a dataset: decodes, crops and splits the images of a source, once.

@@ -17,8 +17,13 @@ from types import FrameType
 from absl import flags
 
 from experiments import cli
-from experiments.recipes import RECIPES
-from experiments.reproduction import (
+from mole_jax.data.facts import DatasetFacts, dataset_directory, read_facts
+from mole_jax.data.manifest import read_manifest
+from mole_jax.data.prepare.prepare import prepare
+from mole_jax.data.prepare.protocols import PROTOCOLS
+from mole_jax.errors import UserError
+from mole_jax.studies.recipes import RECIPES
+from mole_jax.studies.reproduction import (
     SCALES,
     PlannedRun,
     dataset_name,
@@ -27,11 +32,6 @@ from experiments.reproduction import (
     plan_runs,
     state_of,
 )
-from mole_jax.data.facts import DatasetFacts, dataset_directory, read_facts
-from mole_jax.data.manifest import read_manifest
-from mole_jax.data.prepare import prepare
-from mole_jax.data.protocols import PROTOCOLS
-from mole_jax.errors import UserError
 
 SMOKE_EXAMPLES = 60
 
@@ -182,9 +182,9 @@ def _run(program: str, arguments: list[str], log: Path) -> int:
 
 
 def _report(runs: list[PlannedRun], facts: dict[str, DatasetFacts | None], failed: dict[Path, str], out: Path) -> None:
-    from mole_jax.report.reproduction import Attempt, read_comparison
-    from mole_jax.report.reproduction_page import write_comparison
-    from mole_jax.report.reproduction_texts import format_comparison
+    from mole_jax.report.reproduction.reproduction import Attempt, read_comparison
+    from mole_jax.report.reproduction.reproduction_page import write_comparison
+    from mole_jax.report.reproduction.reproduction_texts import format_comparison
 
     attempts: dict[str, list[Attempt]] = {"run": [], "sweep": []}
     for run in runs:

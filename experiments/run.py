@@ -2,7 +2,7 @@
 
     python -m experiments.run --model=cnn --dataset=synthetic
 
-A flag that is not given takes the model's recipe (the paper's settings, experiments/recipes.py), else its default
+A flag that is not given takes the model's recipe (the paper's settings, mole_jax/studies/recipes.py), else its default
 below. The same command again goes on where it stopped. Exit status 75: stopped by SIGTERM with everything saved, run
 it again.
 """
@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 
 from experiments import cli
 from experiments.flagged import define_flags, given_flags
-from experiments.recipes import KEEPS_MEMORY, RECIPES
 from mole_jax import xla
 from mole_jax.config import RunConfig
+from mole_jax.studies.recipes import KEEPS_MEMORY, RECIPES
 
 if TYPE_CHECKING:
     from mole_jax.data.dataset import Dataset
@@ -40,16 +40,17 @@ def command() -> int:
     """Runs the experiment."""
     config = config_from_flags()
     xla.configure(keep_memory=config.model in KEEPS_MEMORY)
+    from mole_jax.backbones.load import load_pretrained
     from mole_jax.data.dataset import load_dataset
-    from mole_jax.pretrained.load import load_pretrained
-    from mole_jax.training.figures import NonFinite
+    from mole_jax.runs.directory import hold
+    from mole_jax.runs.identity import claim
+    from mole_jax.training.epoch_metrics import NonFinite
     from mole_jax.training.loop import Interrupted, train
-    from mole_jax.training.rundir import claim, exclusive
 
     run_dir = Path(config.run_dir)
     dataset = load_dataset(Path(config.data_dir), config.dataset)
     pretrained = load_pretrained(config.weights, seed=config.seed) if config.model == "transfer" else None
-    with exclusive(run_dir):
+    with hold(run_dir):
         weights = pretrained.describe() if pretrained else None
         claim(run_dir, config, fingerprint=dataset.facts.fingerprint, weights=weights)
         # So that metrics.json is there only while the run is finished, for as many epochs as config.json says.
@@ -80,12 +81,12 @@ def time_line(timing: dict[str, float]) -> str:
 def finish(run_dir: Path, config: RunConfig, dataset: "Dataset", trained: "Trained") -> None:
     """Writes predictions, figures and the report of a trained run, and prints the table."""
     # Imported here, so that training need not wait for what draws figures.
-    from experiments.predictions import to_predictions
     from mole_jax.evaluation.predictions import write_predictions
     from mole_jax.evaluation.summary import evaluate_run, write_metrics
     from mole_jax.evaluation.table import format_table
     from mole_jax.explain.weight_picture import save_weight_picture
     from mole_jax.report.page import write_report
+    from mole_jax.runs.predictions import to_predictions
 
     predictions = {str(split): to_predictions(dataset.rows[split], trained.logits[split]) for split in dataset.rows}
     (run_dir / "predictions").mkdir(exist_ok=True)

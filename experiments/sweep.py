@@ -17,10 +17,10 @@ from absl import flags
 
 from experiments import cli
 from experiments.flagged import define_flags, given_flags
-from experiments.recipes import KEEPS_MEMORY, RECIPES
 from mole_jax import xla
 from mole_jax.config import RunConfig
 from mole_jax.errors import UserError
+from mole_jax.studies.recipes import KEEPS_MEMORY, RECIPES
 
 define_flags(RunConfig)
 GRID = flags.DEFINE_string("grid", None, "fields and their values: 'learning_rate=0.1,0.01 seed=0,1'")
@@ -58,10 +58,10 @@ def command() -> int:
     config = RunConfig.from_dict({"model": model, **RECIPES[model], **given})
     directory = Path(config.run_dir or f"runs/sweep-{config.name}")
     xla.configure(keep_memory=model in KEEPS_MEMORY)
+    from mole_jax.backbones.load import load_pretrained
     from mole_jax.data.dataset import load_dataset
-    from mole_jax.pretrained.load import load_pretrained
+    from mole_jax.studies.sweep import choose, figures, sweep
     from mole_jax.training.loop import Interrupted
-    from mole_jax.training.sweep import choose, figures, sweep
 
     dataset = load_dataset(Path(config.data_dir), config.dataset)
     pretrained = load_pretrained(config.weights, seed=config.seed) if model == "transfer" else None

@@ -11,7 +11,10 @@ from jaxtyping import install_import_hook
 # Shapes and types are checked at run time in every package that handles arrays, in tests only; config.py checks
 # itself, with messages for people. (Here and not by jaxtyping's pytest option, which takes one package only beside a
 # configured checker.)
-ROOMS = ("audit", "data", "models", "pretrained", "training", "evaluation", "explain", "report")
+ROOMS = (
+    *("audit", "backbones", "classifier", "data", "evaluation", "explain", "files", "inputs", "models"),
+    *("report", "runs", "studies", "training"),
+)
 PACKAGES = [f"mole_jax.{room}" for room in ROOMS]
 install_import_hook(PACKAGES, "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))")
 

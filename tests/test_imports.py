@@ -8,25 +8,35 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-# What each room may import of this project, besides itself.
-BOTTOM = {"mole_jax.config", "mole_jax.errors", "mole_jax.files", "mole_jax.memory"}
+# What each room may import of this project, besides itself; a room is a folder or a file directly below mole_jax/.
+GROUND = {"mole_jax.config", "mole_jax.errors", "mole_jax.files", "mole_jax.memory", "mole_jax.workers"}
+DATA = GROUND | {"mole_jax.data"}
+NETWORKS = DATA | {"mole_jax.chunks", "mole_jax.inputs", "mole_jax.backbones", "mole_jax.models"}
+RUNS = DATA | {"mole_jax.evaluation", "mole_jax.runs"}
+TRAINING = NETWORKS | RUNS | {"mole_jax.training"}
 ALLOWED = {
-    "mole_jax.config": {"mole_jax.errors"},
     "mole_jax.errors": set(),
-    "mole_jax.files": set(),
     "mole_jax.memory": set(),
+    "mole_jax.config": {"mole_jax.errors"},
+    "mole_jax.files": {"mole_jax.errors"},
+    "mole_jax.workers": {"mole_jax.errors", "mole_jax.memory"},
     "mole_jax.xla": {"mole_jax.memory"},
-    "mole_jax.data": BOTTOM,
-    "mole_jax.models": BOTTOM | {"mole_jax.pretrained"},
-    "mole_jax.pretrained": BOTTOM | {"mole_jax.models"},
-    "mole_jax.training": BOTTOM | {"mole_jax.models", "mole_jax.pretrained", "mole_jax.data"},
-    "mole_jax.explain": BOTTOM | {"mole_jax.models", "mole_jax.data"},
-    "mole_jax.evaluation": BOTTOM,
-    "mole_jax.audit": BOTTOM | {"mole_jax.data", "mole_jax.evaluation"},
-    "mole_jax.report": BOTTOM | {"mole_jax.evaluation", "mole_jax.data"},
+    "mole_jax.chunks": set(),
+    "mole_jax.data": GROUND,
+    "mole_jax.inputs": GROUND,
+    "mole_jax.backbones": GROUND | {"mole_jax.chunks", "mole_jax.inputs"},
+    "mole_jax.models": GROUND | {"mole_jax.chunks", "mole_jax.inputs", "mole_jax.backbones"},
+    "mole_jax.evaluation": GROUND,
+    "mole_jax.audit": DATA | {"mole_jax.evaluation"},
+    "mole_jax.runs": DATA | {"mole_jax.evaluation"},
+    "mole_jax.training": NETWORKS | RUNS,
+    "mole_jax.classifier": TRAINING,
+    "mole_jax.explain": TRAINING | {"mole_jax.classifier"},
+    "mole_jax.report": RUNS | {"mole_jax.audit"},
+    "mole_jax.studies": TRAINING | {"mole_jax.classifier", "mole_jax.explain", "mole_jax.report", "mole_jax.audit"},
 }
 JAX = {"jax", "flax", "optax", "orbax", "grain"}
-LIGHT = ("mole_jax.evaluation", "mole_jax.report", "mole_jax.audit")
+LIGHT = ("mole_jax.evaluation", "mole_jax.runs", "mole_jax.report", "mole_jax.audit")
 
 
 def imports(path):
@@ -86,7 +96,7 @@ def test_help_needs_no_jax(command):
 def test_the_end_of_a_run_waits_for_no_large_library():
     heavy = ("pandas", "scipy.stats", "sklearn", "torch")
     code = (
-        "import sys, experiments.predictions, mole_jax.evaluation.summary, mole_jax.report.page; "
+        "import sys, mole_jax.runs.predictions, mole_jax.evaluation.summary, mole_jax.report.page; "
         f"print([name for name in {heavy} if name in sys.modules])"
     )
     result = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=ROOT)

@@ -13,9 +13,9 @@ from mole_jax.audit.copies import Copies, against_manifest, among_themselves, fr
 from mole_jax.audit.duplicates import connected, named, same, straddles, summarise
 from mole_jax.audit.fingerprints import Fingerprints
 from mole_jax.audit.leaks import leaks, siblings_in_training
-from mole_jax.audit.look import Look, look_at_all
 from mole_jax.audit.near_duplicates import Pair, near_duplicates
 from mole_jax.audit.shortcuts import file_facts_table, shortcut
+from mole_jax.audit.traits import Look, look_at_all
 from mole_jax.errors import UserError
 
 WORST: Final = 24

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from mole_jax.audit.file_facts import Facts, facts_of_file, facts_of_row
 from mole_jax.data.dataset import Dataset, open_dataset
+from mole_jax.data.image_file import LoadedImage, load_image
 from mole_jax.data.manifest import ManifestRow, printable
-from mole_jax.data.preprocess import LoadedImage, load_image
 from mole_jax.data.records import Record, Split
-from mole_jax.data.sources import list_candidates
+from mole_jax.data.source.listing import list_candidates
 
 
 @dataclass(frozen=True)

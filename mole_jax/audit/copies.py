@@ -11,8 +11,8 @@ from jaxtyping import Int
 from mole_jax.audit.collection import Member
 from mole_jax.audit.duplicates import connected, same
 from mole_jax.audit.fingerprints import Fingerprints
-from mole_jax.audit.look import Look
 from mole_jax.audit.near_duplicates import Pair, near_duplicates
+from mole_jax.audit.traits import Look
 
 # A group's sharpest image is called its original if it is this much sharper than the next. Of 200 melanomas and eight
 # copies each, originals are 1.19 times as sharp in the median, and without the original one group in 200 exceeds this.

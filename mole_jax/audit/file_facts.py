@@ -6,8 +6,8 @@ from pathlib import Path, PurePosixPath
 
 from PIL import Image
 
+from mole_jax.data.image_file import FORMATS
 from mole_jax.data.manifest import ManifestRow
-from mole_jax.data.preprocess import FORMATS
 
 # A number, or a text that stands for a kind.
 Facts = dict[str, float | str]

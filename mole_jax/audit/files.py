@@ -8,7 +8,7 @@ from mole_jax.audit.audit import Audit
 from mole_jax.data.manifest import write_csv
 from mole_jax.data.records import CLASSES
 from mole_jax.errors import UserError
-from mole_jax.files import write_text
+from mole_jax.files.writing import write_text
 
 PAIR_COLUMNS = [
     f"{name}_{which}" for which in ("a", "b") for name in ("image_id", "split", "class", "lesion_id", "path")

@@ -10,10 +10,10 @@ from sklearn.model_selection import StratifiedGroupKFold
 from threadpoolctl import threadpool_limits
 
 from mole_jax.audit.file_facts import Facts
-from mole_jax.evaluation.counts import Counter
-from mole_jax.evaluation.groups import group_images
-from mole_jax.evaluation.intervals import Figure, resampled, undefined
-from mole_jax.evaluation.metrics import auroc
+from mole_jax.evaluation.statistics.counts import Counter
+from mole_jax.evaluation.statistics.groups import group_images
+from mole_jax.evaluation.statistics.intervals import Figure, resampled, undefined
+from mole_jax.evaluation.statistics.metrics import auroc
 
 FOLDS: Final = 5
 ROUNDS: Final = 60  # of boosting

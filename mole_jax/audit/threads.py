@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 import cv2
 from threadpoolctl import threadpool_limits
 
-from mole_jax.data.workers import cores
+from mole_jax.workers import cores
 
 # Items that are taken ahead of the slowest; bounds the images in memory.
 AHEAD: Final = 64

@@ -5,9 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
-from mole_jax.data.workers import cores
 from mole_jax.errors import UserError
-from mole_jax.files import file_sha256
+from mole_jax.files.digest import file_sha256
+from mole_jax.workers import cores
 
 SUMS: Final = "SHA256SUMS"
 AGAIN: Final = "copy the dataset again, or prepare it again with --overwrite"

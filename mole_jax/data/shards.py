@@ -7,7 +7,7 @@ from typing import Any, Final, Protocol, runtime_checkable
 import numpy as np
 
 from mole_jax.data.checksums import AGAIN
-from mole_jax.data.preprocess import IMAGE_SHAPE
+from mole_jax.data.image_file import IMAGE_SHAPE
 from mole_jax.data.records import SPLITS
 from mole_jax.data.tf_example import decode
 from mole_jax.errors import UserError

@@ -11,12 +11,12 @@ import numpy as np
 from jaxtyping import Float, Integer
 from scipy.special import logit
 
-from mole_jax.evaluation import metrics
-from mole_jax.evaluation.counts import Counter, Counts
-from mole_jax.evaluation.groups import Groups, group_images
-from mole_jax.evaluation.intervals import Figure, Z, figure, proportion, resampled, undefined
-from mole_jax.evaluation.logistic import fit_logistic
 from mole_jax.evaluation.predictions import Predictions
+from mole_jax.evaluation.statistics import metrics
+from mole_jax.evaluation.statistics.counts import Counter, Counts
+from mole_jax.evaluation.statistics.groups import Groups, group_images
+from mole_jax.evaluation.statistics.intervals import Figure, Z, figure, proportion, resampled, undefined
+from mole_jax.evaluation.statistics.logistic import fit_logistic
 
 BINS = 10
 # Where there is no logit column, scores are kept this far from 0 and 1: about a float32 step below 1.

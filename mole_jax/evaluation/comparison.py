@@ -9,14 +9,14 @@ from jaxtyping import Float
 from scipy.special import bdtr
 
 from mole_jax.errors import UserError
-from mole_jax.evaluation import metrics
-from mole_jax.evaluation.counts import Counter, Counts, affordable_resamples
-from mole_jax.evaluation.delong import delong_auroc, delong_test
-from mole_jax.evaluation.groups import Groups, group_images
-from mole_jax.evaluation.intervals import LEVEL, Figure, resampled, undefined
 from mole_jax.evaluation.operating_points import OperatingPoint
 from mole_jax.evaluation.predictions import Predictions
 from mole_jax.evaluation.split_figures import WHY_UNDEFINED, describe
+from mole_jax.evaluation.statistics import metrics
+from mole_jax.evaluation.statistics.counts import Counter, Counts, affordable_resamples
+from mole_jax.evaluation.statistics.delong import delong_auroc, delong_test
+from mole_jax.evaluation.statistics.groups import Groups, group_images
+from mole_jax.evaluation.statistics.intervals import LEVEL, Figure, resampled, undefined
 
 NAMED = 3
 

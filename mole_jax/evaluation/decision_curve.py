@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Integer
 
-from mole_jax.evaluation.counts import Counter, Counts
-from mole_jax.evaluation.groups import Groups
-from mole_jax.evaluation.intervals import resampled
-from mole_jax.evaluation.metrics import confusion
+from mole_jax.evaluation.statistics.counts import Counter, Counts
+from mole_jax.evaluation.statistics.groups import Groups
+from mole_jax.evaluation.statistics.intervals import resampled
+from mole_jax.evaluation.statistics.metrics import confusion
 
 RISKS = np.arange(1, 31) / 100
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from mole_jax.errors import UserError
-from mole_jax.evaluation.counts import Counter
-from mole_jax.evaluation.groups import group_images
-from mole_jax.evaluation.metrics import confusion
 from mole_jax.evaluation.predictions import Predictions
+from mole_jax.evaluation.statistics.counts import Counter
+from mole_jax.evaluation.statistics.groups import group_images
+from mole_jax.evaluation.statistics.metrics import confusion
 
 TARGET_SENSITIVITIES = (0.90, 0.95, 0.98)
 # The paper tried 1,000 thresholds in [0, 1).

@@ -7,11 +7,11 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import expit, logit
 
-from mole_jax.evaluation import metrics
-from mole_jax.evaluation.counts import Counter, Counts
-from mole_jax.evaluation.groups import Groups, group_images
-from mole_jax.evaluation.intervals import Figure, point, resampled, undefined
 from mole_jax.evaluation.predictions import Predictions
+from mole_jax.evaluation.statistics import metrics
+from mole_jax.evaluation.statistics.counts import Counter, Counts
+from mole_jax.evaluation.statistics.groups import Groups, group_images
+from mole_jax.evaluation.statistics.intervals import Figure, point, resampled, undefined
 
 # Screening (ISIC 2020: 584 of 33,126), HAM10000 (1,113 of 10,015), one in five, the paper's balanced set.
 PREVALENCES = (0.018, 0.11, 0.20, 0.50)

@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from mole_jax.evaluation import metrics
-from mole_jax.evaluation.counts import Counter, Counts
-from mole_jax.evaluation.delong import delong_auroc
-from mole_jax.evaluation.groups import Groups, group_images
-from mole_jax.evaluation.intervals import Figure, proportion, resampled, undefined
 from mole_jax.evaluation.operating_points import OperatingPoint
 from mole_jax.evaluation.predictions import Predictions
+from mole_jax.evaluation.statistics import metrics
+from mole_jax.evaluation.statistics.counts import Counter, Counts
+from mole_jax.evaluation.statistics.delong import delong_auroc
+from mole_jax.evaluation.statistics.groups import Groups, group_images
+from mole_jax.evaluation.statistics.intervals import Figure, proportion, resampled, undefined
 
 WHY_UNDEFINED = {
     "precision": "no image is called positive",

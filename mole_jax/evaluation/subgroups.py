@@ -6,11 +6,11 @@ import numpy as np
 from jaxtyping import Shaped
 
 from mole_jax.errors import UserError
-from mole_jax.evaluation.groups import group_images
-from mole_jax.evaluation.intervals import Figure, undefined
 from mole_jax.evaluation.operating_points import OperatingPoint
 from mole_jax.evaluation.predictions import Predictions
 from mole_jax.evaluation.split_figures import describe, split_figures
+from mole_jax.evaluation.statistics.groups import group_images
+from mole_jax.evaluation.statistics.intervals import Figure, undefined
 
 ATTRIBUTES = ("sex", "age", "localization", "dx_type", "dx")
 AGE_BANDS = ((0, 30, "under 30"), (30, 45, "30-44"), (45, 60, "45-59"), (60, 75, "60-74"), (75, np.inf, "75 and over"))

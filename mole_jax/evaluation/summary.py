@@ -8,9 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mole_jax.errors import UserError
-from mole_jax.evaluation.counts import affordable_resamples
-from mole_jax.evaluation.deeper_figures import deeper_figures
-from mole_jax.evaluation.intervals import LEVEL
+from mole_jax.evaluation.clinical import deeper_figures
 from mole_jax.evaluation.leakage import shared_groups
 from mole_jax.evaluation.operating_points import (
     TARGET_SENSITIVITIES,
@@ -20,7 +18,9 @@ from mole_jax.evaluation.operating_points import (
 )
 from mole_jax.evaluation.predictions import Predictions
 from mole_jax.evaluation.split_figures import split_figures
-from mole_jax.files import write_text
+from mole_jax.evaluation.statistics.counts import affordable_resamples
+from mole_jax.evaluation.statistics.intervals import LEVEL
+from mole_jax.files.writing import write_text
 
 SCHEMA = 1
 RESAMPLES = 2000

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from mole_jax.data.preprocess import IMAGE_SIZE
+from mole_jax.data.image_file import IMAGE_SIZE
 
 FILE_NAME = "weight_picture.npy"
 

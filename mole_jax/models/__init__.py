@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 
+from mole_jax.backbones.resnet import ARCHITECTURES
 from mole_jax.config import RunConfig
 from mole_jax.models import cnn, cnn_released, logistic, mlp, transfer
 from mole_jax.models.base import Model
-from mole_jax.models.resnet import ARCHITECTURES
 
 MODELS: dict[str, Callable[[RunConfig], Model]] = {
     "logistic": lambda config: logistic.model(),

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from mole_jax.models.chunks import in_chunks
+from mole_jax.chunks import in_chunks
 
 # {"params": ..., "batch_stats": ...}: a plain pytree.
 Variables = dict[str, Any]

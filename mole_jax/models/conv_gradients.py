@@ -3,7 +3,7 @@
 import jax
 from jaxtyping import Array, Float
 
-from mole_jax.models.chunks import on_cpu
+from mole_jax.chunks import on_cpu
 
 LAYOUT = ("NHWC", "HWIO", "NHWC")
 Images = Float[Array, "batch _ _ _"]  # height, width, channels: of different sizes before and after a convolution

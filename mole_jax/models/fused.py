@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from mole_jax.models.chunks import by_chunk, on_cpu
+from mole_jax.chunks import by_chunk, on_cpu
 from mole_jax.models.conv_gradients import Images, Kernel, conv, input_gradient, kernel_gradient
 
 Pooled = Float[Array, "batch rows columns channels"]

@@ -14,10 +14,10 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from mole_jax.backbones.resnet import ResNet, ResNetConfig
+from mole_jax.chunks import in_chunks
 from mole_jax.models.base import Model, Variables, from_linen
-from mole_jax.models.chunks import in_chunks
 from mole_jax.models.layers import Dense
-from mole_jax.models.resnet import ResNet, ResNetConfig
 
 HeadKind = Literal["paper", "pooled", "linear"]
 # Neurons of the fully connected layers; the paper's on the flattened 7x7x2048 map, the others on its average.

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from importlib import resources
 from typing import NamedTuple
 
-from mole_jax.report.runs import Run
+from mole_jax.runs.read import Run
 
 TRIPOD_AI = "https://doi.org/10.1136/bmj-2023-078378"
 STATES = ("filled", "partly", "missing")

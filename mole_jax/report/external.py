@@ -6,11 +6,11 @@ from typing import Any
 from matplotlib.axes import Axes
 
 from mole_jax.evaluation.predictions import Predictions
-from mole_jax.report.calibration_figure import MEASURES, calibration_panel
-from mole_jax.report.drawing import GREY, draw, series, shortened
+from mole_jax.report.figures.calibration_figure import MEASURES, calibration_panel
+from mole_jax.report.figures.drawing import GREY, draw, series, shortened
+from mole_jax.report.figures.roc_figure import curve_of, point_name
 from mole_jax.report.parts import Panel, Part, Row, Table, figure_columns, figure_text
-from mole_jax.report.roc_figure import curve_of, point_name
-from mole_jax.report.runs import External, Run
+from mole_jax.runs.read import External, Run
 
 AT = {"Sensitivity": "sensitivity", "Specificity": "specificity", "Precision (PPV)": "precision", "NPV": "npv"}
 SCALINGS = {"before": "scores as given", "after_temperature": "temperature-scaled", "after_platt": "Platt-scaled"}

@@ -2,10 +2,10 @@
 
 import numpy as np
 
+from mole_jax.report.figures.roc_figure import point_name
 from mole_jax.report.parts import Part
 from mole_jax.report.photographs import photograph
-from mole_jax.report.roc_figure import point_name
-from mole_jax.report.runs import Run
+from mole_jax.runs.read import Run
 
 EACH = 6
 

@@ -4,22 +4,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mole_jax.report.calibration_figure import calibration_figure
 from mole_jax.report.checklist import STATES, TRIPOD_AI, checklist
-from mole_jax.report.confusion_figure import confusion_figure
-from mole_jax.report.decision_figure import decision_figure
 from mole_jax.report.external import external_parts
+from mole_jax.report.figures.calibration_figure import calibration_figure
+from mole_jax.report.figures.confusion_figure import confusion_figure
+from mole_jax.report.figures.decision_figure import decision_figure
+from mole_jax.report.figures.roc_figure import roc_figure
+from mole_jax.report.figures.score_figure import score_figure
+from mole_jax.report.figures.subgroup_figure import subgroup_figures
+from mole_jax.report.figures.training_figure import training_figures
+from mole_jax.report.figures.weight_figure import weight_figure
 from mole_jax.report.mistakes import mistakes
 from mole_jax.report.parts import Part, write_files
 from mole_jax.report.render import render, write_page
-from mole_jax.report.roc_figure import roc_figure
-from mole_jax.report.runs import Run, read_runs
-from mole_jax.report.score_figure import score_figure
-from mole_jax.report.subgroup_figure import subgroup_figures
 from mole_jax.report.summary import summarise
 from mole_jax.report.tables import comparison_table, operating_points_table, prevalence_table, results_table
-from mole_jax.report.training_figure import training_figures
-from mole_jax.report.weight_figure import weight_figure
+from mole_jax.runs.read import Run, read_runs
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from PIL import Image
 
 from mole_jax.data.shards import open_split
 from mole_jax.report.parts import Panel
-from mole_jax.report.runs import Run
+from mole_jax.runs.read import Run
 
 QUALITY = 80
 

@@ -7,7 +7,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup, escape
 
-from mole_jax.files import write_text
+from mole_jax.files.writing import write_text
 from mole_jax.report.parts import Panel
 
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
+from mole_jax.report.figures.roc_figure import point_name
 from mole_jax.report.parts import figure_text
-from mole_jax.report.roc_figure import point_name
-from mole_jax.report.runs import Run
+from mole_jax.runs.read import Run
 
 PROTOCOLS = {
     "grouped": "protocol grouped: split by lesion, no lesion lies in two splits",

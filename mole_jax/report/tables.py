@@ -6,9 +6,9 @@ from typing import Any
 from mole_jax.errors import UserError
 from mole_jax.evaluation.comparison import compare
 from mole_jax.evaluation.paper_results import PaperRow, read_paper_results
+from mole_jax.report.figures.roc_figure import point_name
 from mole_jax.report.parts import Part, Row, Table, figure_columns, figure_text
-from mole_jax.report.roc_figure import point_name
-from mole_jax.report.runs import Run
+from mole_jax.runs.read import Run
 
 COLUMNS = {
     "Accuracy": "accuracy",

@@ -16,7 +16,7 @@ from mole_jax.data.digests import digests
 from mole_jax.data.facts import read_facts
 from mole_jax.data.shards import Source, open_split
 from mole_jax.errors import UserError
-from mole_jax.files import file_sha256
+from mole_jax.files.digest import file_sha256
 
 Level = Literal["maps", "pooled"]
 

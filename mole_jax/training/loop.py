@@ -12,19 +12,20 @@ import numpy as np
 from jaxtyping import Float
 from tqdm import tqdm
 
+from mole_jax.backbones.weights import Pretrained
 from mole_jax.config import RunConfig
 from mole_jax.data.dataset import Dataset
 from mole_jax.data.loader import steps_per_epoch
 from mole_jax.data.records import Split
 from mole_jax.errors import UserError
+from mole_jax.files.writing import write_json
 from mole_jax.models.base import Variables
-from mole_jax.pretrained.weights import Pretrained
+from mole_jax.runs.log import Log
 from mole_jax.training.checkpoint import Checkpoint, Checkpoints
 from mole_jax.training.clock import Clock
-from mole_jax.training.figures import Losses, epoch_figures
+from mole_jax.training.epoch_metrics import Losses, epoch_metrics
 from mole_jax.training.phases import Phase, phase_at, plan
 from mole_jax.training.profile import Profile
-from mole_jax.training.rundir import Log, write_json
 from mole_jax.training.state import TrainState, no_sums
 
 
@@ -145,4 +146,4 @@ def _variables(state: TrainState) -> Variables:
 
 def _evaluate(step: int, state: TrainState, phase: Phase, dataset: Dataset) -> dict[str, Any]:
     logits = phase.logits("validation", _variables(state))
-    return epoch_figures(step, state.epoch, labels=dataset.labels["validation"], logits=logits)
+    return epoch_metrics(step, state.epoch, labels=dataset.labels["validation"], logits=logits)

@@ -9,24 +9,24 @@ import numpy as np
 import optax
 from jaxtyping import Array, Bool, Float, Shaped
 
+from mole_jax.backbones.weights import Pretrained
 from mole_jax.config import RunConfig
 from mole_jax.data.dataset import Dataset
+from mole_jax.data.image_file import IMAGE_SHAPE
 from mole_jax.data.loader import steps_per_epoch
-from mole_jax.data.normalize import Normalize, normalizer
-from mole_jax.data.preprocess import IMAGE_SHAPE
 from mole_jax.data.records import Split
 from mole_jax.data.shards import Source
+from mole_jax.inputs.imagenet import preprocess
+from mole_jax.inputs.normalize import Normalize, normalizer
 from mole_jax.models import MODELS
 from mole_jax.models.base import Model, Variables
 from mole_jax.models.transfer import features_of, on_features, on_images
-from mole_jax.pretrained.preprocessing import preprocess
-from mole_jax.pretrained.weights import Pretrained
 from mole_jax.training.clock import Clock
-from mole_jax.training.feature_cache import FeatureCache
+from mole_jax.training.device_data import belongs_on_device, from_device
+from mole_jax.training.feature_store import FeatureCache
 from mole_jax.training.feed import Feed, from_loader
 from mole_jax.training.optimizer import build_optimizer
 from mole_jax.training.predict import predict
-from mole_jax.training.resident import belongs_on_device, from_device
 from mole_jax.training.state import TrainState, initial_state, take_over
 from mole_jax.training.steps import class_weights, make_evaluation_step, train_step
 

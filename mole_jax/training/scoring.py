@@ -8,11 +8,11 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
+from mole_jax.backbones.weights import Pretrained
 from mole_jax.config import RunConfig
 from mole_jax.data.dataset import Dataset
 from mole_jax.data.loader import steps_per_epoch
 from mole_jax.data.records import Split
-from mole_jax.pretrained.weights import Pretrained
 from mole_jax.training.checkpoint import Checkpoints
 from mole_jax.training.phases import build_network, first_state
 from mole_jax.training.predict import predict

@@ -10,8 +10,8 @@ import optax
 from jaxtyping import Array, Float, Int
 
 from mole_jax.config import RunConfig
-from mole_jax.data.augment import dihedral
-from mole_jax.data.normalize import Normalize
+from mole_jax.inputs.augment import dihedral
+from mole_jax.inputs.normalize import Normalize
 from mole_jax.models.base import Model
 from mole_jax.training.randomness import derive_key
 from mole_jax.training.state import Sums, TrainState

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mole_jax.data.copies import Affine, apply_affine
-from mole_jax.data.lesions import draw_lesion, photograph
+from mole_jax.data.prepare.copies import Affine, apply_affine
+from mole_jax.data.source.lesions import draw_lesion, photograph
 
 
 @pytest.fixture(scope="session")

@@ -4,8 +4,8 @@ from PIL import Image
 
 from mole_jax.audit.audit import audit
 from mole_jax.audit.collection import of_source
-from mole_jax.data.copies import apply_affine, draw_affine
-from mole_jax.data.preprocess import load_image
+from mole_jax.data.image_file import load_image
+from mole_jax.data.prepare.copies import apply_affine, draw_affine
 
 
 def test_the_sharpest_is_the_original_or_none_is_named(tmp_path, test_data):

@@ -4,8 +4,8 @@ from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 from mole_jax.audit.file_facts import facts_of_file
-from mole_jax.audit.look import BORDER, border_features, sharpness
 from mole_jax.audit.shortcuts import _out_of_fold, file_facts_table, shortcut
+from mole_jax.audit.traits import BORDER, border_features, sharpness
 from tests.audit.conftest import turned
 
 

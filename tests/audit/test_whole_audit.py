@@ -11,7 +11,7 @@ from mole_jax.audit.copies import Copies, against_manifest
 from mole_jax.audit.duplicates import connected
 from mole_jax.audit.files import write_files
 from mole_jax.audit.table import WIDTH, format_audit
-from mole_jax.data.prepare import prepare
+from mole_jax.data.prepare.prepare import prepare
 from mole_jax.errors import UserError
 from tests.audit.conftest import turned
 

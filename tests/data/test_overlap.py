@@ -5,7 +5,7 @@ from PIL import Image
 
 from mole_jax.data.dataset import open_dataset
 from mole_jax.data.overlap import Match, find_overlap
-from mole_jax.data.prepare import prepare
+from mole_jax.data.prepare.prepare import prepare
 
 
 @pytest.fixture

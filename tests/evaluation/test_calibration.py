@@ -9,8 +9,8 @@ from scipy.optimize import minimize_scalar
 from scipy.special import expit, logit
 
 from mole_jax.evaluation.calibration import calibration_figures, fit_platt, fit_temperature, logits_of
-from mole_jax.evaluation.groups import group_images
 from mole_jax.evaluation.predictions import Predictions
+from mole_jax.evaluation.statistics.groups import group_images
 
 
 def figures(p, **options):

@@ -7,9 +7,9 @@ from statsmodels.stats.multitest import multipletests
 
 from mole_jax.errors import UserError
 from mole_jax.evaluation.comparison import bootstrap_p, compare, holm, mcnemar_exact
-from mole_jax.evaluation.delong import delong_test
 from mole_jax.evaluation.operating_points import given_threshold
 from mole_jax.evaluation.split_figures import split_figures
+from mole_jax.evaluation.statistics.delong import delong_test
 
 HALF = given_threshold(0.5)
 

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from mole_jax.evaluation.counts import Counter
-from mole_jax.evaluation.delong import delong_auroc
-from mole_jax.evaluation.groups import group_images
-from mole_jax.evaluation.intervals import bootstrapped
-from mole_jax.evaluation.metrics import auroc
+from mole_jax.evaluation.statistics.counts import Counter
+from mole_jax.evaluation.statistics.delong import delong_auroc
+from mole_jax.evaluation.statistics.groups import group_images
+from mole_jax.evaluation.statistics.intervals import bootstrapped
+from mole_jax.evaluation.statistics.metrics import auroc
 
 DATASETS, LESIONS, IMAGES = 300, 160, 4
 LESION_SD, IMAGE_SD, SHIFT = 1.0, 0.5, 1.5

@@ -3,7 +3,7 @@ import warnings
 import pytest
 
 from mole_jax.evaluation.decision_curve import RISKS, decision_curve
-from mole_jax.evaluation.groups import group_images
+from mole_jax.evaluation.statistics.groups import group_images
 
 
 @pytest.mark.parametrize("digits", [None, 2])

@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 from statsmodels.stats.proportion import proportion_confint
 
-from mole_jax.evaluation.delong import delong_auroc
-from mole_jax.evaluation.metrics import AT_THRESHOLD, THRESHOLD_FREE
 from mole_jax.evaluation.operating_points import OperatingPoint, given_threshold
 from mole_jax.evaluation.predictions import Predictions
 from mole_jax.evaluation.split_figures import split_figures
+from mole_jax.evaluation.statistics.delong import delong_auroc
+from mole_jax.evaluation.statistics.metrics import AT_THRESHOLD, THRESHOLD_FREE
 
 HALF = given_threshold(0.5)
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from mole_jax.errors import UserError
-from mole_jax.evaluation.deeper_figures import write_calibrated_scores
-from mole_jax.evaluation.metrics import AT_THRESHOLD, THRESHOLD_FREE
+from mole_jax.evaluation.clinical import write_calibrated_scores
 from mole_jax.evaluation.predictions import Predictions
 from mole_jax.evaluation.split_figures import split_figures
+from mole_jax.evaluation.statistics.metrics import AT_THRESHOLD, THRESHOLD_FREE
 from mole_jax.evaluation.summary import evaluate, evaluate_run, write_metrics
 
 FIGURE_KEYS = {"value", "low", "high", "method", "reason", "undefined_resamples"}

@@ -1,7 +1,7 @@
 import subprocess
 import sys
 
-from mole_jax.data.prepare import prepare
+from mole_jax.data.prepare.prepare import prepare
 
 
 def report(*arguments):

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from mole_jax.data.prepare import prepare
-from mole_jax.training.rundir import exclusive
+from mole_jax.data.prepare.prepare import prepare
+from mole_jax.runs.directory import hold
 
 ROOT = Path(__file__).parents[2]
 FLAGS = [
@@ -87,7 +87,7 @@ def test_killed_at_a_random_moment_it_goes_on_bit_for_bit(whole, data_dir, tmp_p
 
 
 def test_a_second_run_in_one_directory_is_refused(data_dir, tmp_path):
-    with exclusive(tmp_path):
+    with hold(tmp_path):
         process = start(data_dir, tmp_path, "--model=logistic")
         assert process.communicate()[1].startswith(f"error: another process is training in {tmp_path}; wait for it")
         assert process.returncode == 2

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mole_jax.data.prepare import prepare
+from mole_jax.data.prepare.prepare import prepare
 
 ROOT = Path(__file__).parents[2]
 

@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 from PIL import Image
 
-from mole_jax.data.preprocess import LoadedImage
+from mole_jax.data.image_file import LoadedImage
 from mole_jax.data.records import Record
 
 SIZE: Final = (26, 20)

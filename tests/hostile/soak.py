@@ -168,7 +168,7 @@ def _prepare(work: Path) -> Victim:
 
     flags = ["--dataset=x", f"--source={source}", "--workers=2"]
     return Victim(
-        libraries=("mole_jax.data.prepare", "tensorflow_datasets", "array_record.python.array_record_module"),
+        libraries=("mole_jax.data.prepare.prepare", "tensorflow_datasets", "array_record.python.array_record_module"),
         run=lambda where: _command("experiments.prepare", *flags, f"--data_dir={where}"),
         begun=lambda where: (where / "x" / ".lock").exists(),
         result=_hashes,
@@ -230,7 +230,7 @@ def _features(work: Path) -> Victim:
         return "after publishing" if any(features(where).glob("*/maps/meta.json")) else "starting"
 
     return Victim(
-        libraries=(*TRAINING, "mole_jax.training.feature_cache"),
+        libraries=(*TRAINING, "mole_jax.training.feature_store"),
         run=run,
         begun=lambda where: any(features(where).glob("*/.lock")),
         result=lambda where: _hashes(features(where)),
@@ -240,10 +240,10 @@ def _features(work: Path) -> Victim:
 
 def store_features(data: Path) -> None:
     """What the victim `features` does; no command has so small a network."""
+    from mole_jax.backbones.load import load_pretrained
+    from mole_jax.backbones.resnet import ResNetConfig
     from mole_jax.data.dataset import load_dataset
-    from mole_jax.models.resnet import ResNetConfig
-    from mole_jax.pretrained.load import load_pretrained
-    from mole_jax.pretrained.preprocessing import preprocess
+    from mole_jax.inputs.imagenet import preprocess
     from mole_jax.training import feature_cache
 
     feature_cache.batch_size = lambda: 2

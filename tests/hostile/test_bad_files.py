@@ -23,12 +23,12 @@ from bad_files import (
 from PIL import Image
 
 from mole_jax.data import workers
-from mole_jax.data.decode import decode
+from mole_jax.data.image_file import UnusableImageError, decode_rgb
 from mole_jax.data.manifest import printable, read_manifest, read_quarantine
-from mole_jax.data.prepare import prepare
-from mole_jax.data.preprocess import UnusableImageError, decode_rgb
+from mole_jax.data.prepare.decode import decode
+from mole_jax.data.prepare.prepare import prepare
 from mole_jax.data.records import Record
-from mole_jax.data.sources import list_source
+from mole_jax.data.source.listing import list_source
 from mole_jax.errors import UserError
 
 ROOT = Path(__file__).parents[2]
@@ -165,7 +165,7 @@ def test_a_large_image_takes_its_own_size_and_the_results(mode, tmp_path):
     image = Image.fromarray(np.zeros((side, side), np.uint16)) if mode == "I;16" else Image.new(mode, (side, side))
     image.save(tmp_path / "large.png", compress_level=1, transparency=0 if mode == "P" else None)
     code = (
-        "import resource, sys; from pathlib import Path; from mole_jax.data.preprocess import load_image\n"
+        "import resource, sys; from pathlib import Path; from mole_jax.data.image_file import load_image\n"
         "def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024\n"
         "load_image(Path(sys.argv[1])); before = peak(); load_image(Path(sys.argv[2])); print(peak() - before)"
     )

@@ -14,7 +14,7 @@ import pytest
 from mole_jax.data import write_shards
 from mole_jax.data.checksums import SUMS, verify
 from mole_jax.data.dataset import load_dataset
-from mole_jax.data.prepare import prepare
+from mole_jax.data.prepare.prepare import prepare
 from mole_jax.errors import UserError
 
 ROOT = Path(__file__).parents[2]

@@ -19,16 +19,16 @@ import jax
 import numpy as np
 import pytest
 
+from mole_jax.backbones.load import load_pretrained
+from mole_jax.backbones.resnet import ResNetConfig
 from mole_jax.config import RunConfig
 from mole_jax.data import build
 from mole_jax.data.dataset import load_dataset
 from mole_jax.data.facts import read_facts
-from mole_jax.data.prepare import prepare
+from mole_jax.data.prepare.prepare import prepare
 from mole_jax.errors import UserError, full_disk_explained, means_full_disk
-from mole_jax.models.resnet import ResNetConfig
-from mole_jax.pretrained.load import load_pretrained
-from mole_jax.pretrained.preprocessing import preprocess
-from mole_jax.training.feature_cache import FeatureCache
+from mole_jax.inputs.imagenet import preprocess
+from mole_jax.training.feature_store import FeatureCache
 from mole_jax.training.loop import train
 
 ROOT = Path(__file__).parents[2]

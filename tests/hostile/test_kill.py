@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from mole_jax.data.atomic import REPLACED, exclusive, new_folder, publish
-from mole_jax.data.prepare import prepare
+from mole_jax.data.prepare.prepare import prepare
 from mole_jax.errors import UserError
+from mole_jax.files.folder import REPLACED, new_folder, publish
+from mole_jax.files.lock import exclusive
 
 SOAK = Path(__file__).with_name("soak.py")
 
@@ -37,7 +38,7 @@ def test_killed_between_the_two_moves_of_an_overwrite(tmp_path):
 def test_killed_before_the_old_folder_was_cleared_away(tmp_path):
     (tmp_path / REPLACED / "old").mkdir(parents=True)
     (tmp_path / "final" / "before").mkdir(parents=True)
-    with exclusive(tmp_path):
+    with exclusive(tmp_path, busy="held"):
         (tmp_path / "new").mkdir()
         publish(tmp_path / "new", tmp_path / "final")
     assert {path.name for path in tmp_path.iterdir()} == {".lock", "final"}

@@ -9,8 +9,8 @@ import pytest
 from bad_files import picture
 
 from mole_jax.data.records import Quarantined
-from mole_jax.data.sources import list_source
-from mole_jax.data.tables import read_table
+from mole_jax.data.source.listing import list_source
+from mole_jax.data.source.tables import read_table
 from mole_jax.errors import UserError
 
 ROOT = Path(__file__).parents[2]

@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.recipes import RECIPES
 from mole_jax.config import RunConfig
 from mole_jax.models import MODELS
+from mole_jax.studies.recipes import RECIPES
 
 # Trainable parameters: the paper's own count for the MLP, hand-worked for the others (the convolutions' and dense
 # layers' weights and biases, batch norm's scale and bias).

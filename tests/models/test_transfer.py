@@ -8,11 +8,11 @@ import numpy as np
 import optax
 import pytest
 
+from mole_jax.backbones.load import load_pretrained
+from mole_jax.backbones.resnet import ARCHITECTURES, ResNet, ResNetConfig
 from mole_jax.config import RunConfig
 from mole_jax.models import transfer
-from mole_jax.models.resnet import ARCHITECTURES, ResNet, ResNetConfig
 from mole_jax.models.transfer import WIDTHS, extract, on_features, on_images, trained_layers
-from mole_jax.pretrained.load import load_pretrained
 from mole_jax.training.optimizer import build_optimizer
 from mole_jax.training.state import initial_state
 from mole_jax.training.steps import train_step

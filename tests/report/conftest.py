@@ -8,7 +8,7 @@ import pytest
 
 from mole_jax.data.facts import dataset_directory, read_facts
 from mole_jax.data.manifest import read_manifest
-from mole_jax.data.prepare import prepare
+from mole_jax.data.prepare.prepare import prepare
 from mole_jax.evaluation.external import evaluate_external
 from mole_jax.evaluation.operating_points import OperatingPoint
 from mole_jax.evaluation.predictions import Predictions, read_predictions, write_predictions

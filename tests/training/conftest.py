@@ -2,10 +2,10 @@
 
 import pytest
 
+from mole_jax.backbones.load import load_pretrained
+from mole_jax.backbones.resnet import ResNetConfig
 from mole_jax.data.dataset import load_dataset
-from mole_jax.data.prepare import prepare
-from mole_jax.models.resnet import ResNetConfig
-from mole_jax.pretrained.load import load_pretrained
+from mole_jax.data.prepare.prepare import prepare
 
 
 @pytest.fixture(scope="session")

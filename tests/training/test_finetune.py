@@ -38,9 +38,9 @@ def same(a, b):
 @pytest.fixture(scope="module")
 def last_is_best():
     """Every later epoch counts as better, so that the result is the last state."""
-    figures = loop.epoch_figures
+    figures = loop.epoch_metrics
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "epoch_figures", lambda *a, **k: {**figures(*a, **k), "validation_auroc": float(a[0])})
+        patch.setattr(loop, "epoch_metrics", lambda *a, **k: {**figures(*a, **k), "validation_auroc": float(a[0])})
         yield
 
 
@@ -73,8 +73,8 @@ def test_in_two_parts_it_is_the_whole_bit_for_bit(whole, dataset, tiny, tmp_path
 
 
 def test_it_begins_from_the_best_head_and_keeps_the_better_of_both_phases(dataset, tiny, tmp_path, monkeypatch):
-    figures, scripted = loop.epoch_figures, iter([0.9, 0.5, 0.6])
-    monkeypatch.setattr(loop, "epoch_figures", lambda *a, **k: {**figures(*a, **k), "validation_auroc": next(scripted)})
+    figures, scripted = loop.epoch_metrics, iter([0.9, 0.5, 0.6])
+    monkeypatch.setattr(loop, "epoch_metrics", lambda *a, **k: {**figures(*a, **k), "validation_auroc": next(scripted)})
     config = dataclasses.replace(CONFIG, epochs=2, finetune_epochs=1)
     begun = []
     take_over = loop.plan

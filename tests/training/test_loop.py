@@ -13,7 +13,7 @@ import pytest
 from mole_jax.config import RunConfig
 from mole_jax.errors import UserError
 from mole_jax.training import feed, loop
-from mole_jax.training.figures import NonFinite, epoch_figures
+from mole_jax.training.epoch_metrics import NonFinite, epoch_metrics
 from mole_jax.training.loop import Interrupted, train
 from mole_jax.training.state import Sums
 from mole_jax.training.steps import class_weights
@@ -65,13 +65,13 @@ def test_sigterm_within_an_epoch_saves_and_the_next_start_goes_on_bit_for_bit(da
 
 
 def test_predictions_come_from_the_best_epoch_not_the_last(dataset, tmp_path, monkeypatch):
-    figures = loop.epoch_figures
+    figures = loop.epoch_metrics
     scripted = iter([0.6, 0.9, 0.5, 0.4])
-    monkeypatch.setattr(loop, "epoch_figures", lambda *a, **k: {**figures(*a, **k), "validation_auroc": next(scripted)})
+    monkeypatch.setattr(loop, "epoch_metrics", lambda *a, **k: {**figures(*a, **k), "validation_auroc": next(scripted)})
     best = train(LOGISTIC, dataset, tmp_path / "four")
     monkeypatch.undo()
     monkeypatch.setattr(
-        loop, "epoch_figures", lambda *a, **k: {**figures(*a, **k), "validation_auroc": k["labels"].size + a[0]}
+        loop, "epoch_metrics", lambda *a, **k: {**figures(*a, **k), "validation_auroc": k["labels"].size + a[0]}
     )
     same(best, train(dataclasses.replace(LOGISTIC, epochs=2), dataset, tmp_path / "two"))
 
@@ -109,13 +109,13 @@ def test_balanced_weights_are_one_on_average():
     assert class_weights("sampler", labels) == (1.0, 1.0)
 
 
-def test_epoch_figures_against_scikit_learn():
+def test_epoch_metrics_against_scikit_learn():
     from sklearn.metrics import accuracy_score, log_loss, roc_auc_score
 
     random = np.random.default_rng(0)
     labels, logits = random.integers(0, 2, 50), random.normal(size=50).astype(np.float32)
     sums = Sums(jnp.float32(20.0), jnp.float32(30.0), jnp.float32(40.0))
-    figures = epoch_figures(7, sums, labels=labels, logits=logits)
+    figures = epoch_metrics(7, sums, labels=labels, logits=logits)
     score = 1 / (1 + np.exp(-logits))
     assert figures["epoch_train_loss"] == 0.5
     assert figures["epoch_train_accuracy"] == 0.75
@@ -123,8 +123,8 @@ def test_epoch_figures_against_scikit_learn():
     np.testing.assert_allclose(figures["validation_accuracy"], accuracy_score(labels, score >= 0.5))
     np.testing.assert_allclose(figures["validation_auroc"], roc_auc_score(labels, score))
     ties = np.round(logits)
-    tied = epoch_figures(7, sums, labels=labels, logits=ties)["validation_auroc"]
+    tied = epoch_metrics(7, sums, labels=labels, logits=ties)["validation_auroc"]
     np.testing.assert_allclose(tied, roc_auc_score(labels, ties))
-    assert np.isnan(epoch_figures(7, sums, labels=np.zeros_like(labels), logits=logits)["validation_auroc"])
+    assert np.isnan(epoch_metrics(7, sums, labels=np.zeros_like(labels), logits=logits)["validation_auroc"])
     with pytest.raises(NonFinite, match="validation logits are not finite at step 7"):
-        epoch_figures(7, sums, labels=labels, logits=logits * np.nan)
+        epoch_metrics(7, sums, labels=labels, logits=logits * np.nan)

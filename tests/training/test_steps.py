@@ -7,7 +7,7 @@ import optax
 import pytest
 
 from mole_jax.config import RunConfig
-from mole_jax.data.normalize import normalizer
+from mole_jax.inputs.normalize import normalizer
 from mole_jax.models import mlp
 from mole_jax.training.optimizer import build_optimizer
 from mole_jax.training.state import initial_state

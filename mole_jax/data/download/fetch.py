@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from mole_jax.data.download.official import Kind
 from mole_jax.errors import UserError
-from mole_jax.files import write_text
+from mole_jax.files.writing import write_text
 
 # In a row without a byte arriving; a file of gigabytes may break off more often than that.
 ATTEMPTS: Final = 5

@@ -5,11 +5,12 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from mole_jax.data.atomic import exclusive, new_folder, publish
 from mole_jax.data.download.fetch import check_start, fetch
 from mole_jax.data.download.official import OfficialSource, PublishedFile, require_licence
 from mole_jax.data.download.record import record, verify
 from mole_jax.data.download.unpack import LIMITS, Limits, list_entries, unpack
+from mole_jax.files.folder import new_folder, publish
+from mole_jax.files.lock import exclusive
 
 UNPACKED: Final = "unpacked"
 MADE_FROM: Final = "made_from.json"
@@ -41,7 +42,11 @@ def obtain(
         UserError: the licence is not accepted; or as `fetch`, `verify` and `unpack` say.
     """
     require_licence(official.title, official.licence, accepted=licence_accepted)
-    with exclusive(folder, otherwise="stop it"):
+    with exclusive(
+        folder,
+        busy=f"another process is fetching into {str(folder)!r}; wait for it or stop it",
+        otherwise="give another --data_dir",
+    ):
         sha256 = {file.name: _present(file, folder, base or official.base, pause) for file in official.files}
         if not _is_unpacked(official, folder, sha256, limits):
             _unpack_all(official, folder, sha256, limits)

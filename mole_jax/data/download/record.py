@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from mole_jax.errors import UserError
-from mole_jax.files import file_sha256, write_text
+from mole_jax.files.digest import file_sha256
+from mole_jax.files.writing import write_text
 
 RECORD: Final = "downloads.json"
 

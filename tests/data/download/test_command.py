@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from experiments.sources import fetch_source
-from mole_jax.data.prepare import prepare
+from mole_jax.data.prepare.prepare import prepare
 from mole_jax.errors import UserError
 
 ROOT = Path(__file__).parents[3]

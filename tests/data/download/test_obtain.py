@@ -5,13 +5,13 @@ import types
 
 import pytest
 
-from mole_jax.data.atomic import exclusive
 from mole_jax.data.download.kaggle import obtain_kaggle
 from mole_jax.data.download.obtain import obtain
 from mole_jax.data.download.official import OFFICIAL
-from mole_jax.data.prepare import prepare
-from mole_jax.data.sources import list_source
+from mole_jax.data.prepare.prepare import prepare
+from mole_jax.data.source.listing import list_source
 from mole_jax.errors import UserError
+from mole_jax.files.lock import exclusive
 
 
 @pytest.fixture
@@ -124,7 +124,10 @@ def test_a_broken_record_says_what_to_do(get, tmp_path):
 
 
 def test_two_at_a_time_are_refused(get, tmp_path):
-    with exclusive(tmp_path / "dv"), pytest.raises(UserError, match=r"another process .*wait for it or stop it"):
+    with (
+        exclusive(tmp_path / "dv", busy="held"),
+        pytest.raises(UserError, match=r"another process .*wait for it or stop it"),
+    ):
         get()
 
 

@@ -1,0 +1,1 @@
+"""Pretrained networks: each network beside the names that its weights have elsewhere."""

@@ -1,0 +1,88 @@
+"""The front door: weights by "auto", "random" or a path, whatever the file's format."""
+
+import logging
+import math
+from pathlib import Path
+
+import numpy as np
+from flax.traverse_util import unflatten_dict
+from jaxtyping import Float32
+
+from mole_jax.backbones import resnet_names
+from mole_jax.backbones.formats import flax_safetensors, keras_h5, tensor_files
+from mole_jax.backbones.formats.download import KERAS_RESNET50_NOTOP, OfficialFile, fetch
+from mole_jax.backbones.match import flat_shapes, match
+from mole_jax.backbones.resnet import ARCHITECTURES, ResNetConfig
+from mole_jax.backbones.weights import Pretrained, Provenance, Source
+from mole_jax.errors import UserError
+from mole_jax.files.digest import file_sha256
+
+
+def load_pretrained(
+    spec: str,
+    *,
+    architecture: ResNetConfig = ARCHITECTURES["resnet50"],
+    seed: int = 0,
+    cache_dir: Path | None = None,
+    official: OfficialFile = KERAS_RESNET50_NOTOP,
+) -> Pretrained:
+    """Loads weights and checks that they fit.
+
+    Args:
+        spec: "auto": the official Keras ResNet50 file, downloaded once; "random": initial weights, pretrained on
+            nothing; else the path of a Keras `.h5` or `.weights.h5`, a `.safetensors` (torchvision, timm, Hugging Face
+            or ported) or a torch `.pth`.
+        architecture: block, stage sizes and width. Variant and classes are the file's; random weights have those given.
+        seed: of random weights.
+        cache_dir: where downloads are kept; None: the operating system's cache folder.
+        official: what "auto" fetches.
+
+    Raises:
+        UserError: no such file, an unknown or damaged one, another network's, or no connection.
+    """
+    if spec == "random":
+        return _random(architecture, seed)
+    path = fetch(official, cache_dir) if spec == "auto" else Path(spec)
+    if not path.is_file():
+        raise UserError(f"no weights file at {spec!r}: give the path of one, 'auto' or 'random'")
+    source = _read(path)
+    variables, config = match(source, architecture, path.name)
+    provenance = Provenance(path.name, file_sha256(path), source.format, source.note)
+    return Pretrained(variables, config, source.preprocessing, provenance, source.ignored)
+
+
+def _read(path: Path) -> Source:
+    """Tells formats apart by their first bytes; a file's ending can lie."""
+    with path.open("rb") as file:
+        start = file.read(16)
+    if start.startswith(b"\x89HDF\r\n\x1a\n"):
+        return keras_h5.read_keras_h5(path)
+    if start[8:9] == b"{":  # a JSON header after the eight bytes of its length, which may be any
+        tensors, metadata = tensor_files.read_safetensors(path)
+        if metadata.get("format") == flax_safetensors.FORMAT:
+            return flax_safetensors.from_flax_safetensors(path, tensors, metadata)
+        return resnet_names.from_state_dict(tensors)
+    if start.startswith((b"PK\x03\x04", b"\x80")):  # a zip archive, or a bare pickle from before torch 1.6
+        return resnet_names.from_state_dict(tensor_files.read_torch_checkpoint(path))
+    raise UserError(
+        f"{path} is no known weights file (it begins with {start!r}): give a Keras .h5, a .safetensors or a torch .pth"
+    )
+
+
+def _random(config: ResNetConfig, seed: int) -> Pretrained:
+    logging.getLogger(__name__).warning(
+        "RANDOM WEIGHTS: this ResNet is pretrained on nothing (seed %d); its results say nothing of transfer learning",
+        seed,
+    )
+    rng = np.random.default_rng(seed)
+    flat = {name: _initial(name, leaf.shape, rng) for name, leaf in flat_shapes(config).items()}
+    provenance = Provenance(file="", sha256="", format="random", note=f"seed {seed}")
+    return Pretrained(unflatten_dict(flat, sep="/"), config, None, provenance)
+
+
+def _initial(name: str, shape: tuple[int, ...], rng: np.random.Generator) -> Float32[np.ndarray, "..."]:
+    """He et al. 2015, by fan-out; in NumPy, as XLA takes over ten seconds to compile a draw for each of 54 kernels."""
+    if name.endswith("/kernel"):
+        fan_out = math.prod(shape) // shape[-2]
+        return rng.standard_normal(shape, dtype=np.float32) * np.float32(math.sqrt(2 / fan_out))
+    return np.full(shape, name.endswith(("/scale", "/var")), np.float32)

@@ -1,0 +1,91 @@
+"""Compares a file's tensors with the network they are meant for, and stops at any difference."""
+
+from dataclasses import replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax.traverse_util import flatten_dict, unflatten_dict
+
+from mole_jax.backbones.resnet import ResNet, ResNetConfig
+from mole_jax.backbones.weights import Source
+from mole_jax.errors import UserError
+
+_SHOWN = 5  # names a list in the message; the exception carries them all
+
+
+class WeightsMismatchError(UserError):
+    """The file is for another network.
+
+    Attributes:
+        only_in_file: the file's own names.
+        only_in_model: Flax names.
+        other_shape: Flax name with both shapes.
+    """
+
+    def __init__(self, file: str, only_in_file: list[str], only_in_model: list[str], other_shape: list[str]) -> None:
+        self.only_in_file, self.only_in_model, self.other_shape = only_in_file, only_in_model, other_shape
+        lists = {"only in the file": only_in_file, "only in the model": only_in_model, "of another shape": other_shape}
+        told = "; ".join(f"{len(names)} {label}: {_shorten(names)}" for label, names in lists.items())
+        super().__init__(
+            f"{file} does not fit the network ({told}): choose the file's own architecture, or another file"
+        )
+
+
+def match(source: Source, architecture: ResNetConfig, file: str) -> tuple[dict[str, Any], ResNetConfig]:
+    """The Flax variables of `source`, as float32, and the network that they fit.
+
+    Args:
+        source: the file's tensors.
+        architecture: block, stage sizes and width that the file must have; variant and classes are the file's.
+        file: for messages.
+
+    Raises:
+        WeightsMismatchError: a tensor is missing, left over or has another shape.
+        UserError: a value is not a finite float, or a variance is negative.
+    """
+    bias = source.tensors.get("params/fc/bias")
+    config = replace(architecture, variant=source.variant, classes=None if bias is None else bias.size)
+    expected = flat_shapes(config)
+    tensors = source.tensors
+    other_shape = [
+        f"{name} (file {_shape(tensors[name])}, model {_shape(expected[name])})"
+        for name in expected
+        if name in tensors and tensors[name].shape != expected[name].shape
+    ]
+    only_in_file = [*source.unknown, *(source.file_names[name] for name in tensors if name not in expected)]
+    only_in_model = [name for name in expected if name not in tensors]
+    if only_in_file or only_in_model or other_shape:
+        raise WeightsMismatchError(file, only_in_file, only_in_model, other_shape)
+    for name, array in tensors.items():
+        _check_values(name, array, file)
+    return unflatten_dict({name: np.asarray(tensors[name], np.float32) for name in expected}, sep="/"), config
+
+
+def flat_shapes(config: ResNetConfig) -> dict[str, jax.ShapeDtypeStruct]:
+    """Flax name -> shape and type of each of `ResNet(config)`'s variables; nothing is computed."""
+    image = jax.ShapeDtypeStruct((1, 32, 32, 3), jnp.float32)
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    variables = jax.eval_shape(lambda key, x: ResNet(config).init(key, x, train=False), key, image)
+    return flatten_dict(variables, sep="/")
+
+
+def _check_values(name: str, array: Any, file: str) -> None:
+    if not jnp.issubdtype(array.dtype, jnp.floating):  # unlike NumPy's, this knows bfloat16
+        raise UserError(
+            f"{file}: {name} holds {array.dtype} values instead of floats: the file is quantised or damaged"
+        )
+    if not np.isfinite(array).all():
+        raise UserError(f"{file}: {name} holds values that are not finite: the file is damaged, get it again")
+    if name.endswith("/var") and (array < 0).any():
+        raise UserError(f"{file}: {name} holds negative variances: the file is damaged, get it again")
+
+
+def _shape(array: Any) -> str:
+    return "x".join(map(str, array.shape)) or "scalar"
+
+
+def _shorten(names: list[str]) -> str:
+    rest = len(names) - _SHOWN
+    return ", ".join(names[:_SHOWN] or ["none"]) + (f" and {rest} more" if rest > 0 else "")

@@ -1,0 +1,165 @@
+"""ResNet in the two variants that public ImageNet weights come in; see `ResNetConfig`.
+
+Every padding is explicit: XLA's "SAME" pads strided layers on other sides than Keras and torch did in training.
+"""
+
+import functools
+from dataclasses import dataclass
+from typing import Literal
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float
+
+from mole_jax.chunks import on_cpu
+from mole_jax.errors import UserError
+
+Variant = Literal["v1", "v1.5"]
+
+
+@dataclass(frozen=True)
+class ResNetConfig:
+    """What decides the graph and the names and shapes of the variables.
+
+    `v1` is Keras Applications' (stride on the first 1x1, biases before batch norm, epsilon 1.001e-5), after He et al.
+    2015; `v1.5` is torchvision's (stride on the 3x3, no such biases, epsilon 1e-5). Their kernels have the same shapes,
+    so that the wrong graph runs, and is wrong.
+    """
+
+    variant: Variant = "v1.5"
+    block: Literal["bottleneck", "basic"] = "bottleneck"
+    stage_sizes: tuple[int, ...] = (3, 4, 6, 3)  # blocks a stage; each stage after the first halves the resolution
+    width: int = 64  # channels of the stem; stage k (from 0) works at width * 2**k
+    classes: int | None = None  # outputs of the classifier; None: no classifier, the output is the last feature map
+
+    def __post_init__(self) -> None:
+        """Refuses the one combination that no public weights have."""
+        if self.variant == "v1" and self.block == "basic":
+            raise UserError(
+                "a v1 (Keras) ResNet has no basic block: choose a bottleneck one, such as resnet50, or v1.5 weights"
+            )
+
+    @property
+    def blocks(self) -> tuple[tuple[str, int, int], ...]:
+        """(name, channels inside, stride) of each block from the input on; stages count from 1, blocks from 0."""
+        return tuple(
+            (f"layer{stage + 1}_{index}", self.width * 2**stage, 2 if stage > 0 and index == 0 else 1)
+            for stage, size in enumerate(self.stage_sizes)
+            for index in range(size)
+        )
+
+
+ARCHITECTURES = {
+    "resnet18": ResNetConfig(block="basic", stage_sizes=(2, 2, 2, 2)),
+    "resnet34": ResNetConfig(block="basic", stage_sizes=(3, 4, 6, 3)),
+    "resnet50": ResNetConfig(stage_sizes=(3, 4, 6, 3)),
+    "resnet101": ResNetConfig(stage_sizes=(3, 4, 23, 3)),
+    "resnet152": ResNetConfig(stage_sizes=(3, 8, 36, 3)),
+}
+
+
+class ResNet(nn.Module):
+    """The network: 7x7 stem, max pool, stages of residual blocks, global average pool, optional classifier.
+
+    Attributes:
+        config: the graph.
+        dtype: of convolutions and activations (float32 or bfloat16); parameters, pooling and logits are float32.
+        bn_momentum: share of the old moving statistics that an update keeps.
+    """
+
+    config: ResNetConfig
+    dtype: DTypeLike = jnp.float32
+    bn_momentum: float = 0.9
+
+    @nn.compact
+    def __call__(self, images: Float[Array, "b h w 3"], *, train: bool) -> tuple[Array, dict[str, Array]]:
+        """Runs the network on images preprocessed as the weights want them (`mole_jax.inputs.imagenet`).
+
+        Args:
+            images: [b, h, w, 3]; h and w are 224 for the ImageNet weights, and any multiple of 32 otherwise.
+            train: True normalises by the batch's statistics and updates the moving ones (make "batch_stats" mutable).
+
+        Returns:
+            The logits [b, classes] (float32), or without a classifier the features [b, h/32, w/32, channels]; and by
+            name: `stem` (after the max pool) [b, h/4, w/4, width], `layer1` to `layer4`, `features` (the last of these)
+            and `pooled` [b, channels] (float32).
+        """
+        x = _conv(self, images, self.config.width, 7, stride=2, name="conv1")
+        x = nn.relu(_norm(self, x, train=train, name="bn1"))
+        x = max_pool(x)
+        named = {"stem": x}
+        for name, channels, stride in self.config.blocks:
+            x = _Block(self.config, channels, stride, self.dtype, self.bn_momentum, name=name)(x, train=train)
+            named[name.partition("_")[0]] = x  # the stage's last block stays
+        pooled = x.mean(axis=(1, 2), dtype=jnp.float32)
+        named |= {"features": x, "pooled": pooled}
+        if self.config.classes is None:
+            return x, named
+        return nn.Dense(self.config.classes, name="fc")(pooled), named
+
+
+class _Block(nn.Module):
+    """A residual block: 1x1, 3x3, 1x1 (bottleneck, four times as many channels out as inside) or 3x3, 3x3 (basic)."""
+
+    config: ResNetConfig
+    channels: int
+    stride: int
+    dtype: DTypeLike
+    bn_momentum: float
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "b h w c"], *, train: bool) -> Float[Array, "b h2 w2 c2"]:
+        inside = self.channels
+        if self.config.block == "basic":
+            convolutions = [(inside, 3, self.stride), (inside, 3, 1)]  # (channels out, kernel, stride)
+        elif self.config.variant == "v1":
+            convolutions = [(inside, 1, self.stride), (inside, 3, 1), (4 * inside, 1, 1)]
+        else:
+            convolutions = [(inside, 1, 1), (inside, 3, self.stride), (4 * inside, 1, 1)]
+        y = x
+        for i, (channels, kernel, stride) in enumerate(convolutions, start=1):
+            y = _conv(self, y, channels, kernel, stride=stride, name=f"conv{i}")
+            y = _norm(self, y, train=train, name=f"bn{i}")
+            y = nn.relu(y) if i < len(convolutions) else y
+        if self.stride != 1 or x.shape[-1] != y.shape[-1]:
+            x = _conv(self, x, y.shape[-1], 1, stride=self.stride, name="downsample_conv")
+            x = _norm(self, x, train=train, name="downsample_bn")
+        return nn.relu(x + y)
+
+
+def max_pool(x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c"]:
+    """The largest of each 3x3 window with stride 2, padded by one pixel; x is not negative."""
+    if not on_cpu():
+        return nn.max_pool(x, (3, 3), strides=(2, 2), padding=((1, 1), (1, 1)))
+    # XLA's CPU compiler goes through the windows pixel by pixel; nine shifted images are three times as fast. Zeros do
+    # for padding, after a ReLU.
+    rows, columns = (-(-side // 2) for side in x.shape[1:3])
+    padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    shifted = [padded[:, i : i + 2 * rows - 1 : 2, j : j + 2 * columns - 1 : 2] for i in range(3) for j in range(3)]
+    return functools.reduce(jnp.maximum, shifted)
+
+
+def _conv(parent: ResNet | _Block, x: Array, channels: int, kernel: int, *, stride: int, name: str) -> Array:
+    side = (kernel // 2, kernel // 2)
+    return nn.Conv(
+        channels,
+        (kernel, kernel),
+        strides=(stride, stride),
+        padding=(side, side),
+        use_bias=parent.config.variant == "v1",
+        kernel_init=nn.initializers.variance_scaling(2.0, "fan_out", "normal"),  # He et al. 2015, as torchvision
+        dtype=parent.dtype,
+        name=name,
+    )(x)
+
+
+def _norm(parent: ResNet | _Block, x: Array, *, train: bool, name: str) -> Array:
+    """Normalises in float32, whatever the compute type, and returns that type."""
+    return nn.BatchNorm(
+        use_running_average=not train,
+        momentum=parent.bn_momentum,
+        epsilon=1.001e-5 if parent.config.variant == "v1" else 1e-5,
+        dtype=parent.dtype,
+        name=name,
+    )(x.astype(jnp.float32))

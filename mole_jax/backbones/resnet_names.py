@@ -1,0 +1,78 @@
+"""State dicts of torch ResNets under torchvision's names (also timm's) or Hugging Face's (microsoft/resnet-50)."""
+
+import re
+from collections.abc import Mapping
+
+import numpy as np
+from jaxtyping import Shaped
+
+from mole_jax.backbones.weights import Source
+
+_FIELDS = {"weight": "params/{}/kernel", "bias": "params/{}/bias"}
+_BATCH_NORM_FIELDS = {
+    "weight": "params/{}/scale",
+    "bias": "params/{}/bias",
+    "running_mean": "batch_stats/{}/mean",
+    "running_var": "batch_stats/{}/var",
+}
+
+
+def from_state_dict(state: Mapping[str, Shaped[np.ndarray, "..."]]) -> Source:
+    """Renames and transposes a state dict; the variant is v1.5 and the preprocessing torchvision's.
+
+    The names do not tell v1 from v1.5. All of torchvision, timm and microsoft/resnet-* under these names are v1.5.
+    """
+    tensors, names, unknown, ignored = {}, {}, [], []
+    for own_name, array in state.items():
+        module_name, _, field = own_name.rpartition(".")
+        module = _module(module_name)
+        if field == "num_batches_tracked":  # only for torch's cumulative average; no ResNet here uses that
+            ignored.append(own_name)
+            continue
+        is_norm = module is not None and re.search(r"bn\d?$", module)
+        template = (_BATCH_NORM_FIELDS if is_norm else _FIELDS).get(field)
+        if module is None or template is None:
+            unknown.append(own_name)
+            continue
+        name = template.format(module)
+        tensors[name], names[name] = _to_flax_layout(array), own_name
+    hugging_face = any("embedder." in name for name in state)
+    form = "Hugging Face state dict" if hugging_face else "torchvision/timm state dict"
+    return Source(form, "v1.5", "torchvision", tensors, names, unknown=tuple(unknown), ignored=tuple(ignored))
+
+
+def _to_flax_layout(array: Shaped[np.ndarray, "..."]) -> Shaped[np.ndarray, "..."]:
+    if array.ndim == 4:  # OIHW -> HWIO
+        return array.transpose(2, 3, 1, 0)
+    return array.T  # dense kernels; vectors stay as they are
+
+
+def _module(name: str) -> str | None:
+    """Our name of a torch module."""
+    return _torchvision_module(name) or _hugging_face_module(name.removeprefix("resnet."))
+
+
+def _torchvision_module(name: str) -> str | None:
+    if name in ("conv1", "bn1", "fc"):
+        return name
+    if match := re.fullmatch(r"layer(\d+)\.(\d+)\.((?:conv|bn)\d)", name):
+        return f"layer{match[1]}_{match[2]}/{match[3]}"
+    if match := re.fullmatch(r"layer(\d+)\.(\d+)\.downsample\.([01])", name):
+        return f"layer{match[1]}_{match[2]}/downsample_{('conv', 'bn')[int(match[3])]}"
+    return None
+
+
+_HUGGING_FACE_KINDS = {"convolution": "conv", "normalization": "bn"}
+
+
+def _hugging_face_module(name: str) -> str | None:
+    """Hugging Face counts stages and the convolutions of a block from 0."""
+    if name == "classifier.1":
+        return "fc"
+    if match := re.fullmatch(r"embedder\.embedder\.(convolution|normalization)", name):
+        return f"{_HUGGING_FACE_KINDS[match[1]]}1"
+    pattern = r"encoder\.stages\.(\d+)\.layers\.(\d+)\.(?:layer\.(\d)|shortcut)\.(convolution|normalization)"
+    if match := re.fullmatch(pattern, name):
+        stage, block, position, kind = int(match[1]) + 1, match[2], match[3], _HUGGING_FACE_KINDS[match[4]]
+        return f"layer{stage}_{block}/" + (f"downsample_{kind}" if position is None else f"{kind}{int(position) + 1}")
+    return None

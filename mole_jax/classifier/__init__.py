@@ -1,0 +1,1 @@
+"""A trained classifier as a value: opened from a run, it scores photographs."""

@@ -1,0 +1,1 @@
+"""From a listed source to a dataset on disk."""

@@ -1,0 +1,181 @@
+"""Builds one dataset in an empty folder: choose, decode, split, write the shards, the manifest and the facts."""
+
+import dataclasses
+import hashlib
+import os
+import shutil
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mole_jax.data.checksums import write_checksums
+from mole_jax.data.facts import DatasetFacts
+from mole_jax.data.manifest import ManifestRow, write_manifest, write_quarantine
+from mole_jax.data.prepare.copies import make_copies
+from mole_jax.data.prepare.decode import Load, decode
+from mole_jax.data.prepare.leaks import find_leak
+from mole_jax.data.prepare.moments import NO_MOMENTS
+from mole_jax.data.prepare.protocols import PROTOCOLS, check_source, check_splits, shuffle_key
+from mole_jax.data.prepare.scratch import IMAGE_BYTES
+from mole_jax.data.prepare.write_shards import WrittenShard, describe, write_shards
+from mole_jax.data.records import CLASSES, SPLITS, Example, Placed, Quarantined, Record, Split
+from mole_jax.data.source.listing import Listing
+from mole_jax.errors import UserError
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What decides a dataset's content, besides the library versions.
+
+    Attributes:
+        layout: of the source, "synthetic" for drawn images.
+        protocol: a key of PROTOCOLS.
+        seed: of the split, of the choice of examples and of drawn images.
+        examples: so many, half of each class; 0 for all.
+        source_fingerprint: of the listing.
+    """
+
+    layout: str
+    protocol: str
+    seed: int
+    examples: int
+    source_fingerprint: str
+
+
+def build(folder: Path, name: str, listing: Listing, load: Load, settings: Settings, *, workers: int) -> DatasetFacts:
+    """Writes the complete dataset.
+
+    Args:
+        folder: empty; left half-written if anything fails.
+        name: of the dataset.
+        listing: of the source.
+        load: a record's pixels.
+        settings: what to make of it.
+        workers: processes that decode.
+
+    Raises:
+        UserError: too few usable images of a class, or too little disk space.
+    """
+    candidates = select(listing.records, settings.examples, settings.seed)
+    _check_classes(candidates, listing.quarantined)
+    check_source(candidates, settings.protocol)
+    _check_space(folder, len(candidates))
+    # The name is this process's own: workers of a prepare that was just killed may still write to theirs.
+    scratch = folder / f"scratch-{os.getpid()}"
+    decoded = decode(candidates, load, scratch, workers=workers)
+    examples = [item for item in decoded if isinstance(item, Example)]
+    quarantined = [*listing.quarantined, *(item for item in decoded if isinstance(item, Quarantined))]
+    _check_classes(examples, quarantined)
+
+    protocol = PROTOCOLS[settings.protocol]
+    placed = protocol.assign(examples, settings.seed)
+    check_splits(placed, protocol.splits)
+    _check_space(folder, len(placed))
+    placed = _augment(placed, scratch, len(candidates), seed=settings.seed, workers=workers)
+    copies = sum(bool(example.augmented_from) for example, _ in placed)
+    splits = _in_order(placed, settings.seed)
+    rows = [ManifestRow.from_example(example, split) for split in SPLITS for example in splits[split]]
+    leak = find_leak(placed)
+
+    written = write_shards(folder, name, {split: splits[split] for split in protocol.splits}, scratch, workers=workers)
+    scratch.unlink()
+    moments = sum((shard.moments for shard in written), NO_MOMENTS)
+    facts = DatasetFacts(
+        name=name,
+        **dataclasses.asdict(settings),
+        fingerprint=_fingerprint(rows, written),
+        leaky=protocol.leaky or bool(leak),
+        leak=leak,
+        channel_mean=moments.mean(),
+        channel_std=moments.std(),
+        counts={
+            split: [sum(e.label == label for e in members) for label in range(len(CLASSES))]
+            for split, members in splits.items()
+        },
+        files=listing.files,
+        quarantined=len(quarantined),
+        not_selected=len(listing.records) - len(candidates),
+        without_image=len(listing.without_image),
+        copies=copies,
+        left_out=len(examples) - (len(placed) - copies),
+    )
+    originals = facts.images - facts.copies
+    assert facts.files == originals + facts.quarantined + facts.not_selected + facts.left_out, (
+        "nothing is dropped silently"
+    )
+    write_manifest(folder / "manifest.csv", rows)
+    write_quarantine(
+        folder / "quarantine.csv", [*sorted(quarantined, key=lambda item: item.source_path), *listing.without_image]
+    )
+    describe(folder, name, written, description=_description(facts), metadata=facts.to_dict())
+    write_checksums(folder)
+    return facts
+
+
+def select(records: Sequence[Record], examples: int, seed: int) -> list[Record]:
+    """The paper's random down-selection: `examples` in all, half of each class; 0 keeps all. The order stays.
+
+    Raises:
+        UserError: a class has too few.
+    """
+    if not examples:
+        return list(records)
+    chosen: set[str] = set()
+    for label, name in enumerate(CLASSES):
+        ids = [record.image_id for record in records if record.label == label]
+        if len(ids) < examples // 2:
+            raise UserError(
+                f"examples={examples} needs {examples // 2} {name} images and the source has {len(ids)}; ask for fewer"
+            )
+        chosen.update(sorted(ids, key=lambda image_id: shuffle_key(seed, "select", image_id))[: examples // 2])
+    return [record for record in records if record.image_id in chosen]
+
+
+def _fingerprint(rows: Sequence[ManifestRow], written: Sequence[WrittenShard]) -> str:
+    """Over ids, labels, lesions, splits and pixels."""
+    digest = hashlib.sha256()
+    for row, pixels in zip(rows, (pixels for shard in written for pixels in shard.digests), strict=True):
+        digest.update(f"{row.split}\0{row.image_id}\0{row.lesion_id}\0{row.label}\0".encode() + pixels)
+    return digest.hexdigest()
+
+
+def _augment(placed: Sequence[Placed], scratch: Path, first_row: int, *, seed: int, workers: int) -> list[Placed]:
+    """The same, with the pixels of the copies made."""
+    planned = [example for example, _ in placed if example.augmented_from]
+    made = iter(make_copies(planned, scratch, first_row, seed=seed, workers=workers))
+    return [(next(made) if example.augmented_from else example, split) for example, split in placed]
+
+
+def _in_order(placed: Sequence[Placed], seed: int) -> dict[Split, list[Example]]:
+    """The members of each split in a pseudo-random order, so that any stretch of a split is a fair sample of it."""
+    splits: dict[Split, list[Example]] = {split: [] for split in SPLITS}
+    for example, split in sorted(placed, key=lambda pair: shuffle_key(seed, "order", pair[0].image_id)):
+        splits[split].append(example)
+    return splits
+
+
+def _check_classes(records: Sequence[Record], quarantined: Sequence[Quarantined]) -> None:
+    counts = Counter(record.label for record in records)
+    for label, name in enumerate(CLASSES):
+        if not counts[label]:
+            others = f"{counts[1 - label]} {CLASSES[1 - label]} and {len(quarantined)} quarantined"
+            first = f", such as {quarantined[0].source_path!r}: {quarantined[0].reason}" if quarantined else ""
+            raise UserError(f"the source has no usable {name} image ({others}{first}); both classes are needed")
+
+
+def _check_space(folder: Path, images: int) -> None:
+    """Asks for twice the pixels: the scratch file and the shards lie side by side for a while."""
+    needed, free = 2 * images * IMAGE_BYTES, shutil.disk_usage(folder).free
+    if needed > free:
+        raise UserError(
+            f"{images} images need {needed / 1e9:.1f} GB and {str(folder.parent)!r} has {free / 1e9:.1f} GB free"
+        )
+
+
+def _description(facts: DatasetFacts) -> str:
+    drawn = "Synthetic drawings, not photographs. " if facts.layout == "synthetic" else ""
+    leak = f"LEAKY: {facts.leak}. " if facts.leaky else ""
+    return (
+        f"{drawn}{leak}Layout {facts.layout}, protocol {facts.protocol}, seed {facts.seed}. Labels: 0 mole, 1 melanoma."
+    )

@@ -1,0 +1,150 @@
+"""From source images to a prepared dataset: list, choose, decode, split, write; all or nothing."""
+
+import dataclasses
+import functools
+import re
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from mole_jax.data.checksums import verify
+from mole_jax.data.facts import DatasetFacts, read_facts
+from mole_jax.data.image_file import LoadedImage, load_image
+from mole_jax.data.prepare.build import Settings, build
+from mole_jax.data.prepare.decode import Load
+from mole_jax.data.prepare.protocols import choose_protocol
+from mole_jax.data.records import Record
+from mole_jax.data.shards import VERSION
+from mole_jax.data.source.layouts import LAYOUTS
+from mole_jax.data.source.listing import Listing, list_source
+from mole_jax.data.source.synthetic import DEFAULT_EXAMPLES, list_synthetic, load_synthetic
+from mole_jax.errors import UserError, full_disk_explained
+from mole_jax.files.folder import new_folder, publish, recover
+from mole_jax.files.lock import exclusive
+from mole_jax.workers import cores
+
+
+@dataclass(frozen=True)
+class PrepareSummary:
+    """What `prepare` has done.
+
+    Attributes:
+        directory: where the dataset lies, data_dir/<name>/<version>.
+        facts: its counts, its protocol, its leaks.
+        seconds: how long it took.
+        already_prepared: nothing was done, since the same dataset was there.
+    """
+
+    directory: Path
+    facts: DatasetFacts
+    seconds: float
+    already_prepared: bool
+
+
+def prepare(
+    name: str,
+    source: Path | None = None,
+    *,
+    layout: str = "auto",
+    protocol: str = "auto",
+    examples: int = 0,
+    data_dir: Path = Path("data"),
+    seed: int = 0,
+    workers: int | None = None,
+    overwrite: bool = False,
+) -> PrepareSummary:
+    """Prepares a dataset under data_dir/<name>/<version>.
+
+    It is written beside its place and moved there when complete. The same source, settings and library versions give
+    the same bytes, whatever the number of workers.
+
+    Args:
+        name: lower-case letters, digits and underscores.
+        source: the folder of images; None for the synthetic layout, which has none.
+        layout: a key of LAYOUTS, "synthetic", or "auto" to recognise it (without a source, "synthetic" for that name).
+        protocol: a key of PROTOCOLS, or "auto" for the layout's own.
+        examples: so many images, half of each class, chosen at random; 0 for all (600 for synthetic).
+        data_dir: where prepared datasets lie.
+        seed: of the split, of the choice of examples and of drawn images.
+        workers: processes that decode; None for one a core.
+        overwrite: replace a dataset of that name.
+
+    Raises:
+        UserError: a setting is wrong, the source is unusable, the disk is full, or another dataset of that name is
+            there, or a damaged one.
+    """
+    started = time.monotonic()
+    check_arguments(name, source, layout, examples, seed, workers, data_dir)
+    if source is None:
+        examples = examples or DEFAULT_EXAMPLES
+    listing, load = _list(source, layout, examples, seed)
+    protocol = choose_protocol(protocol, listing.layout)
+    settings = Settings(listing.layout, protocol, seed, examples, listing.fingerprint)
+    final = data_dir / name / VERSION
+    with exclusive(
+        final.parent,
+        busy=f"another process is preparing {str(final.parent)!r}; wait for it or give another --dataset name",
+        otherwise="give another --data_dir",
+    ):
+        recover(final)
+        if final.exists() and not overwrite:
+            return PrepareSummary(
+                final, _same_or_refuse(final, settings), time.monotonic() - started, already_prepared=True
+            )
+        remedy = "make room, or give another --data_dir; what was there before is untouched"
+        with new_folder(final.parent) as folder, full_disk_explained(folder, remedy):
+            facts = build(folder, name, listing, load, settings, workers=workers or cores())
+            publish(folder, final)
+    return PrepareSummary(final, facts, time.monotonic() - started, already_prepared=False)
+
+
+def check_arguments(
+    name: str, source: Path | None, layout: str, examples: int, seed: int, workers: int | None, data_dir: Path
+) -> None:
+    """Raises UserError where these arguments of `prepare` are wrong whatever the source holds."""
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+        raise UserError(f"dataset name {name!r}: use lower-case letters, digits and underscores, a letter first")
+    if layout not in ("auto", "synthetic", *LAYOUTS):
+        raise UserError(f"layout {layout!r} is not one of auto, {', '.join(LAYOUTS)}, synthetic")
+    if name == "synthetic" and source is not None:
+        raise UserError(
+            "the name synthetic is kept for drawn images, which have no source; give another --dataset name"
+        )
+    if layout == "synthetic" and source is not None:
+        raise UserError("the layout synthetic draws its images and takes no source")
+    if source is None and layout != "synthetic" and name != "synthetic":
+        raise UserError(
+            f"dataset {name!r} needs a source; give --source=DIR, the folder that the images were unpacked into"
+        )
+    if source is not None and data_dir.resolve().is_relative_to(source.resolve()):
+        raise UserError(
+            f"data_dir {str(data_dir)!r} lies inside the source {str(source)!r}, which would become its own input"
+        )
+    if examples < 0 or examples % 2:
+        raise UserError(f"examples={examples} is not an even number; it is shared between two classes")
+    if seed < 0:
+        raise UserError(f"seed={seed} is negative")
+    if workers is not None and workers < 1:
+        raise UserError(f"workers={workers} is too small; the smallest is 1")
+
+
+def _list(source: Path | None, layout: str, examples: int, seed: int) -> tuple[Listing, Load]:
+    if source is None:
+        return list_synthetic(examples, seed), functools.partial(load_synthetic, seed)
+    return list_source(source, layout), functools.partial(_load_file, source.resolve())
+
+
+def _load_file(root: Path, record: Record) -> LoadedImage:
+    return load_image(root / record.source_path)
+
+
+def _same_or_refuse(final: Path, settings: Settings) -> DatasetFacts:
+    verify(final)
+    facts = read_facts(final)
+    for key, asked in dataclasses.asdict(settings).items():
+        if (there := getattr(facts, key)) != asked:
+            difference = "from another source" if key == "source_fingerprint" else f"with {key}={there}, not {asked}"
+            raise UserError(
+                f"{final} was prepared {difference}; give --overwrite to replace it, or another --dataset name"
+            )
+    return facts

@@ -1,0 +1,1 @@
+"""What a folder of images offers: its layout, its files, its tables."""

@@ -1,0 +1,77 @@
+"""The tables of the ISIC 2018 challenge, task 3: diagnoses in one-hot form, and which images are one lesion."""
+
+from pathlib import Path
+from typing import Final
+
+from mole_jax.data.source.tables import NO_TABLE, Table, column_names, read_table
+from mole_jax.errors import UserError
+
+IMAGE: Final = "image"
+# The challenge's columns -> HAM10000's short forms.
+CLASSES: Final = {
+    "MEL": "mel",
+    "NV": "nv",
+    "BCC": "bcc",
+    "AKIEC": "akiec",
+    "BKL": "bkl",
+    "DF": "df",
+    "VASC": "vasc",
+}
+# Likewise, how the diagnosis was made. Others are kept as they are.
+CONFIRMED: Final = {
+    "histopathology": "histo",
+    "serial imaging showing no change": "follow_up",
+    "single image expert consensus": "consensus",
+    "confocal microscopy with consensus dermoscopy": "confocal",
+}
+
+
+def is_ground_truth(path: Path) -> bool:
+    """Whether a file is the challenge's one-hot table."""
+    return {IMAGE, *CLASSES} <= set(column_names(path))
+
+
+def is_groupings(path: Path) -> bool:
+    """Whether a file is the challenge's table of lesions."""
+    return {IMAGE, "lesion_id"} <= set(column_names(path))
+
+
+def read_isic2018(ground_truth: Path, groupings: Path | None) -> Table:
+    """Reads both tables in the form of HAM10000's own: image_id, dx, and lesion_id and dx_type where known.
+
+    A row without a class has an empty dx; one with several is contradictory.
+
+    Raises:
+        UserError: as `read_table`; or a cell of the one-hot table is neither 0 nor 1, as in a submission.
+    """
+    truth = read_table(ground_truth, required=(IMAGE, *CLASSES), key=IMAGE)
+    lesions = read_table(groupings, required=(IMAGE, "lesion_id"), key=IMAGE) if groupings else NO_TABLE
+    rows, contradictory = {}, {*truth.contradictory, *lesions.contradictory}
+    for image_id, row in truth.rows.items():
+        diagnoses = [dx for column, dx in CLASSES.items() if _is_one(row[column], column, image_id, ground_truth)]
+        if len(diagnoses) > 1:
+            contradictory.add(image_id)
+            continue
+        lesion = lesions.rows.get(image_id, {})
+        # Written with underscores in the file, with spaces in the challenge's own description.
+        confirmed = lesion.get("diagnosis_confirm_type") or lesion.get("diagnosis confirm type") or ""
+        rows[image_id] = {
+            "image_id": image_id,
+            "dx": diagnoses[0] if diagnoses else "",
+            "lesion_id": lesion.get("lesion_id", ""),
+            "dx_type": CONFIRMED.get(confirmed, confirmed),
+        }
+    return Table({key: row for key, row in rows.items() if key not in contradictory}, frozenset(contradictory))
+
+
+def _is_one(text: str, column: str, image_id: str, path: Path) -> bool:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if value not in (0, 1):
+        raise UserError(
+            f"{path}: {text!r} of image {image_id} in column {column} is neither 0 nor 1; give the challenge's ground "
+            "truth, not a submission"
+        )
+    return value == 1

@@ -1,0 +1,185 @@
+"""The layouts that a source may have: which files are examples, and what is known of each."""
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from mole_jax.data.records import Quarantined, Record, Split
+from mole_jax.data.source.isic2018 import is_ground_truth, is_groupings, read_isic2018
+from mole_jax.data.source.tables import NO_TABLE, Table, column_names, metadata, read_table
+from mole_jax.data.source.tree import Tree
+from mole_jax.errors import UserError
+
+CLASS_FOLDERS: Final = {"notmelanoma": 0, "melanoma": 1}
+SPLIT_FOLDERS: Final[dict[str, Split]] = {
+    "train_sep": "train",
+    "train": "train",
+    "valid": "validation",
+    "validation": "validation",
+    "val": "validation",
+    "test": "test",
+}
+TABLE_SUFFIXES: Final = ("", ".csv", ".tab", ".tsv", ".txt")
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """What a layout makes of a tree's files.
+
+    Attributes:
+        records: the files that may become examples; image_ids may still repeat.
+        quarantined: the other files.
+        without_image: rows of the table whose image is missing.
+        tables: the metadata tables, which are neither.
+    """
+
+    records: list[Record]
+    quarantined: list[Quarantined]
+    without_image: list[Quarantined]
+    tables: tuple[str, ...] = ()
+
+
+def recognise(tree: Tree) -> list[str]:
+    """The layouts that fit, the most specific first."""
+    found = []
+    if any(_given_split(path) is not None for path in tree.files):
+        found.append("kaggle")
+    if _ham10000_tables(tree) or _isic2018_tables(tree):
+        found.append("ham10000")
+    if any(_class_of(path) is not None for path in tree.files):
+        found.append("folder")
+    return found
+
+
+def _kaggle(tree: Tree) -> Candidates:
+    """train_sep|valid|test / Melanoma|NotMelanoma, the paper's data set."""
+    records, quarantined = [], []
+    for path in tree.files:
+        label, split = _class_of(path), _given_split(path)
+        if label is None or split is None:
+            quarantined.append(Quarantined(path, "not in a class folder of a split"))
+        else:
+            image_id = _image_id(path)
+            records.append(Record(path, image_id, label, image_id, split))
+    return Candidates(records, quarantined, [])
+
+
+def _ham10000(tree: Tree) -> Candidates:
+    """Images anywhere, what they are in HAM10000_metadata or in the tables of the ISIC 2018 challenge.
+
+    Class folders, where there are some, must agree with it.
+    """
+    table, tables = _read_ham10000(tree)
+    table_path = tables[0]
+    records, quarantined, seen = [], [], set()
+    for path in tree.files:
+        if path in tables:
+            continue
+        image_id = _image_id(path)
+        seen.add(image_id)
+        row = table.rows.get(image_id)
+        if row is None:
+            reason = "contradictory rows" if image_id in table.contradictory else "no row"
+            quarantined.append(Quarantined(path, f"{reason} in {table_path}"))
+            continue
+        label = int(row["dx"] == "mel")
+        if not row["dx"]:
+            quarantined.append(Quarantined(path, f"no diagnosis in {table_path}"))
+        elif _class_of(path) not in (None, label):
+            quarantined.append(Quarantined(path, f"its class folder contradicts dx={row['dx']} in {table_path}"))
+        else:
+            records.append(Record(path, image_id, label, row.get("lesion_id") or image_id, **metadata(row)))
+    return Candidates(records, quarantined, _without_image(table_path, table.rows, seen), tables)
+
+
+def _read_ham10000(tree: Tree) -> tuple[Table, tuple[str, ...]]:
+    """The table of diagnoses, and the files that it is from."""
+    if own := _ham10000_tables(tree):
+        path = _one_table(tree, own)
+        return read_table(tree.root / path, required=("image_id", "dx")), (path,)
+    truth = _one_table(tree, _isic2018_tables(tree))
+    if not (lists := [path for path in tree.files if path.lower().endswith(".csv") and is_groupings(tree.root / path)]):
+        return read_isic2018(tree.root / truth, None), (truth,)
+    lesions = _one_table(tree, lists)
+    return read_isic2018(tree.root / truth, tree.root / lesions), (truth, lesions)
+
+
+def _folder(tree: Tree) -> Candidates:
+    """Melanoma|NotMelanoma, and optionally a CSV image_id,lesion_id at the top that groups the images."""
+    lists = [
+        path for path in tree.files if "/" not in path and path.endswith(".csv") and _lists_lesions(tree.root / path)
+    ]
+    table_path = _one_table(tree, lists) if lists else None
+    table = read_table(tree.root / table_path, required=("image_id", "lesion_id")) if table_path else NO_TABLE
+    records, quarantined, seen = [], [], set()
+    for path in tree.files:
+        if path == table_path:
+            continue
+        label, image_id = _class_of(path), _image_id(path)
+        seen.add(image_id)
+        if label is None:
+            quarantined.append(Quarantined(path, "not in a class folder"))
+        elif image_id in table.contradictory:
+            quarantined.append(Quarantined(path, f"contradictory rows in {table_path}"))
+        else:
+            row = table.rows.get(image_id, {})
+            records.append(Record(path, image_id, label, row.get("lesion_id") or image_id, **metadata(row)))
+    tables = (table_path,) if table_path else ()
+    return Candidates(records, quarantined, _without_image(table_path or "", table.rows, seen), tables)
+
+
+# Which files are examples, by layout. `auto` tries them in the order of `recognise`.
+LAYOUTS: Final[dict[str, Callable[[Tree], Candidates]]] = {"kaggle": _kaggle, "ham10000": _ham10000, "folder": _folder}
+# What to say of a source that does not have the layout.
+NEEDS: Final = {
+    "kaggle": "folders train_sep, valid and test, in each Melanoma and NotMelanoma",
+    "ham10000": "a table HAM10000_metadata.csv, or the ISIC 2018 challenge's one-hot ground truth",
+    "folder": "folders Melanoma and NotMelanoma",
+}
+
+
+def _image_id(path: str) -> str:
+    """The file's name without its ending; bytes that are not UTF-8 as \\xNN."""
+    return PurePosixPath(path).stem.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def _class_of(path: str) -> int | None:
+    """The label of the innermost class folder."""
+    labels = [CLASS_FOLDERS[part.lower()] for part in path.split("/")[:-1] if part.lower() in CLASS_FOLDERS]
+    return labels[-1] if labels else None
+
+
+def _given_split(path: str) -> Split | None:
+    """The split folder right above a class folder."""
+    parts = [part.lower() for part in path.split("/")[:-1]]
+    splits = [SPLIT_FOLDERS[a] for a, b in itertools.pairwise(parts) if a in SPLIT_FOLDERS and b in CLASS_FOLDERS]
+    return splits[-1] if splits else None
+
+
+def _ham10000_tables(tree: Tree) -> list[str]:
+    """Where HAM10000_metadata lies; Dataverse delivers it without an ending, or as .tab."""
+    names = {f"ham10000_metadata{suffix}" for suffix in TABLE_SUFFIXES}
+    return [path for path in tree.files if PurePosixPath(path).name.lower() in names]
+
+
+def _isic2018_tables(tree: Tree) -> list[str]:
+    """Where the challenge's one-hot tables lie, one for each of its splits."""
+    return [path for path in tree.files if path.lower().endswith(".csv") and is_ground_truth(tree.root / path)]
+
+
+def _lists_lesions(path: Path) -> bool:
+    return {"image_id", "lesion_id"} <= set(column_names(path))
+
+
+def _one_table(tree: Tree, tables: list[str]) -> str:
+    if len(tables) > 1:
+        raise UserError(
+            f"{tree.root} holds {len(tables)} metadata tables, {' and '.join(tables[:2])}; leave one of them"
+        )
+    return tables[0]
+
+
+def _without_image(table: str, rows: dict[str, dict[str, str]], seen: set[str]) -> list[Quarantined]:
+    return [Quarantined(table, f"row {image_id} has no image") for image_id in rows if image_id not in seen]

@@ -1,0 +1,129 @@
+"""What a source offers: its layout recognised, every file either a candidate or quarantined."""
+
+import hashlib
+import os
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+from mole_jax.data.image_file import UnusableImageError, load_image
+from mole_jax.data.records import Quarantined, Record
+from mole_jax.data.source.layouts import LAYOUTS, NEEDS, Candidates, recognise
+from mole_jax.data.source.tree import Tree, list_tree
+from mole_jax.errors import UserError
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What a source offers, before its pixels are looked at.
+
+    Attributes:
+        layout: a key of LAYOUTS.
+        records: candidates with unique image_ids, in the order of their paths.
+        quarantined: the files that are none.
+        without_image: rows of the metadata table whose image is missing.
+        files: how many files and links the source holds, metadata tables left out: len(records) + len(quarantined).
+        fingerprint: SHA-256 over paths, sizes and the metadata tables, in hex. Files that were edited in place without
+            a change of size are not noticed.
+    """
+
+    layout: str
+    records: tuple[Record, ...]
+    quarantined: tuple[Quarantined, ...]
+    without_image: tuple[Quarantined, ...]
+    files: int
+    fingerprint: str
+
+
+def list_source(source: Path, layout: str = "auto") -> Listing:
+    """Lists a source folder.
+
+    Args:
+        source: the folder that the images were unpacked into.
+        layout: a key of LAYOUTS, or "auto" to recognise it.
+
+    Raises:
+        UserError: no such folder, nothing in it, not of this layout, or its metadata table is broken or ambiguous.
+    """
+    layout, tree, candidates = list_candidates(source, layout)
+    records, duplicates = _unique(candidates.records, tree.root)
+    files = len(tree.files) + len(tree.quarantined) - len(candidates.tables)
+    quarantined = (*tree.quarantined, *candidates.quarantined, *duplicates)
+    assert files == len(records) + len(quarantined), "every file is a candidate or quarantined"
+    return Listing(
+        layout, records, quarantined, tuple(candidates.without_image), files, _fingerprint(tree, candidates.tables)
+    )
+
+
+def list_candidates(source: Path, layout: str = "auto") -> tuple[str, Tree, Candidates]:
+    """Lists a source folder as it is: files that share an image_id are all among the candidates.
+
+    Args:
+        source: the folder that the images were unpacked into.
+        layout: a key of LAYOUTS, or "auto" to recognise it.
+
+    Returns:
+        The layout, the files, and what they are in this layout.
+
+    Raises:
+        UserError: as `list_source`.
+    """
+    tree = list_tree(source)
+    found = recognise(tree)
+    if layout == "auto":
+        if not found:
+            raise UserError(
+                f"source {str(source)!r} has no known layout: {len(tree.files)} files, but no HAM10000_metadata table, "
+                "no ISIC 2018 ground truth and no folders Melanoma and NotMelanoma (optionally below train_sep, "
+                "valid, test)"
+            )
+        layout = found[0]
+    elif layout not in found:
+        seen = f"it looks like {found[0]}" if found else "it has no known layout"
+        raise UserError(f"source {str(source)!r} does not have the layout {layout} ({NEEDS[layout]}); {seen}")
+    return layout, tree, LAYOUTS[layout](tree)
+
+
+def _unique(records: list[Record], root: Path) -> tuple[tuple[Record, ...], list[Quarantined]]:
+    """Keeps the first file of an image_id; none where its files are of both classes, since either may be right.
+
+    Of files that share an id only images count: notes, or half a download, beside an image are no reason to lose it.
+    """
+    by_id = defaultdict(list)
+    for record in records:
+        by_id[record.image_id].append(record)
+    faults = _faults([record for of_id in by_id.values() if len(of_id) > 1 for record in of_id], root)
+    kept, quarantined = [], []
+    for record in records:
+        usable = [other for other in by_id[record.image_id] if other.source_path not in faults]
+        if fault := faults.get(record.source_path):
+            quarantined.append(Quarantined(record.source_path, fault))
+        elif any(other.label != usable[0].label for other in usable):
+            quarantined.append(Quarantined(record.source_path, f"image_id {record.image_id} lies in both classes"))
+        elif record is not usable[0]:
+            quarantined.append(
+                Quarantined(record.source_path, f"image_id {record.image_id} is taken by {usable[0].source_path}")
+            )
+        else:
+            kept.append(record)
+    return tuple(kept), quarantined
+
+
+def _faults(records: list[Record], root: Path) -> dict[str, str]:
+    """Why each file that is no usable image is none, by source_path."""
+    faults = {}
+    for record in records:
+        try:
+            load_image(root / record.source_path)
+        except UnusableImageError as error:
+            faults[record.source_path] = str(error)
+    return faults
+
+
+def _fingerprint(tree: Tree, tables: tuple[str, ...]) -> str:
+    digest = hashlib.sha256()
+    for path in tree.files:
+        digest.update(os.fsencode(path) + b"\0%d\0" % tree.sizes[path])
+    for table in tables:
+        digest.update((tree.root / table).read_bytes())
+    return digest.hexdigest()

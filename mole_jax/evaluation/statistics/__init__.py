@@ -1,0 +1,1 @@
+"""Counts, groups, intervals and tests, with no knowledge of models or files."""

@@ -1,0 +1,1 @@
+"""Files: read and written whole, locked, replaced, digested; the only room that knows how."""

@@ -1,0 +1,1 @@
+"""From uint8 pixels to what a network is fed."""

@@ -1,1 +1,0 @@
-"""ImageNet weights as Flax variables: one file a source format."""

@@ -1,0 +1,1 @@
+"""Drawings, one kind a file."""

@@ -1,0 +1,59 @@
+"""Confusion matrices of the test split at two frozen thresholds."""
+
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+
+from mole_jax.report.figures.drawing import BLUE, draw
+from mole_jax.report.figures.roc_figure import point_name
+from mole_jax.report.parts import Panel, Part
+from mole_jax.runs.read import Run
+
+CLASSES = ("mole", "melanoma")
+CELLS = {"tp": ("melanoma", "melanoma"), "fn": ("melanoma", "mole"), "fp": ("mole", "melanoma"), "tn": ("mole", "mole")}
+
+
+def confusion_figure(runs: Sequence[Run]) -> Part:
+    """What became of the melanomas and the moles."""
+    shown = [(run, point) for run in runs for point in dict.fromkeys((run.main, run.screening))]
+    rows = [(run.name, point, *CELLS[cell], run.at[point]["confusion"][cell]) for run, point in shown for cell in CELLS]
+    heads = ("run", "operating_point", "truth", "called", "images")
+    caption = (
+        "Read along a row: of the true melanomas, how many are called melanoma? The cell to fear is the melanoma "
+        "that is called a mole. Percentages are of the row; the shade follows them."
+    )
+    numbers = dict(zip(heads, map(list, zip(*rows, strict=True)), strict=True))
+    panels = [_panel(run, point) for run, point in shown]
+    return Part("confusion", "Confusion matrices", caption, panels, numbers=numbers)
+
+
+def _panel(run: Run, point: str) -> Panel:
+    name = f"confusion-{run.key}-{point}"
+    cells = run.at[point]["confusion"]
+    table = [[cells["tn"], cells["fp"]], [cells["fn"], cells["tp"]]]
+
+    def plot(axes: Axes) -> None:
+        axes.grid(False)
+        axes.spines[:].set_visible(False)
+        axes.tick_params(length=0)
+        for row, counts in enumerate(table):
+            for column, count in enumerate(counts):
+                share = count / sum(counts) if sum(counts) else 0.0
+                across = [column - 0.48, column + 0.48]
+                axes.fill_between(across, row - 0.48, row + 0.48, color=BLUE, alpha=0.06 + 0.44 * share, lw=0)
+                axes.text(column, row + 0.06, f"{count:,}", ha="center", va="bottom", fontsize=15)
+                axes.text(column, row - 0.08, f"{share:.1%}" if sum(counts) else "–", ha="center", va="top")
+        axes.set_xticks([0, 1], CLASSES)
+        axes.set_yticks([0, 1], CLASSES, rotation=90, va="center")
+        axes.set_xlabel("called")
+        axes.set_ylabel("truth")
+        axes.set_xlim(-0.5, 1.5)
+        axes.set_ylim(-0.5, 1.5)
+
+    threshold = f"{run.at[point]['threshold']:.4f}"
+    alt = (
+        f"Threshold {threshold}: of {cells['tp'] + cells['fn']} melanomas {cells['tp']} are found and {cells['fn']} "
+        f"missed; of {cells['tn'] + cells['fp']} moles {cells['fp']} are called melanoma."
+    )
+    label = f"{run.name}: {point_name(point)}, threshold {threshold}"
+    return Panel(name, alt, draw(name, plot, size=(4.0, 2.9)), label=label)

@@ -1,0 +1,85 @@
+"""AUROC, sensitivity and specificity by sex, age, site and diagnosis."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+
+from mole_jax.report.figures.drawing import BLUE, INK, draw, shortened
+from mole_jax.report.figures.roc_figure import point_name
+from mole_jax.report.parts import Panel, Part, figure_columns
+from mole_jax.runs.read import Run
+
+MEASURES = {"auroc": "AUROC", "sensitivity": "sensitivity", "specificity": "specificity"}
+ATTRIBUTES = {"localization": "site", "dx": "diagnosis", "dx_type": "how diagnosed", "age": "age", "sex": "sex"}
+ROW = 0.19  # inches
+
+
+def subgroup_figures(runs: Sequence[Run]) -> list[Part]:
+    """The figures of each subgroup at the main threshold, with the whole test split as a line."""
+    return [_figure(run) for run in runs]
+
+
+def _figure(run: Run) -> Part:
+    name, title = f"subgroups-{run.key}", f"Subgroups: {run.name}"
+    subgroups: dict[str, list[dict[str, Any]]] = run.metrics["splits"]["test"]["subgroups"]
+    rows = [(attribute, row) for attribute, levels in subgroups.items() for row in levels]
+    if not rows:
+        why = "The predictions carry no age, sex, site or diagnosis, so there are no subgroups."
+        return Part(name, title, "", missing=why)
+    numbers = {
+        "attribute": [attribute for attribute, _ in rows],
+        **{key: [row[key] for _, row in rows] for key in ("level", "images", "positives", "groups")},
+    }
+    for measure in MEASURES:
+        numbers |= figure_columns(measure, [row[measure] for _, row in rows])
+        numbers[f"{measure}_reason"] = [row[measure].get("reason") for _, row in rows]
+    caption = (
+        f"Sensitivity and specificity are at the threshold for {point_name(run.main)}. Look for levels whose "
+        "interval does not touch the dashed line, the whole test set: there the model does better or worse than its "
+        "average. In brackets melanomas of images. Where fewer than 10 lesions of a class are left there is no "
+        "figure, and the reason stands in the numbers. With this many intervals one in twenty lies apart by chance "
+        "alone."
+    )
+    panels = [_panel(run, name, measure, subgroups) for measure in MEASURES]
+    return Part(name, title, caption, panels, numbers=numbers, layout="thirds")
+
+
+def _panel(run: Run, name: str, measure: str, subgroups: dict[str, list[dict[str, Any]]]) -> Panel:
+    test = run.metrics["splits"]["test"]
+    whole = (test if measure == "auroc" else run.at[run.main])[measure]
+    lines: list[tuple[str, dict[str, Any] | None]] = []
+    for attribute, levels in subgroups.items():
+        lines.append((ATTRIBUTES.get(attribute, attribute), None))
+        lines += [
+            (f"{shortened(row['level'], 18)} ({row['positives']}/{row['images']})", row[measure]) for row in levels
+        ]
+    defined = [(text, figure) for text, figure in lines if figure is not None and figure["value"] is not None]
+
+    def plot(axes: Axes) -> None:
+        if whole["value"] is not None:
+            axes.axvline(whole["value"], color=INK, linestyle="--", lw=1)
+        for y, (_, figure) in enumerate(lines):
+            if figure is None:
+                continue
+            if figure["value"] is None:
+                axes.text(0.02, y, "too few", ha="left", va="center", fontsize=7.5, alpha=0.65)
+                continue
+            if figure["low"] is not None:
+                axes.plot([figure["low"], figure["high"]], [y, y], color=BLUE, lw=1.6)
+            axes.plot(figure["value"], y, "o", color=BLUE, markersize=5, clip_on=False)
+        axes.set_yticks(range(len(lines)), [text for text, _ in lines])
+        for tick, (_, figure) in zip(axes.get_yticklabels(), lines, strict=True):
+            tick.set_fontweight("bold" if figure is None else "normal")
+            tick.set_fontsize(8.5)
+        axes.tick_params(axis="y", length=0)
+        axes.grid(False, axis="y")
+        axes.set_xlim(0, 1)
+        axes.set_ylim(len(lines) - 0.4, -0.6)
+
+    alt = f"{MEASURES[measure]} by subgroup, {len(defined)} of {sum(f is not None for _, f in lines)} with a figure"
+    if defined:
+        lowest, highest = (pick(defined, key=lambda item: float(item[1]["value"])) for pick in (min, max))
+        alt += f": from {lowest[1]['value']:.3f} in {lowest[0]} to {highest[1]['value']:.3f} in {highest[0]}"
+    drawing = draw(f"{name}-{measure}", plot, size=(3.6, 0.5 + ROW * len(lines)))
+    return Panel(f"{name}-{measure}", f"{alt}.", drawing, label=MEASURES[measure])

@@ -1,0 +1,205 @@
+"""Reads a run directory. Everything on the page starts from these files."""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from mole_jax.data.facts import DatasetFacts, dataset_directory, read_facts
+from mole_jax.data.manifest import read_manifest
+from mole_jax.errors import UserError
+from mole_jax.evaluation.clinical import deeper_figures
+from mole_jax.evaluation.operating_points import OperatingPoint
+from mole_jax.evaluation.predictions import Predictions, read_predictions
+
+REQUIRED = ("config.json", "environment.json", "metrics.json", "predictions/validation.csv", "predictions/test.csv")
+
+
+@dataclass(frozen=True)
+class Images:
+    """The dataset that a run was trained on, where it is at hand."""
+
+    directory: Path | None
+    test_rows: dict[str, int]  # image_id -> record of the test split
+    facts: DatasetFacts | None
+    reason: str  # why it is not at hand, one sentence; else empty
+
+
+@dataclass(frozen=True)
+class External:
+    """A run's results on images of another dataset."""
+
+    name: str  # of the dataset, and its split where it was not all; says so where the run has seen the images
+    key: str  # for file names, unique in the run
+    metrics: dict[str, Any]
+    predictions: Predictions
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run directory holds."""
+
+    name: str  # for people, unique in the report; says so in every figure and table where the run is leaky
+    key: str  # for file names, unique in the report
+    path: Path  # the directory
+    config: dict[str, Any]
+    environment: dict[str, Any]
+    metrics: dict[str, Any]  # metrics.json, with the test split's deeper figures
+    epochs: list[dict[str, Any]]  # the lines of metrics.jsonl that end an epoch
+    test: Predictions
+    weight_picture: Float[np.ndarray, "224 224 3"] | None
+    images: Images
+    external: Sequence[External] = ()
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether the lesions are drawn."""
+        return self.config["dataset"] == "synthetic" or (
+            self.images.facts is not None and self.images.facts.layout == "synthetic"
+        )
+
+    @property
+    def leaks(self) -> list[str]:
+        """Why the figures flatter; empty where nothing is known against them."""
+        return [warning for warning in self.metrics["warnings"] if warning.startswith("LEAK")]
+
+    @property
+    def main(self) -> str:
+        """The name of the main operating point."""
+        return str(self.metrics["main_operating_point"])
+
+    @property
+    def screening(self) -> str:
+        """The operating point of a reader who wants to miss few: 95% sensitivity, else the main one."""
+        point = self.metrics["operating_points"].get("sensitivity_0.95")
+        return "sensitivity_0.95" if point and point["threshold"] is not None else self.main
+
+    @property
+    def at(self) -> dict[str, Any]:
+        """The test figures at each operating point."""
+        points: dict[str, Any] = self.metrics["splits"]["test"]["operating_points"]
+        return points
+
+    def point(self, name: str) -> OperatingPoint:
+        """An operating point by its name."""
+        return OperatingPoint(**self.metrics["operating_points"][name])
+
+
+def read_runs(paths: Sequence[Path], data_dir: Path | None) -> list[Run]:
+    """Reads run directories.
+
+    Args:
+        paths: the directories.
+        data_dir: where prepared datasets lie; None: where each run found its own.
+
+    Raises:
+        UserError: none is given, one is given twice, or one is not a finished run; says what is missing.
+    """
+    if not paths:
+        raise UserError("no run directory is given; give at least one, --runs=runs/NAME")
+    resolved = [path.resolve() for path in paths]
+    for i, path in enumerate(resolved):
+        if path in resolved[:i]:
+            raise UserError(f"{paths[i]} is given twice; give each run directory once")
+    names = [path.name for path in resolved]
+    if len(set(names)) < len(names):
+        names = [str(path) for path in resolved]
+    keys: list[str] = []
+    for name in names:
+        slug = re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-") or "run"
+        keys.append(slug if slug not in keys else f"{slug}-{len(keys)}")
+    return [_read_run(*parts, data_dir) for parts in zip(paths, names, keys, strict=True)]
+
+
+def _read_run(path: Path, name: str, key: str, data_dir: Path | None) -> Run:
+    if not path.is_dir():
+        raise UserError(f"there is no directory {path}; give run directories, --runs=runs/NAME")
+    if missing := [file for file in REQUIRED if not (path / file).is_file()]:
+        raise UserError(
+            f"{path} is not the directory of a finished run: it has no {', no '.join(missing)}; "
+            "python -m experiments.run writes them at its end"
+        )
+    config, environment, metrics = (_read_json(path / file) for file in REQUIRED[:3])
+    test, validation = (read_predictions(path / f"predictions/{split}.csv") for split in ("test", "validation"))
+    picture = path / "weight_picture.npy"
+    return Run(
+        name=f"{name} (leaky)" if metrics["leaky"] else name,
+        key=key,
+        path=path,
+        config=config,
+        environment=environment,
+        metrics=_with_deeper_figures(metrics, test, validation),
+        epochs=_read_epochs(path / "metrics.jsonl"),
+        test=test,
+        weight_picture=np.load(picture, allow_pickle=False) if picture.is_file() else None,
+        images=_find_images(data_dir or Path(config["data_dir"]), config["dataset"], environment),
+        external=_read_external(path / "external"),
+    )
+
+
+def _read_external(folder: Path) -> list[External]:
+    found = []
+    for path in sorted(folder.glob("*/metrics.json")):
+        metrics, name = _read_json(path), path.parent.name
+        found.append(
+            External(
+                name=f"{name} (leaky)" if metrics["leaky"] else name,
+                key=name,
+                metrics=metrics,
+                predictions=read_predictions(path.with_name("predictions.csv")),
+            )
+        )
+    return found
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not JSON ({error}); restore it or run the experiment again") from None
+    if not isinstance(value, dict):
+        raise UserError(f"{path} holds a {type(value).__name__}, not an object; restore it or run the experiment again")
+    return value
+
+
+def _with_deeper_figures(metrics: dict[str, Any], test: Predictions, validation: Predictions) -> dict[str, Any]:
+    figures = metrics["splits"]["test"]
+    if "calibration" in figures:
+        return metrics
+    main = OperatingPoint(**metrics["operating_points"][metrics["main_operating_point"]])
+    drawn = {name: metrics["bootstrap"][name] for name in ("resamples", "seed")}
+    deeper = deeper_figures(test, validation, main, **drawn)
+    return {**metrics, "splits": {**metrics["splits"], "test": {**figures, **deeper}}}
+
+
+def _read_epochs(path: Path) -> list[dict[str, Any]]:
+    if not path.is_file():
+        return []
+    epochs = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            values = json.loads(line)
+        except json.JSONDecodeError:  # the process was killed in the middle of this line
+            break
+        if "epoch" in values:
+            epochs.append(values)
+    return epochs
+
+
+def _find_images(data_dir: Path, dataset: str, environment: dict[str, Any]) -> Images:
+    try:
+        directory = dataset_directory(data_dir, dataset)
+        facts = read_facts(directory)
+    except UserError:
+        return Images(None, {}, None, f"The dataset {dataset} is not at hand (looked in {data_dir}); give --data_dir.")
+    if facts.fingerprint != environment.get("dataset_fingerprint"):
+        return Images(
+            None, {}, None, f"The dataset {dataset} in {data_dir} is not the one that this run was made with."
+        )
+    test = [row for row in read_manifest(directory) if row.split == "test"]
+    return Images(directory, {row.image_id: i for i, row in enumerate(test)}, facts, "")

@@ -1,0 +1,1 @@
+"""Whole experiments: one run, a sweep, an external validation, the reproduction."""

@@ -1,0 +1,233 @@
+"""The runs that make up the paper, by scale: which, in which order, what is done, and roughly what the rest costs."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from mole_jax.config import RunConfig
+from mole_jax.data.facts import DatasetFacts
+from mole_jax.errors import UserError
+from mole_jax.studies.recipes import RECIPES
+
+State = Literal["done", "begun", "to do"]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One line of the comparison.
+
+    Attributes:
+        model: a key of MODELS.
+        settings: what differs from the model's recipe.
+        words: the same for people, "" where it is the recipe.
+        grid: for `experiments.sweep`, in place of one run; "" for a run.
+    """
+
+    model: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    words: str = ""
+    grid: str = ""
+
+    @property
+    def label(self) -> str:
+        """The model and what differs, for people."""
+        return f"{self.model}, {self.words}" if self.words else self.model
+
+
+# The paper's, of its logistic regression (section "Methods").
+GRID: Final = "learning_rate=1,0.1,0.01,0.001,0.0001 batch_size=20,100,200,500"
+GRID_FILE: Final = "sweep.json"
+# The small head at ten epochs, short or full: it costs next to nothing once the features are stored.
+POOLED: Final = Variant(
+    "transfer", {"epochs": 10, "batch_size": 500, "head": "pooled", "bn_momentum": 0.9}, "pooled head"
+)
+# Cheap ones first, each over all protocols, so that an early stop still leaves a table. Where the paper's recipe does
+# not learn (RESULTS.md) a variant that does stands beside it; at few epochs it stands alone.
+SCALES: Final[dict[str, tuple[Variant, ...]]] = {
+    # A test of the way, on a few images.
+    "smoke": (
+        Variant("logistic", {"epochs": 2, "batch_size": 10}, "smoke"),
+        Variant("logistic", {"epochs": 1}, "grid", grid="learning_rate=0.1,0.001 batch_size=20,100"),
+        Variant("transfer", {"epochs": 1, "batch_size": 10, "head": "linear", "weights": "random"}, "smoke"),
+        Variant("cnn", {"epochs": 1, "batch_size": 10, "bn_momentum": 0.9}, "smoke"),
+        Variant("mlp", {"epochs": 1, "batch_size": 10}, "smoke"),
+        Variant("cnn_released", {"epochs": 1, "batch_size": 10, "bn_momentum": 0.9}, "smoke"),
+    ),
+    # All images, few epochs. A hundred steps need faster moving statistics of batch norm than Keras' .99.
+    "short": (
+        Variant("logistic"),
+        Variant("logistic", {"learning_rate": 1e-3}, "rate .001"),
+        Variant("logistic", {}, "grid", grid=GRID),
+        POOLED,
+        Variant("cnn", {"epochs": 1, "bn_momentum": 0.9}, "1 epoch"),
+        Variant("mlp", {"epochs": 5, "learning_rate": 1e-4}, "rate .0001, 5 epochs"),
+        Variant("cnn_released", {"epochs": 1, "bn_momentum": 0.9}, "1 epoch"),
+    ),
+    # The recipes.
+    "full": (
+        Variant("logistic"),
+        Variant("logistic", {"learning_rate": 1e-3}, "rate .001"),
+        Variant("logistic", {}, "grid", grid=GRID),
+        POOLED,
+        Variant("transfer"),
+        Variant("cnn"),
+        Variant("mlp"),
+        Variant("mlp", {"learning_rate": 1e-4}, "rate .0001"),
+        Variant("cnn_released"),
+    ),
+}
+# Seconds an image on 2 cores of an AMD EPYC: (a training step, a prediction). The frozen network's pass is once an
+# image, whatever the protocol.
+SECONDS: Final[dict[str, tuple[float, float]]] = {
+    "logistic": (0.0003, 0.0003),
+    "transfer": (0.0001, 0.0001),
+    "mlp": (0.004, 0.002),
+    "cnn": (0.03, 0.01),
+    "cnn_released": (0.03, 0.005),
+}
+FROZEN_PASS: Final = 0.026
+# The paper's head has 415 million weights: about 15 s a step of 500 images, and checkpoints of 4.9 GB.
+PAPER_HEAD: Final = (0.03, 0.005)
+GRID_FACTOR: Final = 2.5  # the grid's configurations share one pass over the images
+START: Final = 20.0  # seconds: imports, compilation, evaluation, report
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """One model on one protocol.
+
+    Attributes:
+        variant: the model.
+        protocol: a key of PROTOCOLS.
+        config: of the run, run_dir included.
+    """
+
+    variant: Variant
+    protocol: str
+    config: RunConfig
+
+    @property
+    def run_dir(self) -> Path:
+        """Where it writes."""
+        return Path(self.config.run_dir)
+
+    @property
+    def program(self) -> str:
+        """The command that does it."""
+        return "sweep" if self.variant.grid else "run"
+
+    @property
+    def flags(self) -> list[str]:
+        """What it is called with."""
+        given = {"model": self.variant.model, "dataset": self.config.dataset, **self.variant.settings}
+        given |= {"weights": self.config.weights} if self.config.model == "transfer" else {}
+        given |= {"data_dir": self.config.data_dir, "run_dir": self.config.run_dir}
+        given |= {"grid": self.variant.grid} if self.variant.grid else {}
+        return [f"--{name}={value}" for name, value in given.items()]
+
+
+def dataset_name(dataset: str, protocol: str) -> str:
+    """Under which name a protocol's dataset is prepared: NAME for grouped, NAME_<protocol> for the others."""
+    return dataset if protocol == "grouped" else f"{dataset}_{protocol}"
+
+
+def plan_runs(
+    dataset: str,
+    *,
+    scale: str,
+    protocols: Sequence[str],
+    models: Sequence[str],
+    weights: str | None,
+    data_dir: Path,
+    runs_dir: Path,
+) -> list[PlannedRun]:
+    """The runs in the order in which they are started.
+
+    Args:
+        dataset: the name that the protocols' datasets share.
+        scale: a key of SCALES.
+        protocols: keys of PROTOCOLS.
+        models: keys of MODELS.
+        weights: of the transfer model's frozen network; None for the scale's own.
+        data_dir: where prepared datasets lie.
+        runs_dir: where run directories lie.
+    """
+    runs = []
+    for variant in SCALES[scale]:
+        if variant.model not in models:
+            continue
+        own = {"weights": weights} if weights and variant.model == "transfer" else {}
+        for protocol in protocols:
+            values = {"model": variant.model, **RECIPES[variant.model], **variant.settings, **own}
+            values |= {"dataset": dataset_name(dataset, protocol), "data_dir": str(data_dir)}
+            config = RunConfig.from_dict(values)
+            name = f"sweep-{config.name}" if variant.grid else config.name
+            config = RunConfig.from_dict({**values, "run_dir": str(runs_dir / name)})
+            runs.append(PlannedRun(variant, protocol, config))
+    return runs
+
+
+def state_of(run: PlannedRun, facts: DatasetFacts | None) -> State:
+    """Whether the run is finished, as long as planned or longer, on the dataset that is there now.
+
+    Args:
+        run: the run.
+        facts: of its dataset; None where it is not prepared yet.
+
+    Raises:
+        UserError: its directory holds a run on another dataset of that name.
+    """
+    identity = run.run_dir / (GRID_FILE if run.variant.grid else "environment.json")
+    if not identity.is_file():
+        return "to do"
+    trained_on = json.loads(identity.read_text(encoding="utf-8"))["dataset_fingerprint"]
+    if facts is not None and trained_on != facts.fingerprint:
+        raise UserError(
+            f"{run.run_dir} holds a run on another dataset {facts.name!r} (fingerprint {trained_on[:12]} there, "
+            f"{facts.fingerprint[:12]} now); move it away, or give another --runs_dir"
+        )
+    if run.variant.grid:
+        return "done"
+    there = json.loads((run.run_dir / "config.json").read_text(encoding="utf-8"))
+    if not (run.run_dir / "metrics.json").is_file() or there["epochs"] < run.config.epochs:
+        return "begun"
+    return "done"
+
+
+def estimate(run: PlannedRun, facts: DatasetFacts, *, unseen: int) -> float:
+    """Seconds that the run takes from its beginning, roughly.
+
+    Args:
+        run: the run.
+        facts: of its dataset.
+        unseen: its images that no earlier run of the plan has passed through the frozen network.
+    """
+    train, predict = SECONDS[run.variant.model]
+    if run.config.model == "transfer" and run.config.head == "paper":
+        train, predict = PAPER_HEAD
+    images = {split: sum(counts) for split, counts in facts.counts.items()}
+    steps = images["train"] * train + images["validation"] * predict
+    frozen = unseen * FROZEN_PASS if run.config.model == "transfer" else 0.0
+    if run.variant.grid:
+        return GRID_FACTOR * (run.config.epochs * steps + facts.images * predict)
+    return START + run.config.epochs * steps + facts.images * predict + frozen
+
+
+def describe_plan(
+    runs: Sequence[PlannedRun], states: Sequence[State], seconds: Sequence[float | None]
+) -> Iterator[str]:
+    """The plan for people, line by line; seconds None: not known before the dataset is prepared."""
+    width = max((len(run.variant.label) for run in runs), default=0)
+    for run, state, cost in zip(runs, states, seconds, strict=True):
+        epochs = f"{run.config.epochs} epoch{'s' * (run.config.epochs > 1)}"
+        time = "" if state == "done" else "time not known yet" if cost is None else f"about {cost / 60:.0f} min"
+        yield f"  {state:<6} {run.variant.label:<{width}}  {run.protocol:<16} {epochs:<10} {time}".rstrip()
+    todo = [cost for state, cost in zip(states, seconds, strict=True) if state != "done"]
+    known = sum(cost for cost in todo if cost is not None) / 3600
+    unknown = f", and {todo.count(None)} on datasets that are not prepared yet" if None in todo else ""
+    yield (
+        f"{len(runs)} runs, {states.count('done')} done, {len(todo)} to go: roughly {known:.1f} h on 2 cores{unknown}; "
+        "less where a run is begun or features are stored"
+    )

@@ -1,0 +1,253 @@
+"""Many logistic regressions trained in one pass over the images, each as if it were alone.
+
+All weights lie in one array, so that the product of a batch with all of them is one matrix product. Batches are
+consecutive stretches of one endless order of images (`mole_jax.data.loader`), whatever their size: so a chunk of images
+is read once, and each batch size goes through it in steps of its own.
+"""
+
+import dataclasses
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+from tqdm import tqdm
+
+from mole_jax.config import RunConfig
+from mole_jax.data.dataset import Dataset
+from mole_jax.data.image_file import IMAGE_SHAPE
+from mole_jax.data.loader import steps_per_epoch, train_batches
+from mole_jax.data.records import Split
+from mole_jax.inputs.normalize import Normalize, normalizer
+from mole_jax.models import MODELS
+from mole_jax.models.base import Variables
+from mole_jax.training.epoch_metrics import NonFinite, epoch_metrics
+from mole_jax.training.optimizer import build_optimizer
+from mole_jax.training.predict import predict
+from mole_jax.training.state import Sums, TrainState, initial_state, no_sums
+from mole_jax.training.steps import DeviceBatch, class_weights, make_evaluation_step, train_step
+
+# Images to a chunk, at most: 300 MB, and 1.2 GB once they are normalised.
+CHUNK = 2000
+# Weights kept until they are evaluated together, at most: 150 MB.
+KEPT = 256
+# Images to a step of evaluation.
+EVALUATED = 100
+# The axes of a stack's state for `jax.vmap`: all of it is at the same step.
+AXES: dict[str, Any] = {"step": None, "params": 0, "batch_stats": 0, "opt_state": 0, "epoch": 0}
+STACKED = TrainState(**AXES)
+
+Figures = dict[str, Any]
+
+
+class Outcome(NamedTuple):
+    """What became of one configuration.
+
+    Attributes:
+        config: its own.
+        epochs: the figures at the end of each epoch, as in metrics.jsonl.
+        logits: of every split, in the order of its records, at the best epoch; empty where it diverged.
+        diverged: what was not finite; None where all was.
+    """
+
+    config: RunConfig
+    epochs: list[Figures]
+    logits: dict[Split, Float[np.ndarray, "..."]]
+    diverged: str | None
+
+    @property
+    def best_epoch(self) -> int | None:
+        """With the best validation AUROC, the last of equals, as for a run; None where it diverged."""
+        if self.diverged is not None:
+            return None
+        return max((epoch["validation_auroc"], epoch["epoch"]) for epoch in self.epochs)[1]
+
+
+@dataclass
+class _Regression:
+    """One configuration on its way."""
+
+    config: RunConfig
+    epochs: list[Figures] = field(default_factory=list)
+    best: Variables | None = None
+    diverged: str | None = None
+
+    def add(self, step: int, epoch: int, sums: Sums, logits: np.ndarray, labels: np.ndarray, params: Any) -> None:
+        """Takes in the end of an epoch; keeps the weights if it is the best so far."""
+        if self.diverged is not None:
+            return
+        try:
+            figures = {"epoch": epoch, **epoch_metrics(step, sums, labels=labels, logits=logits)}
+        except NonFinite as stop:
+            self.diverged = str(stop)
+            return
+        if not np.isfinite(figures["epoch_train_loss"]):
+            self.diverged = f"train_loss is not finite in epoch {epoch}; lower --learning_rate"
+            return
+        if self.best is None or figures["validation_auroc"] >= max(e["validation_auroc"] for e in self.epochs):
+            self.best = {"params": params, "batch_stats": {}}
+        self.epochs.append(figures)
+
+
+class _Ended(NamedTuple):
+    """The end of an epoch of a stack, not evaluated yet; the trees have the regressions as their first axis."""
+
+    regressions: list[_Regression]
+    step: int
+    epoch: int
+    params: Any
+    sums: Sums
+
+
+class _Stack:
+    """Regressions that differ in nothing but the learning rate, and go through the images together."""
+
+    def __init__(self, regressions: list[_Regression], dataset: Dataset, chunk: int) -> None:
+        config = regressions[0].config
+        labels = dataset.labels["train"]
+        self.regressions, self._size, self._chunk = regressions, config.batch_size, chunk
+        self._per_epoch = steps_per_epoch(len(labels), self._size)
+        self._end = self._per_epoch * config.epochs
+        self.images = self._end * self._size
+        self._rates = jnp.array([each.config.learning_rate for each in regressions], jnp.float32)
+        model = MODELS[config.model](config)
+        shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), input_shape=(1, *IMAGE_SHAPE)))
+        trainable = model.trainable(shapes["params"])
+        weights = class_weights(config.balance, labels)
+
+        def step(state: TrainState, batch: DeviceBatch, rate: Float[Array, ""]) -> TrainState:
+            optimizer = build_optimizer(config, trainable, learning_rate=rate)
+            return train_step(model, optimizer, _as_they_are, config, class_weights=weights)(state, batch)[0]
+
+        steps = jax.vmap(step, in_axes=(STACKED, None, 0), out_axes=STACKED)
+
+        def advance(state: TrainState, images: DeviceBatch, first: Int[Array, ""], last: Int[Array, ""]) -> TrainState:
+            def body(i: Int[Array, ""], state: TrainState) -> TrainState:
+                batch = {k: jax.lax.dynamic_slice_in_dim(v, i * self._size, self._size) for k, v in images.items()}
+                return steps(state, batch, self._rates)
+
+            return jax.lax.fori_loop(first, last, body, state)
+
+        self._advance = jax.jit(advance, donate_argnums=0)
+        optimizer = build_optimizer(config, trainable)
+        first = initial_state(model, optimizer, seed=config.seed, input_shape=(1, *IMAGE_SHAPE))
+        self._state = self._stacked(first)._replace(step=first.step)
+
+    def train_on(self, images: DeviceBatch, position: int) -> Iterator[_Ended]:
+        """Goes through a chunk, which begins at that position in the endless order; gives the epochs that end in it."""
+        begin = step = position // self._size
+        stop = min(begin + self._chunk // self._size, self._end)
+        while step < stop:
+            until = min(stop, step - step % self._per_epoch + self._per_epoch)
+            self._state = self._advance(self._state, images, jnp.int32(step - begin), jnp.int32(until - begin))
+            step = until
+            if step % self._per_epoch == 0:
+                params = jax.tree.map(jnp.copy, self._state.params)  # the state itself is donated to the next step
+                yield _Ended(self.regressions, step, step // self._per_epoch, params, self._state.epoch)
+                self._state = self._state._replace(epoch=self._stacked(no_sums()))
+
+    def _stacked(self, tree: Any) -> Any:
+        return jax.tree.map(lambda leaf: jnp.repeat(leaf[None], len(self.regressions), axis=0), tree)
+
+
+def train_stacked(configs: list[RunConfig], dataset: Dataset) -> list[Outcome]:
+    """Trains logistic regressions that differ in whatever they like, but not in `epochs`.
+
+    Those with the same `seed`, `balance` and `normalize` share a pass over the images, as far as the least common
+    multiple of their batch sizes is at most 2,000.
+
+    Args:
+        configs: of `model="logistic"`; `normalize="batch"`, where a prediction depends on the batch, is not for here.
+        dataset: prepared.
+
+    Returns:
+        An outcome for each config, in their order; its figures are those of a run of its own, up to rounding.
+    """
+    assert all(config.model == "logistic" and config.normalize != "batch" for config in configs)
+    regressions = [_Regression(config) for config in configs]
+    logits: dict[int, dict[Split, Any]] = {}
+    for together in _passes(regressions):
+        _train_pass(together, dataset)
+        sound = [each for each in together if each.diverged is None]
+        for split in dataset.splits if sound else ():
+            of_split = _logits(sound[0].config, dataset, split, _stack([each.best for each in sound]))
+            for each, column in zip(sound, of_split.T, strict=True):
+                logits.setdefault(id(each), {})[split] = column
+    return [Outcome(each.config, each.epochs, logits.get(id(each), {}), each.diverged) for each in regressions]
+
+
+def _train_pass(regressions: list[_Regression], dataset: Dataset) -> None:
+    config = regressions[0].config
+    chunk = math.lcm(*(each.config.batch_size for each in regressions))
+    chunk *= max(1, CHUNK // 2 // chunk)
+    alike: dict[RunConfig, list[_Regression]] = {}
+    for each in regressions:
+        alike.setdefault(dataclasses.replace(each.config, learning_rate=0.0), []).append(each)
+    stacks = [_Stack(of_stack, dataset, chunk) for of_stack in alike.values()]
+    chunks = -(-max(stack.images for stack in stacks) // chunk)
+    batches = train_batches(
+        dataset.splits["train"],
+        dataset.labels["train"],
+        batch_size=chunk,
+        end=chunks,
+        seed=config.seed,
+        balance=config.balance,
+    )
+    # Images are normalised once for all stacks.
+    normalize = jax.jit(_normalizer(config, dataset))
+    ended: list[_Ended] = []
+    for i, batch in enumerate(tqdm(batches, total=chunks, desc=f"{len(regressions)} regressions", disable=None)):
+        images: dict[str, Array] = jax.device_put(batch)
+        images["image"] = normalize(images["image"], images["mask"])
+        for stack in stacks:
+            ended += stack.train_on(images, i * chunk)
+        if i == chunks - 1 or sum(len(each.regressions) for each in ended) >= KEPT:
+            _evaluate(config, dataset, ended)
+            ended = []
+
+
+def _evaluate(config: RunConfig, dataset: Dataset, ended: list[_Ended]) -> None:
+    params = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *(each.params for each in ended))
+    columns = iter(_logits(config, dataset, "validation", {"params": params, "batch_stats": {}}).T)
+    for each in ended:
+        for i, regression in enumerate(each.regressions):
+            of_this = jax.tree.map(lambda leaf, i=i: leaf[i], (each.params, each.sums))
+            labels = dataset.labels["validation"]
+            regression.add(each.step, each.epoch, of_this[1], next(columns), labels, of_this[0])
+
+
+def _logits(config: RunConfig, dataset: Dataset, split: Split, variables: Variables) -> Float[np.ndarray, "n stack"]:
+    step = make_evaluation_step(MODELS[config.model](config), _normalizer(config, dataset))
+    stacked = jax.jit(jax.vmap(step, in_axes=(0, None), out_axes=1))
+    return predict(stacked, variables, dataset.splits[split], batch_size=EVALUATED, what=split)
+
+
+def _as_they_are(images: Float[Array, "batch ..."], _: Bool[Array, " batch"]) -> Float[Array, "batch ..."]:
+    return images
+
+
+def _normalizer(config: RunConfig, dataset: Dataset) -> Normalize:
+    assert config.normalize != "weights", "RunConfig refuses it for models without weights"
+    return normalizer(config.normalize, channel_mean=dataset.facts.channel_mean)
+
+
+def _stack(trees: list[Any]) -> Any:
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
+
+
+def _passes(regressions: list[_Regression]) -> list[list[_Regression]]:
+    """Those that share a pass, pass by pass."""
+    passes: dict[Any, list[list[_Regression]]] = {}
+    for each in sorted(regressions, key=lambda each: each.config.batch_size, reverse=True):
+        of_order = passes.setdefault((each.config.seed, each.config.balance, each.config.normalize), [])
+        for together in of_order:
+            if math.lcm(each.config.batch_size, *(other.config.batch_size for other in together)) <= CHUNK:
+                together.append(each)
+                break
+        else:
+            of_order.append([each])
+    return [together for of_order in passes.values() for together in of_order]

@@ -1,0 +1,77 @@
+"""What a run writes down as it trains: the loss of each step, and the figures of each epoch."""
+
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import Float, Int
+
+from mole_jax.evaluation.statistics.auroc import auroc
+from mole_jax.runs.log import Log
+from mole_jax.training.state import Sums
+
+
+class NonFinite(Exception):
+    """A metric became infinite or NaN; says which, at which step."""
+
+
+class Losses:
+    """The losses on their way to the log, read one call late: reading the newest would make the device wait for us."""
+
+    def __init__(self, log: Log) -> None:
+        """Writes to `log`."""
+        self._log = log
+        self._pending: tuple[int, jax.Array] | None = None
+
+    def add(self, step: int, losses: Float[jax.Array, "..."]) -> None:
+        """Writes what was added before and keeps these.
+
+        Args:
+            step: the number of steps done, these included.
+            losses: of the last steps, one or more.
+
+        Raises:
+            NonFinite: one of those added before is not finite.
+        """
+        self.flush()
+        self._pending = step, losses
+
+    def flush(self) -> None:
+        """Writes what has not been written yet."""
+        if self._pending is None:
+            return
+        (end, pending), self._pending = self._pending, None
+        losses = np.atleast_1d(np.asarray(pending)).tolist()
+        for step, loss in enumerate(losses, end - len(losses) + 1):
+            if not np.isfinite(loss):
+                raise NonFinite(
+                    f"train_loss is {loss} at step {step}; the newest checkpoint is from before; lower --learning_rate"
+                )
+            self._log.write(step, {"train_loss": loss})
+
+
+def epoch_metrics(
+    step: int, sums: Sums, *, labels: Int[np.ndarray, " n"], logits: Float[np.ndarray, " n"]
+) -> dict[str, Any]:
+    """The metrics at the end of an epoch.
+
+    Args:
+        step: the number of steps done.
+        sums: over the epoch's training images.
+        labels: 0 or 1, of the validation split.
+        logits: likewise.
+
+    Raises:
+        NonFinite: a logit is not finite.
+    """
+    if not np.isfinite(logits).all():
+        raise NonFinite(f"the validation logits are not finite at step {step}; lower --learning_rate")
+    count = float(sums.images)
+    return {
+        "step": step,
+        "epoch_train_loss": float(sums.loss) / count,
+        "epoch_train_accuracy": float(sums.correct) / count,
+        "validation_loss": float((np.logaddexp(0, logits) - labels * logits).mean()),
+        "validation_accuracy": float(((logits >= 0) == (labels == 1)).mean()),
+        "validation_auroc": auroc(labels, logits),
+    }

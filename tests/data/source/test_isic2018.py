@@ -1,0 +1,74 @@
+import pytest
+
+from mole_jax.data.source.listing import list_source
+from mole_jax.errors import UserError
+
+HEADER = "image,MEL,NV,BCC,AKIEC,BKL,DF,VASC"
+
+
+@pytest.fixture
+def tree(tmp_path, write_image):
+    """tree(rows, lesions): images a, b, c and the challenge's tables as it delivers them."""
+
+    def make(rows, lesions=None):
+        for name in "abc":
+            write_image(tmp_path / "ISIC2018_Task3_Training_Input" / f"{name}.png")
+        truth = tmp_path / "ISIC2018_Task3_Training_GroundTruth" / "ISIC2018_Task3_Training_GroundTruth.csv"
+        truth.parent.mkdir()
+        truth.write_text("\n".join([HEADER, *rows, ""]))
+        if lesions is not None:
+            (tmp_path / "ISIC2018_Task3_Training_LesionGroupings.csv").write_text("\n".join([*lesions, ""]))
+        return tmp_path
+
+    return make
+
+
+@pytest.mark.parametrize("column", ["diagnosis_confirm_type", "diagnosis confirm type"])
+def test_one_hot_classes_and_lesions_are_read_as_ham10000s_own(tree, column):
+    lesions = ["a,HAM_1,histopathology", "b,HAM_1,single image expert consensus", "c,HAM_2,by the stars"]
+    source = tree(
+        ["a,1.0,0,0,0,0,0,0", "b,0,0,0,0,0,0,1", "c,0,0,0,1.0,0,0,0"], [f"image,lesion_id,{column}", *lesions]
+    )
+    listing = list_source(source)
+    assert (listing.layout, listing.files, listing.quarantined) == ("ham10000", 3, ())
+    found = [(r.image_id, r.label, r.lesion_id, r.dx, r.dx_type) for r in listing.records]
+    assert found == [
+        ("a", 1, "HAM_1", "mel", "histo"),
+        ("b", 0, "HAM_1", "vasc", "consensus"),
+        ("c", 0, "HAM_2", "akiec", "by the stars"),
+    ]
+
+
+def test_without_groupings_every_image_is_a_lesion(tree):
+    records = list_source(tree(["a,1,0,0,0,0,0,0", "b,0,1,0,0,0,0,0", "c,0,1,0,0,0,0,0"])).records
+    assert [(record.lesion_id, record.dx_type) for record in records] == [("a", ""), ("b", ""), ("c", "")]
+
+
+def test_rows_with_no_class_or_two_are_quarantined_and_missing_images_listed(tree):
+    listing = list_source(tree(["a,0,0,0,0,0,0,0", "b,1,1,0,0,0,0,0", "c,1,0,0,0,0,0,0", "d,1,0,0,0,0,0,0"]))
+    assert [record.image_id for record in listing.records] == ["c"]
+    table = "ISIC2018_Task3_Training_GroundTruth/ISIC2018_Task3_Training_GroundTruth.csv"
+    assert [item.reason for item in listing.quarantined] == [
+        f"no diagnosis in {table}",
+        f"contradictory rows in {table}",
+    ]
+    assert [item.reason for item in listing.without_image] == ["row d has no image"]
+
+
+def test_contradictory_groupings_are_not_used(tree):
+    rows = ["a,1,0,0,0,0,0,0", "b,0,1,0,0,0,0,0", "c,0,1,0,0,0,0,0"]
+    listing = list_source(tree(rows, ["image,lesion_id", "a,L", "b,L", "b,M", "c,M"]))
+    assert [record.image_id for record in listing.records] == ["a", "c"]
+
+
+@pytest.mark.parametrize("cell", ["0.7", "yes", ""])
+def test_a_submission_is_no_ground_truth(tree, cell):
+    with pytest.raises(UserError, match=rf"{cell!r} of image a in column NV is neither 0 nor 1; give the challenge's"):
+        list_source(tree([f"a,0,{cell},0,0,0,0,0"]))
+
+
+def test_two_splits_of_the_challenge_in_one_folder_are_refused(tree):
+    source = tree(["a,1,0,0,0,0,0,0"])
+    (source / "ISIC2018_Task3_Test_GroundTruth.csv").write_text(f"{HEADER}\nb,0,1,0,0,0,0,0\n")
+    with pytest.raises(UserError, match=r"holds 2 metadata tables, .*leave one of them"):
+        list_source(source)

@@ -1,0 +1,74 @@
+import numpy as np
+import pytest
+import sklearn.metrics as sk
+
+from mole_jax.evaluation.statistics.delong import delong_auroc, delong_test, placements
+
+
+def slow_covariance(scores, label):
+    """DeLong's formulas word for word: every pair of a positive and a negative."""
+    v10, v01 = [], []
+    for score in scores:
+        x, y = score[label == 1][:, None], score[label == 0][None, :]
+        wins = (x > y) + 0.5 * (x == y)
+        v10.append(wins.mean(axis=1))
+        v01.append(wins.mean(axis=0))
+    return np.cov(v10) / len(v10[0]) + np.cov(v01) / len(v01[0])
+
+
+def scores(n, seed, digits):
+    rng = np.random.default_rng(seed)
+    label = (rng.random(n) < 0.3).astype(int)
+    a = label + rng.normal(size=n)
+    b = 0.7 * label + 0.5 * a + rng.normal(size=n)
+    return label, a.round(digits), b.round(digits)
+
+
+def test_worked_by_hand():
+    label, score = np.array([1, 1, 0, 0]), np.array([0.8, 0.4, 0.4, 0.1])
+    of_positives, of_negatives = placements(score, label)
+    assert of_positives.tolist() == [1.0, 0.75]
+    assert of_negatives.tolist() == [0.75, 1.0]
+    found = delong_auroc(score, label)
+    assert found["value"] == 0.875
+    # Each variance is 1/32, over two images each: the standard error is sqrt(1/32).
+    assert found["low"] == pytest.approx(0.875 - 1.959963984540054 * 32**-0.5)
+    assert found["high"] == 1.0  # clamped
+
+
+@pytest.mark.parametrize("digits", [0, 1, 8])
+def test_agrees_with_the_definition(digits):
+    label, a, b = scores(150, digits, digits)
+    covariance = slow_covariance([a, b], label)
+    one, two = delong_auroc(a, label), delong_test(a, b, label)
+    assert one["value"] == pytest.approx(sk.roc_auc_score(label, a), rel=1e-12)
+    assert (one["high"] - one["low"]) / 2 / 1.959963984540054 == pytest.approx(np.sqrt(covariance[0, 0]), rel=1e-9)
+    variance = covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1]
+    assert two["value"] == pytest.approx(sk.roc_auc_score(label, a) - sk.roc_auc_score(label, b))
+    assert two["z"] == pytest.approx(two["value"] / np.sqrt(variance), rel=1e-9)
+
+
+@pytest.mark.parametrize("digits", [1, 8])
+def test_agrees_with_mlstatkit(digits):
+    mlstatkit = pytest.importorskip("MLstatkit")
+    label, a, b = scores(300, 5, digits)
+    z, p, interval_a, _ = mlstatkit.Delong_test(label, a, b, return_auc=False)
+    found = delong_test(a, b, label)
+    assert abs(found["z"]) == pytest.approx(abs(z), rel=1e-6)
+    assert found["p_value"] == pytest.approx(p, rel=1e-5)
+    one = delong_auroc(a, label)
+    assert (one["low"], one["high"]) == pytest.approx(interval_a, abs=1e-6)
+
+
+def test_equal_models_do_not_differ():
+    label, a, _ = scores(100, 1, 2)
+    found = delong_test(a, 2 * a, label)
+    assert (found["value"], found["z"], found["p_value"]) == (0, 0, 1)
+
+
+def test_too_few_images_have_no_interval():
+    score = np.array([0.1, 0.2, 0.3])
+    assert delong_auroc(score, np.zeros(3, dtype=int))["reason"] == "only one class is present"
+    one = delong_auroc(score, np.array([0, 0, 1]))
+    assert (one["value"], one["low"], one["reason"]) == (1.0, None, "fewer than two images of a class")
+    assert delong_test(score, score, np.array([0, 0, 1]))["reason"] == "fewer than two images of a class"

@@ -1,0 +1,166 @@
+"""External validation, run as people run it: one small run, one dataset that it has not seen."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mole_jax.data.prepare.prepare import prepare
+from mole_jax.errors import UserError
+from mole_jax.evaluation.predictions import read_predictions
+from mole_jax.studies.external import Request, validate
+
+ROOT = Path(__file__).parents[2]
+
+
+def command(name, *flags):
+    return subprocess.run(
+        [sys.executable, "-m", f"experiments.{name}", *flags], capture_output=True, text=True, cwd=ROOT
+    )
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    prepare("synthetic", examples=50, data_dir=folder, workers=1)
+    prepare("other", layout="synthetic", protocol="external", examples=40, seed=1, data_dir=folder, workers=1)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def finished(data_dir, tmp_path_factory):
+    run_dir = tmp_path_factory.mktemp("runs") / "mine"
+    flags = ["--model=logistic", "--learning_rate=0.01", "--epochs=2", "--batch_size=10"]
+    ran = command("run", *flags, f"--data_dir={data_dir}", f"--run_dir={run_dir}")
+    assert ran.returncode == 0, ran.stderr
+    return run_dir
+
+
+@pytest.fixture
+def run_dir(finished, tmp_path):
+    return shutil.copytree(finished, tmp_path / "mine")
+
+
+@pytest.fixture
+def request_of(run_dir, data_dir):
+    """request_of(dataset, ...): what the command would ask for."""
+
+    def make(dataset, **changes):
+        plain = {"data_dir": data_dir, "split": "all", "weights": None, "allow_overlap": False, "out": None}
+        return Request(run_dir=run_dir, dataset=dataset, resamples=40, seed=0, **(plain | changes))
+
+    return make
+
+
+def test_the_command_writes_results_and_the_reports_section(run_dir, data_dir):
+    done = command("evaluate", f"--run={run_dir}", "--dataset=other", f"--data_dir={data_dir}", "--resamples=40")
+    assert (done.returncode, done.stderr) == (0, "")
+    folder = run_dir / "external" / "other"
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "calibrated_scores.csv",
+        "metrics.json",
+        "predictions.csv",
+    ]
+    metrics, own = (json.loads((path / "metrics.json").read_text()) for path in (folder, run_dir))
+    assert metrics["operating_points"] == own["operating_points"], "frozen"
+    assert f"{metrics['splits']['test']['auroc']['value']:.3f}" in done.stdout
+    about = metrics["external"]
+    assert (about["dataset"], about["trained_on"], about["splits"]) == ("other", "synthetic", ["test"])
+    assert about["overlap"]["images"] == 0
+    assert metrics["leaky"] is False
+    predictions = read_predictions(folder / "predictions.csv")
+    assert (predictions.n, predictions.label.sum()) == (40, 20)
+    assert f"report in {run_dir / 'report.html'}" in done.stdout
+    assert "mine on other" in (run_dir / "report.html").read_text()
+
+
+def test_images_that_the_run_knows_are_refused_with_their_number(request_of):
+    with pytest.raises(UserError, match=r"\d+ of 50 images are known to the run.* by file.*give --allow_overlap"):
+        validate(request_of("synthetic"))
+
+
+def test_allowed_overlap_is_stamped(request_of, run_dir):
+    folder, metrics = validate(request_of("synthetic", allow_overlap=True))
+    assert metrics["leaky"] is True
+    assert metrics["warnings"][0].startswith("LEAKAGE: ")
+    assert metrics["external"]["overlap"]["by"] == {"file": metrics["external"]["overlap"]["images"]}
+    scored = read_predictions(folder / "predictions.csv")
+    for split in ("train", "validation", "test"):
+        own = read_predictions(run_dir / "predictions" / f"{split}.csv")
+        theirs = scored.select(scored.metadata["split"] == split)
+        assert (theirs.image_id == own.image_id).all()
+        # To rounding: the run was another process, with XLA's flags for CPU.
+        np.testing.assert_allclose(theirs.logit, own.logit, rtol=1e-4, atol=1e-5)
+
+
+def test_the_runs_own_test_split_alone_is_no_overlap(request_of, run_dir):
+    folder, metrics = validate(request_of("synthetic", split="test"))
+    assert folder == run_dir / "external" / "synthetic-test"
+    own = json.loads((run_dir / "metrics.json").read_text())
+    assert metrics["leaky"] is False
+    assert metrics["splits"]["test"]["auroc"]["value"] == own["splits"]["test"]["auroc"]["value"]
+
+
+def test_without_the_training_images_the_overlap_cannot_be_checked(request_of, tmp_path, data_dir, run_dir):
+    shutil.copytree(data_dir / "other", tmp_path / "data" / "other")
+    config = json.loads((run_dir / "config.json").read_text())
+    (run_dir / "config.json").write_text(json.dumps({**config, "data_dir": str(tmp_path / "gone")}))
+    with pytest.raises(
+        UserError, match=r"is not in .* nor in .*, and is needed to see whether .*--allow_overlap to go"
+    ):
+        validate(request_of("other", data_dir=tmp_path / "data"))
+    _, metrics = validate(request_of("other", data_dir=tmp_path / "data", allow_overlap=True))
+    assert metrics["leaky"] is None
+    assert metrics["warnings"][0].startswith("LEAKAGE NOT EXCLUDED: ")
+    (run_dir / "config.json").write_text(
+        json.dumps({**config, "data_dir": str(tmp_path / "gone"), "normalize": "dataset"})
+    )
+    with pytest.raises(UserError, match=r"needed for its channel means; prepare it again$"):
+        validate(request_of("other", data_dir=tmp_path / "data", allow_overlap=True))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"dataset": "nowhere"}, "no dataset 'nowhere'"),
+        ({"dataset": "other", "split": "train"}, "'other' has no train split; it has test: give --split=all"),
+        ({"dataset": "other", "weights": "w.h5"}, "--weights=w.h5 is for runs of model=transfer; this one is logistic"),
+    ],
+)
+def test_what_cannot_be_judged_is_told(request_of, changes, message):
+    with pytest.raises(UserError) as caught:
+        validate(request_of(**changes))
+    assert message in str(caught.value)
+
+
+def test_changed_weights_of_a_transfer_run_are_refused(request_of, run_dir, tmp_path, monkeypatch):
+    config, environment = (json.loads((run_dir / f"{name}.json").read_text()) for name in ("config", "environment"))
+    (run_dir / "config.json").write_text(json.dumps({**config, "model": "transfer", "weights": "random"}))
+    (run_dir / "environment.json").write_text(json.dumps({**environment, "weights": {"sha256": "1234"}}))
+    with pytest.raises(UserError, match=r"weights 'random' have changed .*1234 then.*give --weights=FILE, the file"):
+        validate(request_of("other"))
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ([], "give --predictions=FILE, or --run=DIR with --dataset=NAME, and not both"),
+        (["--predictions=a.csv", "--run=x"], "and not both"),
+        (["--run=x"], "--run needs --dataset=NAME"),
+        (
+            ["--run=x", "--dataset=y", "--threshold=0.5"],
+            "--threshold does not go with --run: its thresholds are frozen",
+        ),
+        (["--predictions=a.csv", "--dataset=y"], "--dataset does not go with --predictions: it is for --run"),
+        (["--run=x", "--dataset=y"], "there is no directory x; give run directories"),
+    ],
+)
+def test_mistakes_are_one_sentence_and_status_2(flags, message):
+    done = command("evaluate", *flags)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1

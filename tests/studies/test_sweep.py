@@ -1,0 +1,95 @@
+"""A sweep gives the numbers of separate runs, whatever shares its pass, and survives configurations that diverge."""
+
+import csv
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from mole_jax.config import RunConfig
+from mole_jax.errors import UserError
+from mole_jax.studies.sweep import choose, configurations, figures, sweep
+from mole_jax.training import stacked
+from mole_jax.training.loop import train
+
+CONFIG = RunConfig(model="logistic", optimizer="sgd", epochs=3, learning_rate=1e-3)
+
+
+def epochs_of(run_dir):
+    rows = [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
+    return [row for row in rows if "epoch" in row]
+
+
+@pytest.mark.parametrize(
+    ("base", "grid"),
+    [
+        ({}, {"learning_rate": [1e-3, 1e-4], "batch_size": [7, 12, 40]}),
+        ({"l2": 1e-2, "augment": "dihedral"}, {"seed": [0, 4], "loss_reduction": ["sum", "mean"]}),
+        ({"optimizer": "adam", "balance": "weights", "normalize": "dataset"}, {"learning_rate": [1e-3, 1e-4]}),
+    ],
+    ids=["rates and batch sizes", "seeds and reductions", "adam"],
+)
+def test_it_gives_the_numbers_of_separate_runs(base, grid, dataset, tmp_path, monkeypatch):
+    monkeypatch.setattr(stacked, "CHUNK", 100)
+    monkeypatch.setattr(stacked, "KEPT", 4)
+    config = dataclasses.replace(CONFIG, batch_size=10, **base)
+    outcomes = sweep(config, grid, dataset, tmp_path / "sweep")
+    assert [outcome.config for outcome in outcomes] == configurations(config, grid)
+    for i, outcome in enumerate(outcomes):
+        alone = train(outcome.config, dataset, tmp_path / str(i))
+        for ours, theirs in zip(outcome.epochs, epochs_of(tmp_path / str(i)), strict=True):
+            assert all(name.startswith("seconds") for name in set(theirs) - set(ours))
+            for name, value in ours.items():
+                np.testing.assert_allclose(value, theirs[name], rtol=1e-4, err_msg=name)
+            for name in ("step", "validation_accuracy", "validation_auroc"):
+                assert ours[name] == theirs[name], name
+        for split, logits in alone.logits.items():
+            np.testing.assert_allclose(outcome.logits[split], logits, rtol=1e-3, atol=1e-5)
+
+
+def test_what_diverges_is_reported_and_the_rest_is_chosen_from(dataset, tmp_path):
+    config = dataclasses.replace(CONFIG, batch_size=10, loss_reduction="sum")
+    bad, good = sweep(config, {"learning_rate": [1e38, 1e-4]}, dataset, tmp_path)
+    assert "not finite" in bad.diverged
+    assert bad.best_epoch is None
+    assert good.diverged is None
+    assert choose([bad, good], dataset, "accuracy") is choose([bad, good], dataset, "auroc") is good
+    assert choose([bad], dataset, "auroc") is None
+    table = list(csv.DictReader((tmp_path / "sweep.csv").read_text().splitlines()))
+    assert [row["learning_rate"] for row in table] == ["1e+38", "0.0001"]
+    assert table[0]["test_auroc"] == ""
+    assert float(table[1]["test_auroc"]) == figures(good, dataset)["test"]["auroc"]
+    written = json.loads((tmp_path / "sweep.json").read_text())
+    assert written["varied"] == ["learning_rate"]
+    assert [row["best_epoch"] for row in written["configurations"]] == [None, good.best_epoch]
+    assert len(written["configurations"][1]["epochs"]) == 3
+
+
+def test_other_models_are_runs_of_their_own(dataset, tmp_path):
+    config = RunConfig(model="cnn", epochs=1, batch_size=15, bn_momentum=0.9)
+    (outcome,) = sweep(config, {"seed": [3]}, dataset, tmp_path)
+    run_dir = tmp_path / outcome.config.name
+    assert outcome.epochs == epochs_of(run_dir)
+    assert outcome.best_epoch == 1
+    assert json.loads((run_dir / "config.json").read_text())["seed"] == 3
+
+
+def test_batch_sizes_share_a_pass_while_a_chunk_stays_small():
+    sizes = [20, 100, 200, 500, 7, 1999]
+    regressions = [stacked._Regression(dataclasses.replace(CONFIG, batch_size=size)) for size in sizes]
+    passes = [[each.config.batch_size for each in of_pass] for of_pass in stacked._passes(regressions)]
+    assert sorted(map(sorted, passes)) == [[7], [20, 100, 200, 500], [1999]]
+
+
+@pytest.mark.parametrize(
+    ("grid", "message"),
+    [
+        ({"epochs": [1, 2]}, r"'epochs' is the same for a whole sweep: take it out of the grid, give --epochs"),
+        ({"learning_rate": [-1.0]}, r"learning_rate=-1.0 is too small"),
+        ({"seed": [1, 1]}, r"the grid names a value twice; name each once"),
+    ],
+)
+def test_grids_that_make_no_sense_are_refused(grid, message):
+    with pytest.raises(UserError, match=message):
+        configurations(CONFIG, grid)
