@@ -49,12 +49,11 @@ def question(setting: Setting) -> Question:
     )
 
 
-def _config(epochs: int) -> Any:
-    from mole_jax.config import RunConfig
-    from mole_jax.studies.recipes import RECIPES
+def _config(epochs: int, data_dir: str, dataset: str) -> Any:
+    from mole_jax.studies.recipes import resolve
 
-    recipe = RECIPES["logistic"] | {"epochs": epochs, "batch_size": 100, "learning_rate": 0.01, "balance": "none"}
-    return RunConfig.from_dict({"model": "logistic", **recipe})
+    own = {"epochs": epochs, "batch_size": 100, "learning_rate": 0.01, "balance": "none"}
+    return resolve({"model": "logistic", "data_dir": data_dir, "dataset": dataset, **own})
 
 
 def grid(*, data_dir: str, dataset: str, epochs: int, work: str) -> Turn:
@@ -62,16 +61,15 @@ def grid(*, data_dir: str, dataset: str, epochs: int, work: str) -> Turn:
     from mole_jax import xla
 
     xla.configure(keep_memory=True)
-    from mole_jax.data.dataset import load_dataset
     from mole_jax.studies.sweep import sweep
 
-    data = load_dataset(Path(data_dir), dataset)
+    config = _config(epochs, data_dir, dataset)
     values = {"learning_rate": LEARNING_RATES, "batch_size": BATCH_SIZES}
 
     def turn() -> dict[str, float]:
         shutil.rmtree(work, ignore_errors=True)
         began = time.perf_counter()
-        outcomes = sweep(_config(epochs), values, data, Path(work))
+        outcomes = sweep(config, values, Path(work))[1]
         assert len(outcomes) == len(LEARNING_RATES) * len(BATCH_SIZES), "every configuration"
         return {"seconds": time.perf_counter() - began}
 
@@ -86,12 +84,13 @@ def one(*, data_dir: str, dataset: str, epochs: int, work: str) -> Turn:
     from mole_jax.data.dataset import load_dataset
     from mole_jax.training.loop import train
 
-    data = load_dataset(Path(data_dir), dataset)
+    data, config = load_dataset(Path(data_dir), dataset), _config(epochs, data_dir, dataset)
 
     def turn() -> dict[str, float]:
         shutil.rmtree(work, ignore_errors=True)
+        Path(work).mkdir(parents=True)
         began = time.perf_counter()
-        train(_config(epochs), data, Path(work))
+        train(config, data, Path(work))
         return {"seconds": time.perf_counter() - began}
 
     return turn

@@ -2,8 +2,6 @@
 
 from typing import Any, NamedTuple
 
-from benchmarks.networks import CNN_BLOCKS, CNN_HEAD
-
 
 class Training(NamedTuple):
     """A model in training; the steps are those of `mole_jax.training.steps`."""
@@ -22,43 +20,32 @@ def training(config: Any, model: Any = None) -> Training:
     """
     import jax
 
+    from mole_jax.classifier.network import inputs_of
+    from mole_jax.classifier.scoring import evaluation_step
     from mole_jax.data.image_file import IMAGE_SHAPE
     from mole_jax.inputs.normalize import normalizer
     from mole_jax.models import MODELS
     from mole_jax.training.optimizer import build_optimizer
     from mole_jax.training.state import initial_state
-    from mole_jax.training.steps import make_evaluation_step, train_step
+    from mole_jax.training.steps import train_step
 
     model = model or MODELS[config.model](config)
     shape = (1, *IMAGE_SHAPE)
     params = jax.eval_shape(lambda: model.init(jax.random.key(0), input_shape=shape))["params"]
     optimizer = build_optimizer(config, model.trainable(params))
-    normalize = normalizer(config.normalize, channel_mean=(0.0, 0.0, 0.0))
+    normalize = normalizer(inputs_of(config, channel_mean=(0.0, 0.0, 0.0), backbone=None))
     return Training(
         initial_state(model, optimizer, seed=0, input_shape=shape),
         jax.jit(train_step(model, optimizer, normalize, config), donate_argnums=0),
-        make_evaluation_step(model, normalize),
+        evaluation_step(model, normalize),
     )
 
 
 def plain_cnn() -> Any:
     """The CNN with batch norm, ReLU and max-pool as Flax's three layers, for comparison with the project's one."""
-    import flax.linen as nn
-    import jax
+    from mole_jax.models import cnn
 
-    from mole_jax.models.base import from_linen
-    from mole_jax.models.layers import Head
-
-    class Plain(nn.Module):
-        @nn.compact
-        def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-            for i, (channels, kernel, stride, padding, pool) in enumerate(CNN_BLOCKS, start=1):
-                x = nn.Conv(channels, (kernel, kernel), stride, padding, name=f"conv{i}")(x)
-                x = nn.BatchNorm(use_running_average=not train, momentum=0.99, epsilon=1e-3, name=f"bn{i}")(x)
-                x = nn.max_pool(nn.relu(x), (pool, pool), (pool, pool))
-            return Head(CNN_HEAD, name="head")(x.reshape(x.shape[0], -1))
-
-    return from_linen(Plain())
+    return cnn.model(fused=False)
 
 
 def random_batch(size: int) -> Any:

@@ -51,7 +51,7 @@ def ours(*, batch: int, steps: int, dtype: str) -> Turn:
 
     from benchmarks.ours import random_batch
     from mole_jax.backbones.load import load_pretrained
-    from mole_jax.inputs.imagenet import preprocess
+    from mole_jax.inputs.normalize import Inputs, normalizer
     from mole_jax.models.transfer import extract
 
     pretrained = load_pretrained("random")
@@ -59,7 +59,7 @@ def ours(*, batch: int, steps: int, dtype: str) -> Turn:
 
     @jax.jit
     def features(variables: dict[str, jax.Array], images: jax.Array) -> jax.Array:
-        inputs = preprocess(images, "torchvision")
+        inputs = normalizer(Inputs("torchvision"))(images, jnp.ones(len(images), bool))
         maps = extract(pretrained.config, variables, inputs, dtype=jnp.dtype(dtype))["maps"]
         return maps.astype(jnp.float32)
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from absl import flags
 
 from experiments import cli
+from experiments.photographs import warn_of_photographs
 from mole_jax.data.source.layouts import LAYOUTS
 from mole_jax.errors import UserError
 
@@ -37,6 +38,7 @@ def command() -> int:
     write_files(found, out)
     page = write_audit_page(found.result, out / "audit.html", lambda i: collection.load(found.places[i]).image)
     print(f"\nPictures of the worst pairs: {page}")
+    warn_of_photographs(page)
     print(f"Everything that was found: audit.json, near_duplicates.csv and copies.csv in {out}")
     return LEAKY if found.leaky and not FLAGS.allow_leaky else 0
 

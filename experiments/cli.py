@@ -5,31 +5,56 @@ may return another status of its own.
 """
 
 import difflib
+import logging
 import os
+import signal
 import sys
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import FrameType
+from typing import Any
 
 from absl import flags
 
 from mole_jax.errors import UserError, means_full_disk
 
 WIDTH = 100
+NOT_A_DEVICE = "Research software, not a medical device: it says nothing about anybody's skin."
 
 
-def main(command: Callable[[], int | None], *, description: str) -> None:
+def main(
+    command: Callable[[], int | None],
+    *,
+    description: str,
+    defaults: Callable[[list[str]], Mapping[str, str]] = lambda _: {},
+    more_help: Callable[[], Sequence[str]] = lambda: (),
+    goes_on: bool = False,
+) -> None:
     """Parses `sys.argv` into absl's FLAGS, calls `command` and exits with its status.
 
     Args:
         command: does the work; imports JAX itself, so that `--help` answers at once.
         description: shown by `--help` above the flags.
+        defaults: from the arguments to what flags will be if they are not given, by the flag's name, in words; for
+            flags whose default says less.
+        more_help: lines to show below the flags.
+        goes_on: whether the same command goes on where an interrupted one stopped.
     """
     if {"--help", "-help", "-h"} & set(sys.argv[1:]):
         try:
-            print("\n".join([description.strip(), "", "Flags:", *_help_lines()]), flush=True)
+            lines = _help_lines(defaults(sys.argv[1:]))
+            print("\n".join([description.strip(), "", "Flags:", *lines, *more_help()]), flush=True)
         except BrokenPipeError:  # --help | head: nothing is left to say, and the interpreter must not try again at exit
             os._exit(0)
         sys.exit(0)
+    interrupted: list[int] = []
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        interrupted.append(number)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, interrupt)
+    _log_to_screen()
     try:
         positional = flags.FLAGS(sys.argv)[1:]
         if positional:
@@ -44,15 +69,40 @@ def main(command: Callable[[], int | None], *, description: str) -> None:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        sys.exit(130)
+        _say_interrupted(goes_on)
     except Exception as error:
+        if interrupted:  # a library has turned the interruption into an error of its own
+            _say_interrupted(goes_on)
         if not means_full_disk(error):
             raise
         what = " ".join(str(error).split())
         print(f"error: no room left to write ({what}): make room and give the same command again", file=sys.stderr)
         sys.exit(2)
     sys.exit(status or 0)
+
+
+def _say_interrupted(goes_on: bool) -> None:
+    print("interrupted" + ("; the same command goes on where it stopped" if goes_on else ""), file=sys.stderr)
+    sys.exit(130)
+
+
+class _AboveTheBar(logging.Handler):
+    """Lines that stay on the screen, above a progress bar: what a run tells to stdout, warnings to stderr."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        from tqdm import tqdm
+
+        told = record.levelno < logging.WARNING
+        text = record.getMessage() if told else f"{record.levelname.lower()}: {record.getMessage()}"
+        tqdm.write(text, file=sys.stdout if told else sys.stderr)
+        (sys.stdout if told else sys.stderr).flush()
+
+
+def _log_to_screen() -> None:
+    logger = logging.getLogger("mole_jax")
+    logger.setLevel(logging.INFO)
+    logger.addHandler(_AboveTheBar())
+    logger.propagate = False
 
 
 def _own_flags() -> list[flags.Flag]:
@@ -66,14 +116,19 @@ def _own_flags() -> list[flags.Flag]:
     ]
 
 
-def _help_lines() -> Iterator[str]:
+def _help_lines(defaults: Mapping[str, str]) -> Iterator[str]:
     for flag in _own_flags():
         choices = getattr(flag.parser, "enum_values", None)
         kind = "" if flag.boolean else "=" + ("|".join(choices) if choices else flag.flag_type().upper())
-        default = "" if flag.default is None else f" (default: {flag.default_as_str.strip(chr(39))})"
+        default = "" if flag.default is None else f" (default: {_plain(flag)})"
+        default = f" ({defaults[flag.name]})" if flag.name in defaults else default
         yield f"  --{'[no]' if flag.boolean else ''}{flag.name}{kind}"
         text = flag.help.split(">: ", 1)[-1] if choices else flag.help  # absl puts <the|choices> before it
         yield from textwrap.wrap(f"{text}{default}", WIDTH, initial_indent=" " * 8, subsequent_indent=" " * 8)
+
+
+def _plain(flag: Any) -> str:
+    return str(flag.default_as_str).strip("'")
 
 
 def _suggestion(name: str) -> str:

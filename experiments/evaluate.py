@@ -21,7 +21,7 @@ FLAGS = flags.FLAGS
 
 # Flags that belong to one of the two forms; None or empty where they are not given.
 OF_PREDICTIONS = ("validation", "threshold", "target_sensitivity")
-OF_RUN = ("dataset", "data_dir", "split", "weights", "allow_overlap")
+OF_RUN = ("dataset", "data_dir", "split", "allow_overlap")
 
 
 def command() -> None:
@@ -31,7 +31,7 @@ def command() -> None:
     form, others = ("--run", OF_PREDICTIONS) if FLAGS.run else ("--predictions", OF_RUN)
     if strange := [name for name in others if FLAGS[name].present]:
         why = "its thresholds are frozen" if FLAGS.run else "it is for --run"
-        raise UserError(f"--{strange[0]} does not go with {form}: {why}; leave it away")
+        raise UserError(f"--{strange[0]} does not go with {form}: {why}; do not give it")
     if FLAGS.run:
         external_validation()
     else:
@@ -55,7 +55,6 @@ def external_validation() -> None:
         dataset=FLAGS.dataset,
         data_dir=Path(FLAGS.data_dir).expanduser(),
         split=FLAGS.split,
-        weights=FLAGS.weights,
         allow_overlap=FLAGS.allow_overlap,
         out=Path(FLAGS.out) if FLAGS.out else None,
         resamples=FLAGS.resamples,
@@ -124,7 +123,6 @@ def define_flags() -> None:
     flags.DEFINE_string("dataset", None, "the name of a prepared dataset that the run has not seen")
     flags.DEFINE_string("data_dir", "data", "where prepared datasets lie, the run's own too")
     flags.DEFINE_enum("split", "all", ["all", "train", "validation", "test"], "which images of the dataset")
-    flags.DEFINE_string("weights", None, "where the weights of a transfer run lie now, if not where they lay")
     flags.DEFINE_bool("allow_overlap", False, "go on although the run has seen images, or that cannot be checked")
     flags.DEFINE_integer("resamples", 2000, "of the cluster bootstrap", lower_bound=2)
     flags.DEFINE_integer("seed", 0, "of the cluster bootstrap", lower_bound=0)

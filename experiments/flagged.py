@@ -5,13 +5,24 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from absl import flags
 
+from mole_jax.config import RunConfig
+from mole_jax.errors import UserError
+from mole_jax.studies.recipes import RECIPE_NAMES, RECIPES, recipe_settings
 
-def define_flags(config: type[Any]) -> None:
-    """Defines a flag for each field; a flag that is not given is None, so that a recipe can fill it."""
-    hints = get_type_hints(config)
-    for field in dataclasses.fields(config):
-        hint = hints[field.name]
-        text = f"{field.metadata['help']} (default: {field.default!r})"
+
+def define_run_flags() -> None:
+    """Defines a flag for each field of RunConfig, and --recipe; one that is not given is None, so that the recipe can
+    fill it.
+    """
+    flags.DEFINE_enum(
+        "recipe",
+        "paper",
+        RECIPE_NAMES,
+        "what fills the flags that are not given; paper: as the paper has it; tuned: what scored best here",
+    )
+    hints = get_type_hints(RunConfig)
+    for field in dataclasses.fields(RunConfig):
+        hint, text = hints[field.name], field.metadata["help"]
         if get_origin(hint) is Literal:
             flags.DEFINE_enum(field.name, None, [str(choice) for choice in get_args(hint)], text)
         else:
@@ -19,7 +30,44 @@ def define_flags(config: type[Any]) -> None:
             define(field.name, None, text)
 
 
-def given_flags(config: type[Any]) -> dict[str, Any]:
-    """The fields whose flags were given."""
-    values = {field.name: flags.FLAGS[field.name].value for field in dataclasses.fields(config)}
+def given_flags() -> dict[str, Any]:
+    """The fields of RunConfig whose flags were given."""
+    values = {field.name: flags.FLAGS[field.name].value for field in dataclasses.fields(RunConfig)}
     return {name: value for name, value in values.items() if value is not None}
+
+
+def defaults_for(arguments: list[str]) -> dict[str, str]:
+    """What each flag of a run will be if it is not given, in words, for the model and recipe among the arguments.
+
+    Args:
+        arguments: of the command line; may hold --model=NAME and --recipe=NAME.
+    """
+    asked = dict(a.lstrip("-").split("=", 1) for a in arguments if a.startswith("-") and "=" in a)
+    model, recipe = asked.get("model", RunConfig.model), asked.get("recipe", "paper")
+    name = next((known for known in RECIPE_NAMES if known == recipe), RECIPE_NAMES[0])
+    try:
+        settings = recipe_settings(model, name)
+    except UserError:
+        settings = {}
+    words = {}
+    for field in dataclasses.fields(RunConfig):
+        if field.name == "model":
+            words[field.name] = f"default: {model}" if "model" not in asked else f"given: {model}"
+        elif field.name in settings:
+            words[field.name] = f"{model}, {name} recipe: {settings[field.name]}"
+        else:
+            words[field.name] = f"default: {field.default}" if field.default != "" else "default: empty"
+    return words
+
+
+def recipe_lines() -> list[str]:
+    """The recipes for people: what each is, what came of it and how long it took."""
+    lines = [
+        "",
+        "Recipes (test AUROC on grouped HAM10000, 2 CPU cores); --help --model=NAME shows that model's values:",
+    ]
+    for recipe in RECIPE_NAMES:
+        for model, each in RECIPES[recipe].items():
+            measured = "; ".join(text for text in (each.score, each.time) if text) or "not measured as it stands"
+            lines.append(f"  {recipe:<6} {model:<13} {measured}")
+    return lines

@@ -18,11 +18,11 @@ _SOURCE = flags.DEFINE_string(
     "source", None, "the weights file to read, or 'auto' for the official Keras ResNet50", required=True
 )
 _OUT = flags.DEFINE_string("out", None, "the safetensors file to write", required=True)
-_ARCHITECTURE = flags.DEFINE_enum(
-    "architecture",
+_BACKBONE = flags.DEFINE_enum(
+    "backbone",
     "resnet50",
     ["resnet18", "resnet34", "resnet50", "resnet101", "resnet152"],
-    "the network in the source",
+    "the network in the source, and the --backbone of the runs that will use it",
 )
 
 
@@ -34,17 +34,17 @@ def run() -> None:
 
     from mole_jax.backbones.formats.flax_safetensors import write_flax_safetensors
     from mole_jax.backbones.load import load_pretrained
-    from mole_jax.backbones.resnet import ARCHITECTURES
+    from mole_jax.backbones.resnet import BACKBONES
     from mole_jax.backbones.weights import count_parameters
 
-    pretrained = load_pretrained(_SOURCE.value, architecture=ARCHITECTURES[_ARCHITECTURE.value])
+    pretrained = load_pretrained(_SOURCE.value, architecture=BACKBONES[_BACKBONE.value])
     write_flax_safetensors(out, pretrained)
     classes = pretrained.config.classes
     lines = {
         "source": pretrained.provenance.file,
         "sha256": pretrained.provenance.sha256,
         "format": pretrained.provenance.format,
-        "network": f"{_ARCHITECTURE.value} {pretrained.variant}",
+        "network": f"{_BACKBONE.value} {pretrained.variant}",
         "classes": "no classifier" if classes is None else classes,
         "preprocessing": pretrained.preprocessing,
         "parameters": f"{count_parameters(pretrained.variables['params']):,}",
@@ -54,6 +54,7 @@ def run() -> None:
     }
     for label, value in lines.items():
         print(f"{label:18} {value}")
+    print(f"use it: python -m experiments.run --model=transfer --backbone={_BACKBONE.value} --weights={out}")
 
 
 def _summary(names: tuple[str, ...]) -> str:

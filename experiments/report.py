@@ -8,6 +8,7 @@ from pathlib import Path
 from absl import flags
 
 from experiments import cli
+from experiments.photographs import warn_of_photographs
 
 FLAGS = flags.FLAGS
 
@@ -18,6 +19,7 @@ def command() -> None:
 
     data_dir = Path(FLAGS.data_dir) if FLAGS.data_dir else None
     out = write_report([Path(run) for run in FLAGS.runs], Path(FLAGS.out), data_dir=data_dir)
+    warn_of_photographs(out)
     print(f"report in {out}, its figures and numbers in {out.parent / 'figures'}")
 
 

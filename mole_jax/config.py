@@ -10,9 +10,27 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from mole_jax.errors import UserError
 
 
-def option(default: Any, help: str, *, low: float | None = None, high: float | None = None) -> Any:
-    """A config field: its default, its one-line description and its inclusive range."""
-    return dataclasses.field(default=default, metadata={"help": help, "low": low, "high": high})
+def option(
+    default: Any,
+    help: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    transfer: bool = False,
+    identity: bool = True,
+) -> Any:
+    """A config field.
+
+    Args:
+        default: its value where nobody gives one.
+        help: what it is, one line.
+        low: the smallest value, inclusive.
+        high: the largest value, inclusive.
+        transfer: whether it is for model=transfer alone.
+        identity: whether it decides what a step computes: another value is another run, under another name.
+    """
+    about = {"help": help, "low": low, "high": high, "transfer": transfer, "identity": identity}
+    return dataclasses.field(default=default, metadata=about)
 
 
 @dataclass(frozen=True)
@@ -21,10 +39,10 @@ class RunConfig:
 
     model: Literal["logistic", "mlp", "cnn", "cnn_released", "transfer"] = option("cnn", "the classifier")
     dataset: str = option("synthetic", "the name of a prepared dataset")
-    epochs: int = option(20, "passes over the training split", low=1)
+    epochs: int = option(20, "passes over the training split", low=1, identity=False)
     batch_size: int = option(100, "images a training step", low=1)
     optimizer: Literal["adam", "sgd"] = option("adam", "adam computes as Keras does, eps 1e-7")
-    learning_rate: float = option(1e-3, "constant", low=0)
+    learning_rate: float = option(1e-3, "how far a step goes; the same for every step", low=0)
     l2: float = option(0.0, "times the sum of squares of all kernels and biases, added to the loss", low=0)
     loss_reduction: Literal["mean", "sum"] = option(
         "mean", "over the batch; the paper's own logistic regression used the sum"
@@ -33,54 +51,78 @@ class RunConfig:
     normalize: Literal["image", "dataset", "batch", "imagenet", "weights"] = option(
         "image",
         "image: minus its own channel means, /255; dataset: training-set means; batch: as the paper's code did; "
-        "weights: what transfer's pretrained weights were trained on",
+        "imagenet: torchvision's means and deviations; weights: what transfer's pretrained weights were trained on",
     )
-    balance: Literal["none", "sampler", "weights"] = option("sampler", "how training meets class imbalance")
+    balance: Literal["none", "sampler", "weights"] = option(
+        "sampler",
+        "how training meets class imbalance; sampler: as many melanomas as others in each epoch; weights: of the loss",
+    )
     augment: Literal["none", "dihedral"] = option("none", "dihedral: random flips and quarter turns")
     bn_momentum: float = option(
         0.99, "of the moving batch-norm statistics; lower it for runs of a few hundred steps", low=0, high=1
     )
     compute_dtype: Literal["float32", "bfloat16"] = option("float32", "of activations; parameters stay float32")
-    weights: str = option("auto", "transfer: auto (Keras', downloaded once), random, or a file; see the README")
+    backbone: Literal["resnet18", "resnet34", "resnet50", "resnet101", "resnet152"] = option(
+        "resnet50", "transfer: the pretrained network", transfer=True
+    )
+    weights: str = option(
+        "auto", "transfer: auto (Keras' ResNet50, downloaded once), random, or a file; see the README", transfer=True
+    )
     head: Literal["paper", "pooled", "linear"] = option(
-        "paper", "transfer: paper: 4096;1024;256;32;1 on 7x7x2048; pooled: 256;32;1 or linear: 1 on its average"
+        "paper",
+        "transfer: paper: 4096;1024;256;32;1 on the last feature map; pooled: 256;32;1 or linear: 1 on its average",
+        transfer=True,
     )
-    dropout: float = option(0.0, "transfer: share of each fully connected layer's inputs", low=0, high=1)
+    dropout: float = option(0.0, "transfer: share of each fully connected layer's inputs", low=0, high=1, transfer=True)
     feature_cache: Literal["auto", "off"] = option(
-        "auto", "transfer: auto stores the frozen network's features beside the dataset, unless images are augmented"
+        "auto",
+        "transfer: auto stores the frozen network's features beside the datasets, unless images are augmented",
+        transfer=True,
     )
-    finetune_epochs: int = option(0, "transfer: epochs after `epochs` that also train the last layers", low=0)
-    finetune_learning_rate: float = option(1e-5, "transfer: of these layers; the head keeps learning_rate", low=0)
-    unfreeze: float = option(0.1, "transfer: share of the layers, from the output, to fine-tune", low=0, high=1)
+    finetune_epochs: int = option(
+        0, "transfer: epochs after `epochs` that also train the last layers", low=0, transfer=True, identity=False
+    )
+    finetune_learning_rate: float = option(
+        1e-5, "transfer: of these layers; the head keeps learning_rate", low=0, transfer=True
+    )
+    unfreeze: float = option(
+        0.1, "transfer: share of the layers, from the output, to fine-tune", low=0, high=1, transfer=True
+    )
     seed: int = option(0, "of initial weights, data order and augmentation", low=0)
     checkpoint_every: int = option(
-        0, "steps between checkpoints within an epoch; 0: at the end of each epoch only", low=0
+        0, "steps between checkpoints within an epoch; 0: at the end of each epoch only", low=0, identity=False
     )
     data_on_device: Literal["auto", "on", "off"] = option(
-        "auto", "the training split in the device's memory, for the same steps; auto: on accelerators, where it fits"
+        "auto",
+        "the training split in the device's memory, for the same steps; auto: on accelerators, where it fits",
+        identity=False,
     )
-    profile: int = option(0, "steps to trace into the run's profile/, for TensorBoard and Perfetto", low=0)
-    data_dir: str = option("data", "where prepared datasets lie")
-    run_dir: str = option("", "where this run writes; empty: runs/<model>-<dataset>-<hash of this config>")
+    profile: int = option(
+        0, "steps to trace into the run's profile/, for TensorBoard and Perfetto", low=0, identity=False
+    )
+    data_dir: str = option("data", "where prepared datasets lie", identity=False)
+    run_dir: str = option(
+        "", "where this run writes; empty: runs/<model>-<dataset>-<hash of this config>", identity=False
+    )
 
     def __post_init__(self) -> None:
         """Checks every field's type, choices and range."""
         for field in dataclasses.fields(self):
-            _check(field, get_type_hints(RunConfig)[field.name], getattr(self, field.name))
-            if self.model != "transfer" and getattr(self, field.name) != field.default and field.name in TRANSFER_ONLY:
-                raise UserError(
-                    f"{field.name}={getattr(self, field.name)!r} is for model=transfer; leave it away for {self.model}"
-                )
+            value = getattr(self, field.name)
+            _check(field, HINTS[field.name], value)
+            if self.model != "transfer" and value != field.default and field.metadata["transfer"]:
+                raise UserError(f"{field.name}={value!r} is for model=transfer alone; do not give it for {self.model}")
         if self.model != "transfer" and self.normalize == "weights":
             raise UserError(f"normalize='weights' is for model=transfer; {self.model} has no pretrained weights")
 
     @property
     def hash(self) -> str:
         """Eight hex digits over whatever decides the result, but for the number of epochs, so that a run can be
-        continued.
+        continued. Over what differs from the defaults, so that a new option changes no run's name.
         """
-        text = json.dumps({k: v for k, v in sorted(self.to_dict().items()) if k not in NOT_IDENTITY})
-        return hashlib.sha256(text.encode()).hexdigest()[:8]
+        defaults = {field.name: field.default for field in dataclasses.fields(self)}
+        own = {k: v for k, v in sorted(self.to_dict().items()) if k in IDENTITY and v != defaults[k]}
+        return hashlib.sha256(json.dumps(own).encode()).hexdigest()[:8]
 
     @property
     def name(self) -> str:
@@ -93,7 +135,7 @@ class RunConfig:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "RunConfig":
-        """Reads what `to_dict` wrote.
+        """Reads what `to_dict` wrote; a field that is missing has its default.
 
         Raises:
             UserError: an unknown field, a wrong type, a value outside its choices or range.
@@ -104,25 +146,9 @@ class RunConfig:
         return cls(**values)
 
 
-# Where things lie, how long to train and how often to save do not change what a step computes.
-NOT_IDENTITY = (
-    "epochs",
-    "finetune_epochs",
-    "checkpoint_every",
-    "data_on_device",
-    "profile",
-    "data_dir",
-    "run_dir",
-)
-TRANSFER_ONLY = (
-    "weights",
-    "head",
-    "dropout",
-    "feature_cache",
-    "finetune_epochs",
-    "finetune_learning_rate",
-    "unfreeze",
-)
+HINTS = get_type_hints(RunConfig)
+# What decides a step; where things lie, how long to train and how often to save do not.
+IDENTITY = frozenset(field.name for field in dataclasses.fields(RunConfig) if field.metadata["identity"])
 
 
 def _check(field: dataclasses.Field[Any], hint: Any, value: Any) -> None:

@@ -1,11 +1,12 @@
-"""Work on many images in several processes, with a progress bar, in order."""
+"""Work on many files in other processes, with a progress bar, in order. A file that kills its process is told apart."""
 
 import functools
 import multiprocessing
 import os
 import signal
+import sys
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, Final, TypeVar
@@ -15,9 +16,12 @@ from tqdm import tqdm
 from mole_jax.errors import UserError
 from mole_jax.memory import keep_freed_memory
 
-WORTH_A_POOL: Final = 100  # images
-# A fork would copy JAX's threads in a broken state.
-_CONTEXT: Final = multiprocessing.get_context("spawn")
+WORTH_A_POOL: Final = 100  # jobs
+# A fork of this process would copy JAX's threads in a broken state; a server that forks has none, and has what workers
+# need imported already.
+_CONTEXT: Final = multiprocessing.get_context("spawn" if sys.platform == "win32" else "forkserver")
+if sys.platform != "win32":
+    _CONTEXT.set_forkserver_preload(["numpy", "PIL.Image", "mole_jax.workers"])
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -38,6 +42,7 @@ def map_in_workers(
     workers: int,
     desc: str,
     name_of: Callable[[Job], str],
+    died: Callable[[Job], Result] | None = None,
     unit: str = " images",
     worth_a_pool: int | None = None,
 ) -> list[Result]:
@@ -50,40 +55,95 @@ def map_in_workers(
         workers: processes; 1 for this one.
         desc: of the progress bar.
         name_of: a job's name for people, of the file that it reads.
+        died: what stands for the result of a job that kills its process, alone too. With it no job is done in this
+            process, whatever `workers`. None: such a job is an error.
         unit: of the progress bar, what a job is.
         worth_a_pool: with fewer jobs, starting processes takes longer than the work; None for WORTH_A_POOL.
 
     Raises:
-        UserError: a worker was killed; names the job that did it.
+        UserError: a worker was killed, and not by a job that `died` is for; names the jobs that it was at.
     """
-    progress = functools.partial(tqdm, total=total, unit=unit, desc=desc, disable=None)
-    if workers == 1 or total < (WORTH_A_POOL if worth_a_pool is None else worth_a_pool):
-        return list(progress(map(function, jobs)))
-    numbered, in_work = list(enumerate(jobs)), _CONTEXT.RawArray("b", total)
+    with tqdm(total=total, unit=unit, desc=desc, disable=None) as bar:
+        results = in_workers(
+            function,
+            jobs,
+            workers=workers if total >= (WORTH_A_POOL if worth_a_pool is None else worth_a_pool) else 1,
+            name_of=name_of,
+            died=died,
+        )
+        return [_counted(bar, result) for result in results]
+
+
+def in_workers(
+    function: Callable[[Job], Result],
+    jobs: Iterable[Job],
+    *,
+    workers: int,
+    name_of: Callable[[Job], str],
+    died: Callable[[Job], Result] | None = None,
+) -> Iterator[Result]:
+    """Yields `function` of every job, in the order of the jobs; see `map_in_workers`."""
+    if workers == 1 and died is None:
+        yield from map(function, jobs)
+        return
+    left = list(enumerate(jobs))
+    in_work = _CONTEXT.RawArray("b", max(1, len(left)))
     do = functools.partial(_do, function)
-    with _pool(workers, in_work) as pool:
+    while left:
+        done = 0
         try:
-            return list(progress(pool.map(do, numbered, chunksize=min(16, 1 + total // (16 * workers)))))
+            with _pool(workers, in_work) as pool:
+                try:
+                    for result in pool.map(do, left, chunksize=min(16, 1 + len(left) // (16 * workers))):
+                        done += 1
+                        yield result
+                except BrokenProcessPool:
+                    raise
+                except BaseException:
+                    pool.shutdown(cancel_futures=True)
+                    raise
+            return
         except BrokenProcessPool as error:
-            if suspects := [job for job in numbered if in_work[job[0]]]:
-                raise UserError(_why_a_worker_died(do, suspects, name_of)) from error
-            raise
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+            left = left[done:]
+            suspects = [job for job in left if in_work[job[0]]]
+            if not suspects:
+                raise
+            deadly = _deadly(do, suspects)
+            if deadly is None or died is None:
+                raise UserError(_why_a_worker_died(deadly, suspects, name_of)) from error
+            # What comes before it is done again; it is not. The rest follows in a new pool.
+            place = left.index(deadly)
+            yield from in_workers(
+                function, [job for _, job in left[:place]], workers=workers, name_of=name_of, died=died
+            )
+            yield died(deadly[1])
+            left = left[place + 1 :]
 
 
-def _why_a_worker_died(do: Callable[[Any], Any], suspects: list[tuple[int, Job]], name_of: Callable[[Job], str]) -> str:
-    """Does each job that was being done once more, in a process of its own."""
+def _counted(bar: Any, result: Result) -> Result:
+    bar.update()
+    return result
+
+
+def _deadly(do: Callable[[Any], Any], suspects: Sequence[tuple[int, Job]]) -> tuple[int, Job] | None:
+    """The first job that kills a process of its own, too."""
     for number, job in suspects:
         with _pool(1, _CONTEXT.RawArray("b", number + 1)) as pool:
             try:
                 pool.submit(do, (number, job)).result()
             except BrokenProcessPool:
-                return (
-                    f"the process that works on {name_of(job)!r} dies of it, alone too; "
-                    "take that file out of the source, or give the machine more memory"
-                )
+                return number, job
+    return None
+
+
+def _why_a_worker_died(
+    deadly: tuple[int, Job] | None, suspects: Sequence[tuple[int, Job]], name_of: Callable[[Job], str]
+) -> str:
+    if deadly is not None:
+        return (
+            f"the process that works on {name_of(deadly[1])!r} dies of it, alone too; "
+            "take that file out of the source, or give the machine more memory"
+        )
     names = " or ".join(repr(name_of(job)) for _, job in suspects)
     return f"a process that worked on {names} was killed; give fewer --workers if memory ran out"
 
@@ -92,7 +152,7 @@ def _pool(workers: int, in_work: Any) -> ProcessPoolExecutor:
     return ProcessPoolExecutor(workers, mp_context=_CONTEXT, initializer=_start_worker, initargs=(in_work,))
 
 
-def _do(function: Callable[[Any], Result], numbered: tuple[int, Any]) -> Result:
+def _do(function: Callable[[Job], Result], numbered: tuple[int, Job]) -> Result:
     """Notes in memory that is shared with the parent what it is at: the note outlives the process."""
     number, job = numbered
     _in_work[number] = 1

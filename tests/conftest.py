@@ -34,3 +34,28 @@ def test_data() -> Path:
     if not (root / "data").is_dir():
         pytest.skip(f"no test data at {root}; set MOLE_JAX_TEST_DATA to the folder that holds data/ and weights/")
     return root
+
+
+@pytest.fixture(scope="session")
+def data_dir(tmp_path_factory):
+    from mole_jax.data.prepare.prepare import prepare
+
+    folder = tmp_path_factory.mktemp("data")
+    prepare("synthetic", examples=50, data_dir=folder, workers=1)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def dataset(data_dir):
+    from mole_jax.data.dataset import load_dataset
+
+    return load_dataset(data_dir, "synthetic")
+
+
+@pytest.fixture(scope="session")
+def tiny():
+    """A ResNet with three blocks and random weights, which runs in milliseconds."""
+    from mole_jax.backbones.load import load_pretrained
+    from mole_jax.backbones.resnet import ResNetConfig
+
+    return load_pretrained("random", architecture=ResNetConfig(stage_sizes=(2, 1), width=4))

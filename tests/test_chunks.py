@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mole_jax.models import chunks, cnn
+from mole_jax import chunks
+from mole_jax.models import cnn
 
 
 def lax_map(function, batch, *, most):

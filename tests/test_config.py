@@ -17,7 +17,7 @@ def test_json_round_trip():
     ("values", "message"),
     [
         ({"model": "vgg"}, "model='vgg' is not one of logistic, mlp, cnn, cnn_released, transfer"),
-        ({"head": "linear"}, "head='linear' is for model=transfer; leave it away for cnn"),
+        ({"head": "linear"}, "head='linear' is for model=transfer alone; do not give it for cnn"),
         ({"normalize": "weights"}, "normalize='weights' is for model=transfer; cnn has no pretrained weights"),
         ({"epochs": 0}, "epochs=0 is too small; the smallest is 1"),
         ({"bn_momentum": 1.5}, "bn_momentum=1.5 is too large; the largest is 1"),

@@ -1,4 +1,4 @@
-"""Imports go downwards only: experiments -> report -> evaluation, training -> models, pretrained, data -> config."""
+"""Imports go downwards only: experiments -> studies -> report, training -> classifier -> models -> data -> files."""
 
 import ast
 import subprocess
@@ -13,7 +13,8 @@ GROUND = {"mole_jax.config", "mole_jax.errors", "mole_jax.files", "mole_jax.memo
 DATA = GROUND | {"mole_jax.data"}
 NETWORKS = DATA | {"mole_jax.chunks", "mole_jax.inputs", "mole_jax.backbones", "mole_jax.models"}
 RUNS = DATA | {"mole_jax.evaluation", "mole_jax.runs"}
-TRAINING = NETWORKS | RUNS | {"mole_jax.training"}
+CLASSIFIER = NETWORKS | RUNS | {"mole_jax.classifier"}
+TRAINING = CLASSIFIER | {"mole_jax.training"}
 ALLOWED = {
     "mole_jax.errors": set(),
     "mole_jax.memory": set(),
@@ -29,11 +30,11 @@ ALLOWED = {
     "mole_jax.evaluation": GROUND,
     "mole_jax.audit": DATA | {"mole_jax.evaluation"},
     "mole_jax.runs": DATA | {"mole_jax.evaluation"},
-    "mole_jax.training": NETWORKS | RUNS,
-    "mole_jax.classifier": TRAINING,
-    "mole_jax.explain": TRAINING | {"mole_jax.classifier"},
+    "mole_jax.classifier": NETWORKS | RUNS,
+    "mole_jax.training": CLASSIFIER,
+    "mole_jax.explain": CLASSIFIER,
     "mole_jax.report": RUNS | {"mole_jax.audit"},
-    "mole_jax.studies": TRAINING | {"mole_jax.classifier", "mole_jax.explain", "mole_jax.report", "mole_jax.audit"},
+    "mole_jax.studies": TRAINING | {"mole_jax.explain", "mole_jax.report", "mole_jax.audit"},
 }
 JAX = {"jax", "flax", "optax", "orbax", "grain"}
 LIGHT = ("mole_jax.evaluation", "mole_jax.runs", "mole_jax.report", "mole_jax.audit")
@@ -57,6 +58,8 @@ FILES = sorted((ROOT / "mole_jax").rglob("*.py"))
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_room_imports_only_what_lies_below_it(path):
     here = room(str(path.relative_to(ROOT).with_suffix("")).replace("/", "."))
+    if here == "mole_jax.__init__":
+        return  # the front door hands on a few names of all rooms
     for module in imports(path):
         assert module.split(".")[0] not in ("experiments", "benchmarks", "tests"), module
         if module.startswith("mole_jax.") and room(module) != here:

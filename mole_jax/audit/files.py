@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mole_jax.audit.audit import Audit
-from mole_jax.data.manifest import write_csv
 from mole_jax.data.records import CLASSES
 from mole_jax.errors import UserError
+from mole_jax.files.csv_table import write_rows
 from mole_jax.files.writing import write_text
 
 PAIR_COLUMNS = [
@@ -24,8 +24,8 @@ def write_files(found: Audit, out: Path) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
         write_text(out / "audit.json", json.dumps(found.result, indent=1) + "\n")
-        write_csv(out / "near_duplicates.csv", [*PAIR_COLUMNS, "similarity", "difference", "copy"], _pairs(found))
-        write_csv(out / "copies.csv", ["image_id", "split", "path", "group", "original"], _copies(found))
+        write_rows(out / "near_duplicates.csv", [*PAIR_COLUMNS, "similarity", "difference", "copy"], _pairs(found))
+        write_rows(out / "copies.csv", ["image_id", "split", "path", "group", "original"], _copies(found))
     except OSError as error:
         raise UserError(f"cannot write to {str(out)!r}: {error.strerror}; give another --out") from error
 

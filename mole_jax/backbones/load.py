@@ -9,19 +9,20 @@ from flax.traverse_util import unflatten_dict
 from jaxtyping import Float32
 
 from mole_jax.backbones import resnet_names
-from mole_jax.backbones.formats import flax_safetensors, keras_h5, tensor_files
+from mole_jax.backbones.formats import flax_safetensors, keras_h5, torch_checkpoint
 from mole_jax.backbones.formats.download import KERAS_RESNET50_NOTOP, OfficialFile, fetch
 from mole_jax.backbones.match import flat_shapes, match
-from mole_jax.backbones.resnet import ARCHITECTURES, ResNetConfig
+from mole_jax.backbones.resnet import BACKBONES, ResNetConfig
 from mole_jax.backbones.weights import Pretrained, Provenance, Source
 from mole_jax.errors import UserError
 from mole_jax.files.digest import file_sha256
+from mole_jax.files.tensors import read_tensors
 
 
 def load_pretrained(
     spec: str,
     *,
-    architecture: ResNetConfig = ARCHITECTURES["resnet50"],
+    architecture: ResNetConfig = BACKBONES["resnet50"],
     seed: int = 0,
     cache_dir: Path | None = None,
     official: OfficialFile = KERAS_RESNET50_NOTOP,
@@ -42,7 +43,12 @@ def load_pretrained(
     """
     if spec == "random":
         return _random(architecture, seed)
-    path = fetch(official, cache_dir) if spec == "auto" else Path(spec)
+    if spec == "auto" and architecture != BACKBONES["resnet50"]:
+        raise UserError(
+            f"weights='auto' has a published file for resnet50 alone, not for {architecture.name}: give --weights=FILE "
+            "(see the README), or --backbone=resnet50"
+        )
+    path = fetch(official, cache_dir) if spec == "auto" else Path(spec).expanduser()
     if not path.is_file():
         raise UserError(f"no weights file at {spec!r}: give the path of one, 'auto' or 'random'")
     source = _read(path)
@@ -58,12 +64,12 @@ def _read(path: Path) -> Source:
     if start.startswith(b"\x89HDF\r\n\x1a\n"):
         return keras_h5.read_keras_h5(path)
     if start[8:9] == b"{":  # a JSON header after the eight bytes of its length, which may be any
-        tensors, metadata = tensor_files.read_safetensors(path)
+        tensors, metadata = read_tensors(path)
         if metadata.get("format") == flax_safetensors.FORMAT:
             return flax_safetensors.from_flax_safetensors(path, tensors, metadata)
         return resnet_names.from_state_dict(tensors)
     if start.startswith((b"PK\x03\x04", b"\x80")):  # a zip archive, or a bare pickle from before torch 1.6
-        return resnet_names.from_state_dict(tensor_files.read_torch_checkpoint(path))
+        return resnet_names.from_state_dict(torch_checkpoint.read_torch_checkpoint(path))
     raise UserError(
         f"{path} is no known weights file (it begins with {start!r}): give a Keras .h5, a .safetensors or a torch .pth"
     )

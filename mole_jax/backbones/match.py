@@ -11,8 +11,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from mole_jax.backbones.resnet import ResNet, ResNetConfig
 from mole_jax.backbones.weights import Source
 from mole_jax.errors import UserError
-
-_SHOWN = 5  # names a list in the message; the exception carries them all
+from mole_jax.files.tensors import Differences
 
 
 class WeightsMismatchError(UserError):
@@ -24,12 +23,11 @@ class WeightsMismatchError(UserError):
         other_shape: Flax name with both shapes.
     """
 
-    def __init__(self, file: str, only_in_file: list[str], only_in_model: list[str], other_shape: list[str]) -> None:
-        self.only_in_file, self.only_in_model, self.other_shape = only_in_file, only_in_model, other_shape
-        lists = {"only in the file": only_in_file, "only in the model": only_in_model, "of another shape": other_shape}
-        told = "; ".join(f"{len(names)} {label}: {_shorten(names)}" for label, names in lists.items())
+    def __init__(self, file: str, different: Differences) -> None:
+        self.only_in_file, self.only_in_model, self.other_shape = different
         super().__init__(
-            f"{file} does not fit the network ({told}): choose the file's own architecture, or another file"
+            f"{file} does not fit the network ({different.describe()}): choose the file's own network with --backbone, "
+            "or another file"
         )
 
 
@@ -57,7 +55,7 @@ def match(source: Source, architecture: ResNetConfig, file: str) -> tuple[dict[s
     only_in_file = [*source.unknown, *(source.file_names[name] for name in tensors if name not in expected)]
     only_in_model = [name for name in expected if name not in tensors]
     if only_in_file or only_in_model or other_shape:
-        raise WeightsMismatchError(file, only_in_file, only_in_model, other_shape)
+        raise WeightsMismatchError(file, Differences(only_in_file, only_in_model, other_shape))
     for name, array in tensors.items():
         _check_values(name, array, file)
     return unflatten_dict({name: np.asarray(tensors[name], np.float32) for name in expected}, sep="/"), config
@@ -84,8 +82,3 @@ def _check_values(name: str, array: Any, file: str) -> None:
 
 def _shape(array: Any) -> str:
     return "x".join(map(str, array.shape)) or "scalar"
-
-
-def _shorten(names: list[str]) -> str:
-    rest = len(names) - _SHOWN
-    return ", ".join(names[:_SHOWN] or ["none"]) + (f" and {rest} more" if rest > 0 else "")

@@ -41,6 +41,14 @@ class ResNetConfig:
             )
 
     @property
+    def name(self) -> str:
+        """A key of BACKBONES where it is one of those, whatever its variant and classes; else "a ResNet of ..."."""
+        for name, known in BACKBONES.items():
+            if (self.block, self.stage_sizes, self.width) == (known.block, known.stage_sizes, known.width):
+                return name
+        return f"a ResNet of {self.block} blocks {self.stage_sizes}, width {self.width}"
+
+    @property
     def blocks(self) -> tuple[tuple[str, int, int], ...]:
         """(name, channels inside, stride) of each block from the input on; stages count from 1, blocks from 0."""
         return tuple(
@@ -50,7 +58,7 @@ class ResNetConfig:
         )
 
 
-ARCHITECTURES = {
+BACKBONES = {
     "resnet18": ResNetConfig(block="basic", stage_sizes=(2, 2, 2, 2)),
     "resnet34": ResNetConfig(block="basic", stage_sizes=(3, 4, 6, 3)),
     "resnet50": ResNetConfig(stage_sizes=(3, 4, 6, 3)),

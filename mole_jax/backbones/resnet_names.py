@@ -1,4 +1,4 @@
-"""State dicts of torch ResNets under torchvision's names (also timm's) or Hugging Face's (microsoft/resnet-50)."""
+"""The names that a ResNet's weights have elsewhere: Keras, torchvision, timm and Hugging Face (microsoft/resnet-50)."""
 
 import re
 from collections.abc import Mapping
@@ -75,4 +75,16 @@ def _hugging_face_module(name: str) -> str | None:
     if match := re.fullmatch(pattern, name):
         stage, block, position, kind = int(match[1]) + 1, match[2], match[3], _HUGGING_FACE_KINDS[match[4]]
         return f"layer{stage}_{block}/" + (f"downsample_{kind}" if position is None else f"{kind}{int(position) + 1}")
+    return None
+
+
+def keras_module(layer: str) -> str | None:
+    """Our name of a Keras layer. Keras counts stages from 2 and blocks from 1, and calls the shortcut convolution 0."""
+    if layer in ("predictions", "probs"):  # the official files say "probs"
+        return "fc"
+    if match := re.fullmatch(r"conv1_(conv|bn)", layer):
+        return f"{match[1]}1"
+    if match := re.fullmatch(r"conv([2-9])_block([1-9]\d*)_(\d)_(conv|bn)", layer):
+        stage, block, position, kind = int(match[1]) - 1, int(match[2]) - 1, match[3], match[4]
+        return f"layer{stage}_{block}/" + (f"downsample_{kind}" if position == "0" else f"{kind}{position}")
     return None

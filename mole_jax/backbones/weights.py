@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Shaped
 
 from mole_jax.backbones.resnet import ResNetConfig, Variant
-from mole_jax.inputs.imagenet import Preprocessing
+from mole_jax.inputs.normalize import Preprocessing
 
 
 @dataclass(frozen=True)

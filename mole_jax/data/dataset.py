@@ -1,6 +1,7 @@
 """A prepared dataset as training uses it: its facts, its rows and its splits."""
 
 import functools
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +29,13 @@ class Dataset:
     def labels(self) -> dict[Split, Int[np.ndarray, "..."]]:
         """0 mole, 1 melanoma, for each record of each split."""
         return {split: np.array([row.label for row in rows], np.int32) for split, rows in self.rows.items()}
+
+    def pixel_digests(self, split: Split) -> list[bytes]:
+        """The SHA-256 of each record's pixels, in order: the manifest's, or computed where it has none."""
+        if all(row.pixels for row in self.rows[split]):
+            return [bytes.fromhex(row.pixels) for row in self.rows[split]]
+        source = self.splits[split]
+        return [hashlib.sha256(np.ascontiguousarray(source[i]["image"]).data).digest() for i in range(len(source))]
 
     def describe(self) -> str:
         """One line for people."""

@@ -11,6 +11,7 @@ from typing import Any, get_type_hints
 from mole_jax.data.checksums import AGAIN
 from mole_jax.data.records import Example, Quarantined, Split
 from mole_jax.errors import UserError
+from mole_jax.files.csv_table import write_rows
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class ManifestRow:
         sha256: of the source file, in hex; of the pixels for an augmented copy.
         width: of the source image in pixels; of the copy for an augmented copy.
         height: likewise.
+        pixels: SHA-256 of the 224x224 pixels, in hex; "" in datasets from before there was such a column.
         augmented_from: the image_id of the original, "" for an original.
         dx: the diagnosis, "" if unknown; so with the other texts.
         dx_type: how the diagnosis was made.
@@ -42,6 +44,7 @@ class ManifestRow:
     sha256: str
     width: int
     height: int
+    pixels: str
     augmented_from: str
     dx: str
     dx_type: str
@@ -50,17 +53,17 @@ class ManifestRow:
     localization: str
 
     @classmethod
-    def from_example(cls, example: Example, split: Split) -> "ManifestRow":
+    def from_example(cls, example: Example, split: Split, *, pixels: str = "") -> "ManifestRow":
         """The example as the manifest has it."""
-        names = [field.name for field in dataclasses.fields(cls) if field.name not in ("split", "source_path")]
-        values = {name: getattr(example, name) for name in names}
-        return cls(**values, split=split, source_path=printable(example.source_path))
+        own = ("split", "source_path", "pixels")
+        values = {f.name: getattr(example, f.name) for f in dataclasses.fields(cls) if f.name not in own}
+        return cls(**values, split=split, source_path=printable(example.source_path), pixels=pixels)
 
 
 def write_manifest(path: Path, rows: Iterable[ManifestRow]) -> None:
     """Writes the rows as CSV, UTF-8, with a header."""
     names = [field.name for field in dataclasses.fields(ManifestRow)]
-    write_csv(path, names, ([_cell(getattr(row, name)) for name in names] for row in rows))
+    write_rows(path, names, ([_cell(getattr(row, name)) for name in names] for row in rows))
 
 
 def read_manifest(directory: Path) -> list[ManifestRow]:
@@ -73,7 +76,7 @@ def read_manifest(directory: Path) -> list[ManifestRow]:
     try:
         with path.open(encoding="utf-8", newline="") as file:
             return [
-                ManifestRow(**{name: _parse(text, types[name]) for name, text in row.items()})
+                ManifestRow(**{name: _parse(text, types[name]) for name, text in ({"pixels": ""} | row).items()})
                 for row in csv.DictReader(file)
             ]
     except (OSError, ValueError, TypeError, KeyError, csv.Error) as error:
@@ -82,31 +85,14 @@ def read_manifest(directory: Path) -> list[ManifestRow]:
 
 def write_quarantine(path: Path, quarantined: Iterable[Quarantined]) -> None:
     """Writes `source_path,reason`."""
-    write_csv(
+    write_rows(
         path, ["source_path", "reason"], ([printable(item.source_path), printable(item.reason)] for item in quarantined)
     )
-
-
-def read_quarantine(directory: Path) -> list[Quarantined]:
-    """Reads `quarantine.csv` of a prepared dataset."""
-    with (directory / "quarantine.csv").open(encoding="utf-8", newline="") as file:
-        return [Quarantined(**row) for row in csv.DictReader(file)]
 
 
 def printable(path: str) -> str:
     """Bytes of a file name that are not UTF-8 become \\xNN; everything else stays."""
     return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-
-
-def write_csv(path: Path, names: list[str], rows: Iterable[list[str]]) -> None:
-    """Writes rows of texts below a header, UTF-8."""
-    with path.open("w", encoding="utf-8", newline="") as file:
-        plain = csv.writer(file, lineterminator="\n")
-        quoted = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)
-        plain.writerow(names)
-        for row in rows:
-            # The reader ends a line at a bare carriage return, which the writer does not think of.
-            (quoted if any("\r" in cell for cell in row) else plain).writerow(row)
 
 
 def _cell(value: object) -> str:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from mole_jax.data.dataset import Dataset
-from mole_jax.data.digests import digests
 from mole_jax.data.manifest import ManifestRow
 from mole_jax.data.records import Split
 
@@ -91,10 +90,10 @@ def find_overlap(seen: Dataset, other: Dataset, splits: Sequence[Split]) -> Over
     """
     before = _Index()
     for split in SEEN:
-        before.add(split, seen.rows[split], digests(seen.splits[split]))
+        before.add(split, seen.rows[split], seen.pixel_digests(split))
     matches = []
     for split in splits:
-        for row, digest in zip(other.rows[split], digests(other.splits[split]), strict=True):
+        for row, digest in zip(other.rows[split], other.pixel_digests(split), strict=True):
             if match := before.find(row, digest):
                 matches.append(match)
     return Overlap(sum(len(other.rows[split]) for split in splits), tuple(matches))

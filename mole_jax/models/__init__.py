@@ -1,10 +1,12 @@
-"""The models, one a file. MODELS maps a name to what builds it from a run's config."""
+"""The models, one a file. MODELS maps a name to what builds it from a run's config.
+
+model=transfer is not among them: it is a head on a backbone, and `mole_jax.classifier.network` puts the two together.
+"""
 
 from collections.abc import Callable
 
-from mole_jax.backbones.resnet import ARCHITECTURES
 from mole_jax.config import RunConfig
-from mole_jax.models import cnn, cnn_released, logistic, mlp, transfer
+from mole_jax.models import cnn, cnn_released, logistic, mlp
 from mole_jax.models.base import Model
 
 MODELS: dict[str, Callable[[RunConfig], Model]] = {
@@ -12,12 +14,4 @@ MODELS: dict[str, Callable[[RunConfig], Model]] = {
     "mlp": lambda config: mlp.model(dtype=config.compute_dtype),
     "cnn": lambda config: cnn.model(bn_momentum=config.bn_momentum, dtype=config.compute_dtype),
     "cnn_released": lambda config: cnn_released.model(bn_momentum=config.bn_momentum, dtype=config.compute_dtype),
-    # With a random backbone; `mole_jax.training.phases` puts in the pretrained one.
-    "transfer": lambda config: transfer.on_images(
-        ARCHITECTURES["resnet50"],
-        config.head,
-        dropout=config.dropout,
-        bn_momentum=config.bn_momentum,
-        dtype=config.compute_dtype,
-    ),
 }

@@ -1,8 +1,8 @@
 """The Model contract: pure functions, with no data, optimiser or flags inside."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import flax.linen as nn
 import jax
@@ -13,22 +13,49 @@ from mole_jax.chunks import in_chunks
 
 # {"params": ..., "batch_stats": ...}: a plain pytree.
 Variables = dict[str, Any]
+# A `mole_jax.data.loader.Batch` on the device: image, label and mask, the last two [batch].
+DeviceBatch = Mapping[str, Array]
+
+
+@runtime_checkable
+class Init(Protocol):
+    """The first variables, from the key alone; `input_shape` is [batch, ...], what `apply` takes."""
+
+    def __call__(self, key: jax.Array, *, input_shape: Sequence[int]) -> Variables:
+        """As the class says."""
+        ...
+
+
+@runtime_checkable
+class Apply(Protocol):
+    """The logits and the new batch statistics.
+
+    `images` are normalised floats [batch, height, width, 3] (features [batch, ...] where a model says so). `train` uses
+    the batch's statistics and dropout, for which `key` is; else the moving statistics, and nothing changes.
+    """
+
+    def __call__(
+        self, variables: Variables, images: Float[Array, "batch ..."], *, train: bool, key: jax.Array | None = None
+    ) -> tuple[Float[Array, " batch"], Any]:
+        """As the class says."""
+        ...
+
+
+@runtime_checkable
+class Trainable(Protocol):
+    """A pytree of bool of the structure of `params`: the mask that is handed to optax."""
+
+    def __call__(self, params: Any) -> Any:
+        """As the class says."""
+        ...
 
 
 class Model(NamedTuple):
-    """A classifier of images into mole (0) and melanoma (1).
+    """A classifier of images: label 1 is melanoma, label 0 everything else. Pure functions."""
 
-    Attributes:
-        init: (key, *, input_shape) -> variables; input_shape is [batch, height, width, 3].
-        apply: (variables, images, *, train, key=None) -> (logits[batch], new batch_stats); images are normalised floats
-            [batch, height, width, 3] (or features in their stead, where a model says so). `train` uses the batch's
-            statistics and dropout; key is for dropout.
-        trainable: (params) -> a pytree of bool of the same structure, the mask that is handed to optax.
-    """
-
-    init: Callable[..., Variables]
-    apply: Callable[..., tuple[Float[Array, " batch"], Any]]
-    trainable: Callable[[Any], Any]
+    init: Init
+    apply: Apply
+    trainable: Trainable
 
 
 def all_trainable(params: Any) -> Any:
@@ -36,7 +63,7 @@ def all_trainable(params: Any) -> Any:
     return jax.tree.map(lambda _: True, params)
 
 
-def from_linen(module: nn.Module, *, trainable: Callable[[Any], Any] = all_trainable, chunked: bool = False) -> Model:
+def from_linen(module: nn.Module, *, trainable: Trainable = all_trainable, chunked: bool = False) -> Model:
     """Wraps a Linen module whose call is (images, *, train) -> [batch, 1] as a Model.
 
     Args:

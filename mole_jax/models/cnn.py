@@ -6,37 +6,61 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from mole_jax.models.base import Model, from_linen
-from mole_jax.models.fused import BatchNormReluMaxPool, Deferred, Geometry
-from mole_jax.models.layers import ConvVariables, Head
+from mole_jax.models.cnn_fused import FusedCNN
+from mole_jax.models.layers import FullyConnected
 
 # (channels, kernel, stride, zero padding, pool) of each block.
-BLOCKS = ((32, 7, 1, 3, 2), (64, 5, 1, 2, 2), (128, 3, 1, 1, 2), (128, 3, 3, 0, 3))
+Blocks = tuple[tuple[int, int, int, int, int], ...]
+BLOCKS: Blocks = ((32, 7, 1, 3, 2), (64, 5, 1, 2, 2), (128, 3, 1, 1, 2), (128, 3, 3, 0, 3))
+# After the convolutions.
+WIDTHS = (512, 32, 1)
 
 
 class CNN(nn.Module):
-    """Blocks of zero padding, convolution, batch norm, ReLU, max-pool; then fully connected layers."""
+    """The network, one layer after the other. `FusedCNN` has the same variables and numbers and is what runs."""
 
-    blocks: tuple[tuple[int, int, int, int, int], ...]
+    blocks: Blocks
     bn_momentum: float
     dtype: DTypeLike
 
     @nn.compact
     def __call__(self, images: Float[Array, "batch height width 3"], *, train: bool) -> Float[Array, "batch 1"]:
         """Gives the logits."""
-        x = Deferred(images.astype(self.dtype), None)
+        x = images.astype(self.dtype)
         for i, (channels, kernel, stride, padding, pool) in enumerate(self.blocks, start=1):
-            weights, offset = ConvVariables(channels, kernel, name=f"conv{i}")(x.pixels.shape[-1])
-            layer = BatchNormReluMaxPool(Geometry(stride, padding, pool), self.bn_momentum, name=f"bn{i}")
-            x = layer(x, weights.astype(self.dtype), offset, train=train)
-        features = x.apply()
-        return Head((512, 32, 1), dtype=self.dtype, name="head")(features.reshape(len(features), -1))
+            x = nn.Conv(
+                channels,
+                (kernel, kernel),
+                strides=stride,
+                padding=padding,
+                kernel_init=nn.initializers.glorot_uniform(),
+                dtype=self.dtype,
+                name=f"conv{i}",
+            )(x)
+            x = nn.BatchNorm(
+                use_running_average=not train,
+                momentum=self.bn_momentum,
+                epsilon=1e-3,  # Keras' default
+                use_fast_variance=False,
+                dtype=self.dtype,
+                name=f"bn{i}",
+            )(x)
+            x = nn.relu(x)
+            x = nn.max_pool(x, (pool, pool), strides=(pool, pool))
+        return FullyConnected(WIDTHS, dtype=self.dtype, name="head")(x.reshape(x.shape[0], -1))
 
 
 def model(
-    *,
-    blocks: tuple[tuple[int, int, int, int, int], ...] = BLOCKS,
-    bn_momentum: float = 0.99,
-    dtype: DTypeLike = jnp.float32,
+    *, blocks: Blocks = BLOCKS, bn_momentum: float = 0.99, dtype: DTypeLike = jnp.float32, fused: bool = True
 ) -> Model:
-    """The network of the paper's text, 884,929 trainable parameters; with fewer blocks a smaller one."""
-    return from_linen(CNN(blocks, bn_momentum, dtype), chunked=True)
+    """The network of the paper's text, 884,929 trainable parameters; with fewer blocks a smaller one.
+
+    Args:
+        blocks: (channels, kernel, stride, zero padding, pool) of each.
+        bn_momentum: of the moving statistics.
+        dtype: of the activations.
+        fused: the fast form, with a gradient of its own; else the plain layers above.
+    """
+    if fused:
+        return from_linen(FusedCNN(blocks, WIDTHS, bn_momentum, dtype), chunked=True)
+    return from_linen(CNN(blocks, bn_momentum, dtype))

@@ -7,13 +7,13 @@ one padded 3x3 convolution and one with stride 3.
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from mole_jax.models.base import Model, from_linen
-from mole_jax.models.cnn import CNN
+from mole_jax.models import cnn
+from mole_jax.models.base import Model
 
 # (channels, kernel, stride, zero padding, pool) of each block.
-BLOCKS = ((128, 3, 1, 1, 2), (128, 3, 3, 0, 3))
+BLOCKS: cnn.Blocks = ((128, 3, 1, 1, 2), (128, 3, 3, 0, 3))
 
 
 def model(*, bn_momentum: float = 0.99, dtype: DTypeLike = jnp.float32) -> Model:
     """The network of the released code, 9,605,825 trainable parameters."""
-    return from_linen(CNN(BLOCKS, bn_momentum, dtype), chunked=True)
+    return cnn.model(blocks=BLOCKS, bn_momentum=bn_momentum, dtype=dtype)

@@ -43,7 +43,7 @@ class Geometry(NamedTuple):
     pool: int
 
 
-class Affine(NamedTuple):
+class AppliedNorm(NamedTuple):
     """Batch norm as it is applied: `(x - mean) * slope + bias`, by channel."""
 
     mean: Channels
@@ -55,7 +55,7 @@ class Deferred(NamedTuple):
     """An array and the batch norm and ReLU that are still to be applied to it: None where nothing is, as on images."""
 
     pixels: Images
-    affine: Affine | None
+    affine: AppliedNorm | None
 
     def apply(self) -> Images:
         """Gives the array with both applied."""
@@ -96,7 +96,7 @@ class BatchNormReluMaxPool(nn.Module):
             y = conv(x.apply(), kernel, self.geometry.stride, self.geometry.padding)
             extremes = _window_extremes(y, scale, self.geometry.pool)
             mean, var = moving_mean.value - offset, moving_var.value
-        return Deferred(extremes, Affine(mean, scale * jax.lax.rsqrt(var + self.epsilon), bias))
+        return Deferred(extremes, AppliedNorm(mean, scale * jax.lax.rsqrt(var + self.epsilon), bias))
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(3,))
@@ -134,7 +134,7 @@ def _backward(geometry: Geometry, saved: Any, cotangents: Any) -> tuple[Deferred
     d_extremes, d_mean, d_var = cotangents
     count = _pixels(x.pixels, kernel, geometry)
 
-    def of_chunk(chunk: tuple[Images, Images | None, Pooled, Pooled]) -> tuple[Images, Affine | None, Kernel]:
+    def of_chunk(chunk: tuple[Images, Images | None, Pooled, Pooled]) -> tuple[Images, AppliedNorm | None, Kernel]:
         pixels, y, extremes, d_extremes = chunk
         activations = Deferred(pixels, x.affine).apply()
         y = conv(activations, kernel, geometry.stride, geometry.padding) if y is None else y
@@ -147,7 +147,7 @@ def _backward(geometry: Geometry, saved: Any, cotangents: Any) -> tuple[Deferred
             return d_x, None, d_kernel
         d_x = jnp.where(activations > 0, d_x, jnp.zeros((), d_x.dtype)).astype(jnp.float32)
         d_bias, d_slope = channel_sums(d_x, d_x * (pixels.astype(jnp.float32) - _row(x.affine.mean)))
-        d_affine = Affine(-x.affine.slope * d_bias, d_slope, d_bias)
+        d_affine = AppliedNorm(-x.affine.slope * d_bias, d_slope, d_bias)
         return (d_x * _row(x.affine.slope)).astype(pixels.dtype), d_affine, d_kernel
 
     d_pixels, d_affine, d_kernel = by_chunk(of_chunk, (x.pixels, y, extremes, d_extremes), most=CHUNK)

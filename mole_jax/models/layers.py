@@ -33,7 +33,7 @@ class ConvVariables(nn.Module):
         return kernel, self.param("bias", nn.initializers.zeros, (self.channels,), jnp.float32)
 
 
-class Head(nn.Module):
+class FullyConnected(nn.Module):
     """Fully connected layers with ReLU between them; the last is linear (logits).
 
     Attributes:

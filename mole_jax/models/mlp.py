@@ -8,7 +8,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from mole_jax.models.base import Model, from_linen
-from mole_jax.models.layers import Head
+from mole_jax.models.layers import FullyConnected
 
 
 class MLP(nn.Module):
@@ -21,7 +21,7 @@ class MLP(nn.Module):
     def __call__(self, images: Float[Array, "batch height width 3"], *, train: bool) -> Float[Array, "batch 1"]:
         """Gives the logits."""
         del train
-        return Head(self.widths, dtype=self.dtype, name="head")(images.reshape(images.shape[0], -1))
+        return FullyConnected(self.widths, dtype=self.dtype, name="head")(images.reshape(images.shape[0], -1))
 
 
 def model(*, widths: Sequence[int] = (1024, 256, 64, 16, 4, 1), dtype: DTypeLike = jnp.float32) -> Model:

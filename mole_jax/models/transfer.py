@@ -20,13 +20,15 @@ from mole_jax.models.base import Model, Variables, from_linen
 from mole_jax.models.layers import Dense
 
 HeadKind = Literal["paper", "pooled", "linear"]
+# What a head works on: feature maps [height, width, channels] or their average [channels].
+Level = Literal["maps", "pooled"]
 # Neurons of the fully connected layers; the paper's on the flattened 7x7x2048 map, the others on its average.
 WIDTHS: dict[HeadKind, tuple[int, ...]] = {"paper": (4096, 1024, 256, 32, 1), "pooled": (256, 32, 1), "linear": (1,)}
 BACKBONE = "backbone"
 
 
-def features_of(head: HeadKind) -> Literal["maps", "pooled"]:
-    """What a head works on: feature maps [height, width, channels] or their average [channels]."""
+def features_of(head: HeadKind) -> Level:
+    """What a head works on."""
     return "maps" if head == "paper" else "pooled"
 
 

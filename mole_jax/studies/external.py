@@ -1,4 +1,4 @@
-"""A trained run on the images of another dataset: overlap, scores, and metrics at thresholds that stay its own."""
+"""A classifier on the images of another dataset: overlap, scores, and metrics at thresholds that stay its own."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from mole_jax.audit.look_alikes import add_look_alikes
-from mole_jax.backbones.load import load_pretrained
-from mole_jax.backbones.weights import Pretrained
-from mole_jax.config import RunConfig
+from mole_jax.classifier.classifier import Classifier
+from mole_jax.classifier.scoring import evaluation_step
+from mole_jax.classifier.storage import open_run
 from mole_jax.data.dataset import Dataset, open_dataset
 from mole_jax.data.overlap import Overlap, find_overlap
 from mole_jax.data.records import Split
@@ -19,10 +20,11 @@ from mole_jax.evaluation.clinical import write_calibrated_scores
 from mole_jax.evaluation.external import evaluate_external
 from mole_jax.evaluation.predictions import read_predictions, write_predictions
 from mole_jax.evaluation.summary import write_metrics
-from mole_jax.runs.identity import refuse_changed_weights
+from mole_jax.runs.directory import EXTERNAL, METRICS, predictions_file
 from mole_jax.runs.predictions import to_predictions
 from mole_jax.runs.read import Run, read_runs
-from mole_jax.training.scoring import score
+from mole_jax.training.phases import stored_sources
+from mole_jax.training.predict import predict
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +36,6 @@ class Request:
         dataset: the name of a prepared dataset.
         data_dir: where it lies; the run's own is looked for there first.
         split: of the dataset; "all" for every image.
-        weights: where the run's pretrained weights lie now, if not where they lay.
         allow_overlap: go on although the run has seen some of the images, or that cannot be checked.
         out: folder for the results; None: external/ in the run directory.
         resamples: of the cluster bootstrap.
@@ -45,7 +46,6 @@ class Request:
     dataset: str
     data_dir: Path
     split: str
-    weights: str | None
     allow_overlap: bool
     out: Path | None
     resamples: int
@@ -56,27 +56,18 @@ def validate(request: Request) -> tuple[Path, dict[str, Any]]:
     """Scores and judges the images; gives the folder that it has written, and the metrics.
 
     Raises:
-        UserError: the run is not finished, the dataset is not prepared, the weights have changed, or the run has seen
-            some of the images.
+        UserError: the run is not finished, the dataset is not prepared, or the run has seen some of the images.
     """
     run = read_runs([request.run_dir], None)[0]
-    config = RunConfig.from_dict({**RunConfig().to_dict(), **run.config})
+    classifier = open_run(request.run_dir)
     dataset = open_dataset(request.data_dir, request.dataset)
     splits = _splits(dataset, request.split)
-    trained_on = _trained_on(run, config, request)
+    trained_on = _trained_on(run, request)
     overlap = None if trained_on is None else _overlap(trained_on, dataset, splits, allowed=request.allow_overlap)
-    logits = score(
-        request.run_dir,
-        config,
-        dataset,
-        splits,
-        train_images=run.metrics["splits"]["train"]["images"],
-        channel_mean=trained_on.facts.channel_mean if trained_on else [],
-        pretrained=_pretrained(run, config, request),
-    )
+    logits = score(classifier, dataset, splits)
     rows = [row for split in splits for row in dataset.rows[split]]
     external = to_predictions(rows, np.concatenate([logits[split] for split in splits]))
-    validation = read_predictions(request.run_dir / "predictions" / "validation.csv")
+    validation = read_predictions(predictions_file(request.run_dir, "validation"))
     metrics = evaluate_external(
         external,
         validation=validation,
@@ -88,12 +79,36 @@ def validate(request: Request) -> tuple[Path, dict[str, Any]]:
         seed=request.seed,
     )
     name = request.dataset if request.split == "all" else f"{request.dataset}-{request.split}"
-    folder = request.out or request.run_dir / "external" / name
+    folder = request.out or request.run_dir / EXTERNAL / name
     folder.mkdir(parents=True, exist_ok=True)
     write_predictions(folder / "predictions.csv", external)
     write_calibrated_scores(folder / "calibrated_scores.csv", external, validation)
-    write_metrics(folder / "metrics.json", metrics)
+    write_metrics(folder / METRICS, metrics)
     return folder, metrics
+
+
+def score(classifier: Classifier, dataset: Dataset, splits: Sequence[Split]) -> dict[Split, Float[np.ndarray, "..."]]:
+    """The logits of a dataset's images, as `Classifier.logits` gives them; a frozen backbone's features are stored
+    beside the datasets and read from there the next time, unless the run was told not to.
+
+    Args:
+        classifier: of a finished run.
+        dataset: any prepared one.
+        splits: of it.
+
+    Returns:
+        For each split the logits, in the order of its records.
+    """
+    network = classifier.network
+    step = evaluation_step(network.model, network.normalize)
+    wanted = dataclasses.replace(dataset, splits={split: dataset.splits[split] for split in splits})
+    sources = stored_sources(network, wanted)
+    return {
+        split: predict(
+            step, classifier.variables, sources[split], what=f"scoring {split}", batch_size=network.batch_size
+        )
+        for split in splits
+    }
 
 
 def _splits(dataset: Dataset, split: str) -> list[Split]:
@@ -106,22 +121,22 @@ def _splits(dataset: Dataset, split: str) -> list[Split]:
     return splits
 
 
-def _trained_on(run: Run, config: RunConfig, request: Request) -> Dataset | None:
+def _trained_on(run: Run, request: Request) -> Dataset | None:
     """The dataset of the run; None where it is not at hand and the user goes on without."""
     fingerprint = run.environment["dataset_fingerprint"]
-    for data_dir in (request.data_dir, Path(config.data_dir)):
+    for data_dir in (request.data_dir, Path(run.config["data_dir"])):
         try:
-            found = open_dataset(data_dir, config.dataset)
+            found = open_dataset(data_dir, run.config["dataset"])
         except UserError:
             continue
         if found.facts.fingerprint == fingerprint:
             return found
-    if not request.allow_overlap or config.normalize == "dataset":
-        need = "for its channel means" if request.allow_overlap else "to see whether it has seen these images"
+    if not request.allow_overlap:
+        name, own = run.config["dataset"], run.config["data_dir"]
         raise UserError(
-            f"the dataset {config.dataset!r} that {request.run_dir} was trained on (fingerprint {fingerprint[:12]}) is "
-            f"not in {str(request.data_dir)!r} nor in {config.data_dir!r}, and is needed {need}; prepare it again"
-            + ("" if request.allow_overlap else ", or give --allow_overlap to go on unchecked")
+            f"the dataset {name!r} that {request.run_dir} was trained on (fingerprint {fingerprint[:12]}) is not in "
+            f"{str(request.data_dir)!r} nor in {own!r}, and is needed to see whether it has seen these images; prepare "
+            "it again, or give --allow_overlap to go on unchecked"
         )
     return None
 
@@ -137,23 +152,6 @@ def _overlap(trained_on: Dataset, dataset: Dataset, splits: Sequence[Split], *, 
             "results stamped leaky"
         )
     return overlap
-
-
-def _pretrained(run: Run, config: RunConfig, request: Request) -> Pretrained | None:
-    if config.model != "transfer":
-        if request.weights is not None:
-            raise UserError(f"--weights={request.weights} is for runs of model=transfer; this one is {config.model}")
-        return None
-    name = request.weights or config.weights
-    pretrained = load_pretrained(name, seed=config.seed)
-    refuse_changed_weights(
-        request.run_dir,
-        name,
-        run.environment,
-        pretrained.describe(),
-        otherwise="give --weights=FILE, the file that it was trained with",
-    )
-    return pretrained
 
 
 def _about(run: Run, dataset: Dataset, splits: Sequence[Split], overlap: Overlap | None) -> dict[str, Any]:

@@ -9,7 +9,8 @@ from typing import Any, Final, Literal
 from mole_jax.config import RunConfig
 from mole_jax.data.facts import DatasetFacts
 from mole_jax.errors import UserError
-from mole_jax.studies.recipes import RECIPES
+from mole_jax.studies.recipes import resolve
+from mole_jax.studies.sweep_grid import parse_grid, sweep_name
 
 State = Literal["done", "begun", "to do"]
 
@@ -38,7 +39,6 @@ class Variant:
 
 # The paper's, of its logistic regression (section "Methods").
 GRID: Final = "learning_rate=1,0.1,0.01,0.001,0.0001 batch_size=20,100,200,500"
-GRID_FILE: Final = "sweep.json"
 # The small head at ten epochs, short or full: it costs next to nothing once the features are stored.
 POOLED: Final = Variant(
     "transfer", {"epochs": 10, "batch_size": 500, "head": "pooled", "bn_momentum": 0.9}, "pooled head"
@@ -160,11 +160,11 @@ def plan_runs(
             continue
         own = {"weights": weights} if weights and variant.model == "transfer" else {}
         for protocol in protocols:
-            values = {"model": variant.model, **RECIPES[variant.model], **variant.settings, **own}
+            values = {"model": variant.model, **variant.settings, **own}
             values |= {"dataset": dataset_name(dataset, protocol), "data_dir": str(data_dir)}
-            config = RunConfig.from_dict(values)
-            name = f"sweep-{config.name}" if variant.grid else config.name
-            config = RunConfig.from_dict({**values, "run_dir": str(runs_dir / name)})
+            config = resolve(values)
+            name = sweep_name(config, parse_grid(variant.grid)) if variant.grid else config.name
+            config = resolve({**values, "run_dir": str(runs_dir / name)})
             runs.append(PlannedRun(variant, protocol, config))
     return runs
 
@@ -179,7 +179,7 @@ def state_of(run: PlannedRun, facts: DatasetFacts | None) -> State:
     Raises:
         UserError: its directory holds a run on another dataset of that name.
     """
-    identity = run.run_dir / (GRID_FILE if run.variant.grid else "environment.json")
+    identity = run.run_dir / ("sweep.json" if run.variant.grid else "environment.json")
     if not identity.is_file():
         return "to do"
     trained_on = json.loads(identity.read_text(encoding="utf-8"))["dataset_fingerprint"]

@@ -17,6 +17,8 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 from tqdm import tqdm
 
+from mole_jax.classifier.network import inputs_of
+from mole_jax.classifier.scoring import evaluation_step
 from mole_jax.config import RunConfig
 from mole_jax.data.dataset import Dataset
 from mole_jax.data.image_file import IMAGE_SHAPE
@@ -24,19 +26,17 @@ from mole_jax.data.loader import steps_per_epoch, train_batches
 from mole_jax.data.records import Split
 from mole_jax.inputs.normalize import Normalize, normalizer
 from mole_jax.models import MODELS
-from mole_jax.models.base import Variables
+from mole_jax.models.base import DeviceBatch, Variables
 from mole_jax.training.epoch_metrics import NonFinite, epoch_metrics
 from mole_jax.training.optimizer import build_optimizer
 from mole_jax.training.predict import predict
 from mole_jax.training.state import Sums, TrainState, initial_state, no_sums
-from mole_jax.training.steps import DeviceBatch, class_weights, make_evaluation_step, train_step
+from mole_jax.training.steps import class_weights, train_step
 
 # Images to a chunk, at most: 300 MB, and 1.2 GB once they are normalised.
 CHUNK = 2000
 # Weights kept until they are evaluated together, at most: 150 MB.
 KEPT = 256
-# Images to a step of evaluation.
-EVALUATED = 100
 # The axes of a stack's state for `jax.vmap`: all of it is at the same step.
 AXES: dict[str, Any] = {"step": None, "params": 0, "batch_stats": 0, "opt_state": 0, "epoch": 0}
 STACKED = TrainState(**AXES)
@@ -118,10 +118,11 @@ class _Stack:
         shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), input_shape=(1, *IMAGE_SHAPE)))
         trainable = model.trainable(shapes["params"])
         weights = class_weights(config.balance, labels)
+        normalize = _as_they_are if _normalised_once(config) else _normalizer(config, dataset)
 
         def step(state: TrainState, batch: DeviceBatch, rate: Float[Array, ""]) -> TrainState:
             optimizer = build_optimizer(config, trainable, learning_rate=rate)
-            return train_step(model, optimizer, _as_they_are, config, class_weights=weights)(state, batch)[0]
+            return train_step(model, optimizer, normalize, config, class_weights=weights)(state, batch)[0]
 
         steps = jax.vmap(step, in_axes=(STACKED, None, 0), out_axes=STACKED)
 
@@ -157,8 +158,8 @@ class _Stack:
 def train_stacked(configs: list[RunConfig], dataset: Dataset) -> list[Outcome]:
     """Trains logistic regressions that differ in whatever they like, but not in `epochs`.
 
-    Those with the same `seed`, `balance` and `normalize` share a pass over the images, as far as the least common
-    multiple of their batch sizes is at most 2,000.
+    Those with the same `seed`, `balance`, `normalize` and `augment` share a pass over the images, as far as the least
+    common multiple of their batch sizes is at most 2,000.
 
     Args:
         configs: of `model="logistic"`; `normalize="batch"`, where a prediction depends on the batch, is not for here.
@@ -197,12 +198,12 @@ def _train_pass(regressions: list[_Regression], dataset: Dataset) -> None:
         seed=config.seed,
         balance=config.balance,
     )
-    # Images are normalised once for all stacks.
     normalize = jax.jit(_normalizer(config, dataset))
     ended: list[_Ended] = []
     for i, batch in enumerate(tqdm(batches, total=chunks, desc=f"{len(regressions)} regressions", disable=None)):
         images: dict[str, Array] = jax.device_put(batch)
-        images["image"] = normalize(images["image"], images["mask"])
+        if _normalised_once(config):
+            images["image"] = normalize(images["image"], images["mask"])
         for stack in stacks:
             ended += stack.train_on(images, i * chunk)
         if i == chunks - 1 or sum(len(each.regressions) for each in ended) >= KEPT:
@@ -221,18 +222,22 @@ def _evaluate(config: RunConfig, dataset: Dataset, ended: list[_Ended]) -> None:
 
 
 def _logits(config: RunConfig, dataset: Dataset, split: Split, variables: Variables) -> Float[np.ndarray, "n stack"]:
-    step = make_evaluation_step(MODELS[config.model](config), _normalizer(config, dataset))
+    step = evaluation_step(MODELS[config.model](config), _normalizer(config, dataset))
     stacked = jax.jit(jax.vmap(step, in_axes=(0, None), out_axes=1))
-    return predict(stacked, variables, dataset.splits[split], batch_size=EVALUATED, what=split)
+    return predict(stacked, variables, dataset.splits[split], what=split)
 
 
 def _as_they_are(images: Float[Array, "batch ..."], _: Bool[Array, " batch"]) -> Float[Array, "batch ..."]:
     return images
 
 
+def _normalised_once(config: RunConfig) -> bool:
+    """Whether a chunk is normalised once for all stacks; not where the steps augment it first."""
+    return config.augment == "none"
+
+
 def _normalizer(config: RunConfig, dataset: Dataset) -> Normalize:
-    assert config.normalize != "weights", "RunConfig refuses it for models without weights"
-    return normalizer(config.normalize, channel_mean=dataset.facts.channel_mean)
+    return normalizer(inputs_of(config, channel_mean=dataset.facts.channel_mean, backbone=None))
 
 
 def _stack(trees: list[Any]) -> Any:
@@ -243,7 +248,9 @@ def _passes(regressions: list[_Regression]) -> list[list[_Regression]]:
     """Those that share a pass, pass by pass."""
     passes: dict[Any, list[list[_Regression]]] = {}
     for each in sorted(regressions, key=lambda each: each.config.batch_size, reverse=True):
-        of_order = passes.setdefault((each.config.seed, each.config.balance, each.config.normalize), [])
+        of_order = passes.setdefault(
+            (each.config.seed, each.config.balance, each.config.normalize, each.config.augment), []
+        )
         for together in of_order:
             if math.lcm(each.config.batch_size, *(other.config.batch_size for other in together)) <= CHUNK:
                 together.append(each)

@@ -1,41 +1,37 @@
-"""Many configurations of one model: their figures side by side, and the one to choose.
+"""Many configurations of one model: their metrics side by side, and the one to choose.
 
 Logistic regressions share one pass over the images (`mole_jax.studies.stacked`). Other models are trained one after
 the other, as runs of their own: one of their steps fills all cores already, and two of them stacked take longer than
 one after the other (RESULTS.md, "What did not work").
 """
 
-import csv
 import dataclasses
-import io
 import itertools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
-from mole_jax.backbones.weights import Pretrained
-from mole_jax.config import RunConfig
-from mole_jax.data.dataset import Dataset
+from mole_jax.config import IDENTITY, RunConfig
+from mole_jax.data.dataset import Dataset, load_dataset
 from mole_jax.data.records import Split
 from mole_jax.errors import UserError
 from mole_jax.evaluation.statistics.auroc import auroc
-from mole_jax.files.writing import write_json, write_text
-from mole_jax.runs.directory import hold
-from mole_jax.runs.identity import claim
+from mole_jax.files.csv_table import write_rows
+from mole_jax.files.reading import read_record
+from mole_jax.files.writing import write_json
+from mole_jax.runs.directory import STEPS, hold
+from mole_jax.studies.experiment import run_experiment
 from mole_jax.studies.stacked import Outcome, train_stacked
+from mole_jax.studies.sweep_grid import Grid
 from mole_jax.training.epoch_metrics import NonFinite
-from mole_jax.training.loop import train
 
-# What is the same for all configurations of a sweep.
-FIXED = (
-    *("model", "dataset", "epochs", "finetune_epochs", "data_dir", "run_dir"),
-    *("checkpoint_every", "data_on_device", "profile"),
-)
-Figure = Literal["accuracy", "auroc"]
+SWEEP: Final = "sweep.json"
+TABLE: Final = "sweep.csv"
+Metric = Literal["accuracy", "auroc"]
 
 
-def configurations(config: RunConfig, grid: Mapping[str, Sequence[Any]]) -> list[RunConfig]:
+def configurations(config: RunConfig, grid: Grid) -> list[RunConfig]:
     """One config for each combination of the grid's values, the last field varying fastest.
 
     Args:
@@ -46,7 +42,7 @@ def configurations(config: RunConfig, grid: Mapping[str, Sequence[Any]]) -> list
         UserError: a field may not vary, a value is not one of the field's, or a combination comes twice.
     """
     for name in grid:
-        if name in FIXED:
+        if name not in IDENTITY - {"model", "dataset"}:
             raise UserError(f"{name!r} is the same for a whole sweep: take it out of the grid, give --{name}")
     combinations = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
     configs = [RunConfig.from_dict(config.to_dict() | changes) for changes in combinations]
@@ -55,15 +51,8 @@ def configurations(config: RunConfig, grid: Mapping[str, Sequence[Any]]) -> list
     return configs
 
 
-def sweep(
-    config: RunConfig,
-    grid: Mapping[str, Sequence[Any]],
-    dataset: Dataset,
-    directory: Path,
-    *,
-    pretrained: Pretrained | None = None,
-) -> list[Outcome]:
-    """Trains every configuration of a grid; gives the outcomes in the order of `configurations`.
+def sweep(config: RunConfig, grid: Grid, directory: Path) -> tuple[Dataset, list[Outcome]]:
+    """Trains every configuration of a grid; gives the dataset, and the outcomes in the order of `configurations`.
 
     Writes `sweep.json` and `sweep.csv` into `directory`. A sweep of runs that is stopped goes on where it was; one of
     logistic regressions begins again, since it costs about two runs.
@@ -71,35 +60,34 @@ def sweep(
     Args:
         config: gives every field that is not in the grid; its `run_dir` is not used.
         grid: field -> its values.
-        dataset: prepared.
         directory: where the files go, and the runs of all models but the logistic regression, one folder each.
-        pretrained: the backbone of model=transfer.
 
     Raises:
-        UserError: as `configurations`, or as `mole_jax.training.loop.train`.
-        Interrupted: SIGTERM came; the run under way has been saved.
+        UserError: as `configurations` and `run_experiment`; or another sweep is in the directory.
+        Interrupted: SIGTERM or Ctrl-C came; the run under way has been saved.
     """
     configs = configurations(config, grid)
-    directory.mkdir(parents=True, exist_ok=True)
+    dataset = load_dataset(Path(config.data_dir), config.dataset)
     with hold(directory):
+        _refuse_another_sweep(directory, configs)
         if all(each.model == "logistic" and each.normalize != "batch" for each in configs):
             outcomes = train_stacked(configs, dataset)
         else:
-            outcomes = [_run(each, dataset, directory / each.name, pretrained) for each in configs]
-        _write(directory, list(grid), outcomes, dataset)
-    return outcomes
+            outcomes = [_run(each, directory / each.name) for each in configs]
+        _write(directory, grid, outcomes, dataset)
+    return dataset, outcomes
 
 
-def choose(outcomes: Sequence[Outcome], dataset: Dataset, by: Figure) -> Outcome | None:
-    """The outcome with the highest figure on the validation split, the first of equals; None where all diverged.
+def choose(outcomes: Sequence[Outcome], dataset: Dataset, by: Metric) -> Outcome | None:
+    """The outcome with the highest metric on the validation split, the first of equals; None where all diverged.
 
     The paper chose by accuracy.
     """
     sound = [outcome for outcome in outcomes if outcome.diverged is None]
-    return max(sound, key=lambda outcome: figures(outcome, dataset)["validation"][by], default=None)
+    return max(sound, key=lambda outcome: metrics_of(outcome, dataset)["validation"][by], default=None)
 
 
-def figures(outcome: Outcome, dataset: Dataset) -> dict[Split, dict[Figure, float]]:
+def metrics_of(outcome: Outcome, dataset: Dataset) -> dict[Split, dict[Metric, float]]:
     """AUROC, and accuracy at probability 0.5, on every split, at the epoch with the best validation AUROC; empty where
     it diverged.
     """
@@ -112,42 +100,58 @@ def figures(outcome: Outcome, dataset: Dataset) -> dict[Split, dict[Figure, floa
     }
 
 
-def _run(config: RunConfig, dataset: Dataset, run_dir: Path, pretrained: Pretrained | None) -> Outcome:
+def _run(config: RunConfig, run_dir: Path) -> Outcome:
     config = dataclasses.replace(config, run_dir=str(run_dir))
-    with hold(run_dir):
-        weights = pretrained.describe() if pretrained else None
-        claim(run_dir, config, fingerprint=dataset.facts.fingerprint, weights=weights)
-        try:
-            logits, diverged = train(config, dataset, run_dir, pretrained=pretrained).logits, None
-        except NonFinite as stop:
-            logits, diverged = {}, str(stop)
-    lines = map(json.loads, (run_dir / "metrics.jsonl").read_text().splitlines())
-    return Outcome(config, [line for line in lines if "epoch" in line], logits, diverged)
+    try:
+        outcome = run_experiment(config, report=False)
+    except NonFinite as stop:
+        return Outcome(config, _epochs(run_dir), {}, str(stop))
+    logits: Any = {split: predictions.logit for split, predictions in outcome.predictions.items()}
+    return Outcome(config, _epochs(run_dir), logits, None)
 
 
-def _write(directory: Path, varied: list[str], outcomes: list[Outcome], dataset: Dataset) -> None:
+def _epochs(run_dir: Path) -> list[dict[str, Any]]:
+    lines = map(json.loads, (run_dir / STEPS).read_text(encoding="utf-8").splitlines())
+    return [line for line in lines if "epoch" in line]
+
+
+def _refuse_another_sweep(directory: Path, configs: Sequence[RunConfig]) -> None:
+    path = directory / SWEEP
+    if not path.exists():
+        return
+    there = read_record(path, dict[str, Any], remedy="give another --run_dir")
+    before = [RunConfig.from_dict(RunConfig().to_dict() | row["config"]) for row in there["configurations"]]
+    if [_identity(each) for each in before] != [_identity(each) for each in configs]:
+        raise UserError(
+            f"{directory} holds a sweep of other configurations (over {', '.join(there['varied'])}); give another "
+            "--run_dir, or move it away"
+        )
+
+
+def _identity(config: RunConfig) -> dict[str, Any]:
+    return {name: value for name, value in config.to_dict().items() if name in IDENTITY}
+
+
+def _write(directory: Path, grid: Grid, outcomes: list[Outcome], dataset: Dataset) -> None:
     rows = []
     for outcome in outcomes:
-        row: dict[str, Any] = {name: getattr(outcome.config, name) for name in varied}
+        row: dict[str, Any] = {name: getattr(outcome.config, name) for name in grid}
         row["best_epoch"], row["diverged"] = outcome.best_epoch, outcome.diverged
-        for split, of_split in figures(outcome, dataset).items():
+        for split, of_split in metrics_of(outcome, dataset).items():
             row |= {f"{split}_{name}": value for name, value in of_split.items()}
         rows.append(row)
     write_json(
-        directory / "sweep.json",
+        directory / SWEEP,
         {
             "dataset": dataset.facts.name,
             "dataset_fingerprint": dataset.facts.fingerprint,
             "leaky": dataset.facts.leaky,
-            "varied": varied,
+            "varied": list(grid),
             "configurations": [
                 row | {"config": outcome.config.to_dict(), "epochs": outcome.epochs}
                 for row, outcome in zip(rows, outcomes, strict=True)
             ],
         },
     )
-    table = io.StringIO()
-    writer = csv.DictWriter(table, list(dict.fromkeys(name for row in rows for name in row)), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_text(directory / "sweep.csv", table.getvalue())
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    write_rows(directory / TABLE, names, ([row.get(name) for name in names] for row in rows))

@@ -1,6 +1,6 @@
 """Checkpoints of one run: the only module that knows orbax.
 
-A checkpoint is the train state, the run's config and its last validation figures; the state's step is also the loader's
+A checkpoint is the train state, the run's config and its last validation metrics; the state's step is also the loader's
 position. Kept are the newest, from which a run resumes, and the best by validation AUROC, from which it predicts.
 """
 
@@ -16,6 +16,7 @@ import orbax.checkpoint as ocp
 
 from mole_jax.config import RunConfig
 from mole_jax.errors import UserError, full_disk_explained
+from mole_jax.files.tensors import differences, shape_text
 from mole_jax.models.base import Variables
 from mole_jax.training.state import TrainState
 
@@ -33,11 +34,11 @@ class Checkpoint(NamedTuple):
 
     Attributes:
         state: of training.
-        figures: of the last validation, `validation_auroc` among them.
+        metrics: of the last validation, `validation_auroc` among them.
     """
 
     state: TrainState
-    figures: dict[str, Any]
+    metrics: dict[str, Any]
 
 
 class Checkpoints:
@@ -111,8 +112,8 @@ class Checkpoints:
 
     def _save(self, checkpoint: Checkpoint, config: RunConfig) -> None:
         step = int(checkpoint.state.step)
-        about = {"config": config.to_dict(), "figures": checkpoint.figures}
-        validated = checkpoint.figures.get("step") == step
+        about = {"config": config.to_dict(), "figures": checkpoint.metrics}
+        validated = checkpoint.metrics.get("step") == step
         state = checkpoint.state._asdict()
         in_chunks = jax.tree.map(lambda _: ocp.SaveArgs(chunk_byte_size=CHUNK_BYTES), state)
         self._manager.save(
@@ -121,7 +122,7 @@ class Checkpoints:
                 state=ocp.args.PyTreeSave(state, save_args=in_chunks), about=ocp.args.JsonSave(about)
             ),
             # A checkpoint from within an epoch has not been validated and must not be the best.
-            metrics={"validation_auroc": checkpoint.figures["validation_auroc"] if validated else -1.0},
+            metrics={"validation_auroc": checkpoint.metrics["validation_auroc"] if validated else -1.0},
         )
 
     def restore(self, step: int, like: TrainState) -> Checkpoint:
@@ -161,20 +162,18 @@ class Checkpoints:
     def _refuse_differences(self, step: int, like: dict[str, Any]) -> None:
         # Orbax restores what fits and stays silent about the rest, so the trees are compared here.
         tree = self._manager.item_metadata(step).state.tree
-        in_file, in_model = _shapes({name: tree.get(name, {}) for name in like}), _shapes(like)
-        differences = [f"{path} only in the checkpoint" for path in sorted(in_file.keys() - in_model.keys())]
-        differences += [f"{path} only in the model" for path in sorted(in_model.keys() - in_file.keys())]
-        differences += [
-            f"{path} is {in_file[path]} in the checkpoint and {in_model[path]} in the model"
-            for path in sorted(in_file.keys() & in_model.keys())
-            if in_file[path] != in_model[path]
-        ]
-        if differences:
-            more = f" and {len(differences) - 8} more" if len(differences) > 8 else ""
+        different = differences(_shapes({name: tree.get(name, {}) for name in like}), _shapes(like)).describe()
+        if different:
             raise UserError(
-                f"the checkpoint of step {step} in {self._manager.directory} does not fit this model: "
-                f"{'; '.join(differences[:8])}{more}; use another --run_dir"
+                f"the checkpoint of step {step} in {self._manager.directory} does not fit this model ({different}); "
+                "use another --run_dir"
             )
+
+
+def latest_step(directory: Path) -> int | None:
+    """The newest checkpoint's step, from the names of the folders alone; None where there is none."""
+    steps = [int(path.name) for path in directory.glob("*") if path.name.isdigit() and path.is_dir()]
+    return max(steps, default=None)
 
 
 def _groups(sizes: list[int], limit: int) -> Iterator[range]:
@@ -190,7 +189,7 @@ def _groups(sizes: list[int], limit: int) -> Iterator[range]:
 
 def _shapes(tree: Any) -> dict[str, str]:
     leaves = jax.tree_util.tree_flatten_with_path(tree, is_leaf=lambda x: hasattr(x, "shape"))[0]
-    return {_name(path): f"{leaf.dtype}{list(leaf.shape)}" for path, leaf in leaves if hasattr(leaf, "shape")}
+    return {_name(path): shape_text(leaf) for path, leaf in leaves if hasattr(leaf, "shape")}
 
 
 def _name(path: tuple[Any, ...]) -> str:

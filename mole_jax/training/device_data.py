@@ -13,9 +13,10 @@ from mole_jax.config import RunConfig
 from mole_jax.data.loader import draw
 from mole_jax.data.shards import Source
 from mole_jax.errors import UserError
+from mole_jax.models.base import DeviceBatch
 from mole_jax.training.feed import Feed
 from mole_jax.training.state import TrainState
-from mole_jax.training.steps import DeviceBatch, TrainStep
+from mole_jax.training.steps import TrainStep
 
 # Of the device's memory, for the images; the rest is for the model and its activations.
 SHARE = 0.5

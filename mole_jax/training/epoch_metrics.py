@@ -1,11 +1,15 @@
-"""What a run writes down as it trains: the loss of each step, and the figures of each epoch."""
+"""What a run writes down as it trains: the loss of each step, and the metrics of each epoch."""
 
+import math
+import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 from jaxtyping import Float, Int
 
+from mole_jax.config import RunConfig
 from mole_jax.evaluation.statistics.auroc import auroc
 from mole_jax.runs.log import Log
 from mole_jax.training.state import Sums
@@ -13,6 +17,53 @@ from mole_jax.training.state import Sums
 
 class NonFinite(Exception):
     """A metric became infinite or NaN; says which, at which step."""
+
+
+class Progress:
+    """One line an epoch for people."""
+
+    def __init__(
+        self, config: RunConfig, start: int, total: int, per_epoch: int, earlier: Sequence[Mapping[str, Any]] = ()
+    ) -> None:
+        """Starts the clock.
+
+        Args:
+            config: `batch_size` is read.
+            start: the steps done.
+            total: the steps of the whole run.
+            per_epoch: the steps of an epoch.
+            earlier: the metrics of the epochs before `start`.
+        """
+        self._size, self._start, self._total, self._per_epoch = config.batch_size, start, total, per_epoch
+        self._began = self._lap = time.perf_counter()
+        self._at_lap = start
+        self._best = max(((each["validation_auroc"], each["epoch"]) for each in earlier), default=(-math.inf, 0))
+
+    def line(self, step: int, metrics: Mapping[str, Any]) -> str:
+        """Epoch, losses, validation AUROC, the best so far, images a second and the time left.
+
+        Args:
+            step: the number of steps done.
+            metrics: as from `epoch_metrics`.
+        """
+        now, epoch = time.perf_counter(), step // self._per_epoch
+        self._best = max(self._best, (metrics["validation_auroc"], epoch))
+        speed = (step - self._at_lap) * self._size / (now - self._lap)
+        left = (now - self._began) / (step - self._start) * (self._total - step)
+        self._lap, self._at_lap = now, step
+        best, of_epoch = self._best
+        return (
+            f"epoch {epoch} of {-(-self._total // self._per_epoch)}: "
+            f"loss {metrics['epoch_train_loss']:.4f}, validation loss {metrics['validation_loss']:.4f}, "
+            f"validation AUROC {metrics['validation_auroc']:.3f} (best {best:.3f}, epoch {of_epoch}), "
+            f"{speed:,.0f} images/s, {_duration(left)} left"
+        )
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 class Losses:

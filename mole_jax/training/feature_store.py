@@ -1,67 +1,66 @@
 """Features of a frozen network, computed once per image and read from disk ever after.
 
-They lie beside the dataset, in `features/<key>/<level>/`: one memory-mapped .npy file a split and `meta.json`. The key
-stands for all that the features depend on: the dataset, the weights and how images are fed to them.
+They lie beside the datasets, in `<data_dir>/_features/<key>/<level>/`, in blocks of `BLOCK` images that are written
+whole and never changed: `rows.npy`, `digests.npy` (the SHA-256 of each row's pixels) and `meta.json`. The key stands
+for all that features depend on besides the pixels: the weights and how they are fed. So datasets with images in common,
+or the same images in other splits, share them; and a pass that is killed loses its last block alone.
 """
 
 import dataclasses
 import hashlib
 import json
 import logging
-import os
 import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Int, Shaped, UInt8
 from tqdm import tqdm
 
-from mole_jax.backbones.weights import Pretrained
-from mole_jax.chunks import on_cpu
+from mole_jax.classifier.network import FEATURE_DTYPES, Frozen
+from mole_jax.classifier.scoring import feature_batch_size
 from mole_jax.data.dataset import Dataset
-from mole_jax.data.digests import digests
-from mole_jax.data.image_file import IMAGE_SHAPE
-from mole_jax.data.loader import Batch, evaluation_batches
+from mole_jax.data.loader import evaluation_batches
 from mole_jax.data.records import Split
 from mole_jax.data.shards import Source
 from mole_jax.errors import UserError, full_disk_explained
 from mole_jax.files.digest import file_sha256
-from mole_jax.files.folder import publish
+from mole_jax.files.folder import new_folder, publish
 from mole_jax.files.lock import exclusive
-from mole_jax.inputs.normalize import Normalize
-from mole_jax.models.transfer import extract
-from mole_jax.training.feature_sharing import (
-    Level,
-    Place,
-    Subset,
-    copy_rows,
-    feature_fault,
-    stored_elsewhere,
-)
-from mole_jax.training.steps import DeviceBatch
+from mole_jax.files.writing import write_json
+from mole_jax.models.transfer import Level
 
-# Half precision keeps three digits at half the space: 10,000 maps of 7x7x2048 are 2 GB, their averages 82 MB.
-DTYPES: dict[Level, str] = {"maps": "float16", "pooled": "float32"}
-Levels = dict[Level, dict[str, Any]]
+FOLDER: Final = "_features"  # no dataset can have a name that begins so
+BLOCK: Final = 512  # images; 103 MB of maps
+
+Tell = Callable[[str], None]
 
 
-def batch_size() -> int:
-    """Images to a step; the features do not depend on a run's own. On a CPU, which goes through a few at a time anyway
-    (`models/chunks.py`), small, since a split's last batch is filled up with nothing.
-    """
-    return 8 if on_cpu() else 64
+@dataclass(frozen=True)
+class Block:
+    """Some images' features, memory-mapped."""
+
+    rows: Shaped[np.ndarray, "n ..."]
+    digests: UInt8[np.ndarray, "n 32"]
 
 
 class FeatureSource:
     """The stored features of one split, in place of its images."""
 
-    def __init__(self, path: Path, labels: Int[np.ndarray, " n"]) -> None:
-        """Maps the file; rows are read when they are asked for."""
-        self._rows = np.load(path, mmap_mode="r")
-        self._labels = labels
+    def __init__(self, blocks: Sequence[Block], places: Int[np.ndarray, "n 2"], labels: Int[np.ndarray, " n"]) -> None:
+        """Keeps where the rows lie; they are read when they are asked for.
+
+        Args:
+            blocks: of the store.
+            places: for each record its block and its row there.
+            labels: of the records.
+        """
+        self._blocks, self._places, self._labels = blocks, places, labels
 
     def __len__(self) -> int:
         """How many records."""
@@ -69,108 +68,124 @@ class FeatureSource:
 
     def __getitem__(self, index: int, /) -> dict[str, Any]:
         """One record: `image` holds the features."""
-        return {"image": self._rows[index], "label": self._labels[index]}
+        block, row = self._places[index]
+        return {"image": self._blocks[block].rows[row], "label": self._labels[index]}
 
 
-class FeatureCache:
-    """The features of one dataset from one backbone."""
+class FeatureStore:
+    """What one frozen network has made of the images of a data folder."""
 
-    def __init__(
-        self, dataset: Dataset, pretrained: Pretrained, *, normalize: Normalize, normalize_name: str, dtype: str
-    ) -> None:
-        """Describes them; nothing is computed yet.
+    def __init__(self, data_dir: Path, frozen: Frozen) -> None:
+        """Describes it; nothing is read or computed yet.
 
         Args:
-            dataset: prepared.
-            pretrained: the backbone.
-            normalize: from uint8 images to what the backbone is fed; must treat each image alone.
-            normalize_name: what stands for `normalize` in the key; two that differ must differ in it.
-            dtype: the backbone's compute type.
+            data_dir: where prepared datasets lie.
+            frozen: the network and how it is fed, which must not depend on the other images of a batch.
         """
-        self._dataset, self._pretrained, self._normalize, self._dtype = dataset, pretrained, normalize, dtype
-        weights = {name: value for name, value in pretrained.describe().items() if name != "file"}
-        self._identity = {
-            "dataset_fingerprint": dataset.facts.fingerprint,
-            "weights": weights,
-            "network": json.loads(json.dumps(dataclasses.asdict(pretrained.config))),
-            "normalize": normalize_name,
-            "compute_dtype": dtype,
-        }
+        self._frozen = frozen
+        weights = {name: value for name, value in frozen.backbone.describe().items() if name != "file"}
+        self._identity = json.loads(
+            json.dumps(
+                {
+                    "weights": weights,
+                    "network": dataclasses.asdict(frozen.backbone.config),
+                    "inputs": dataclasses.asdict(frozen.inputs),
+                    "compute_dtype": frozen.dtype,
+                }
+            )
+        )
         key = hashlib.sha256(json.dumps(self._identity, sort_keys=True).encode()).hexdigest()[:16]
-        self.directory = dataset.directory / "features" / key
+        self.directory = data_dir / FOLDER / key
 
-    def sources(self, level: Level) -> dict[Split, Source]:
-        """The stored features of every split; computes them first where they are missing or damaged.
+    def sources(self, dataset: Dataset, *, tell: Tell = lambda _: None) -> dict[Split, Source]:
+        """The stored features of every split; computes those that are missing or damaged first.
 
-        Maps are stored with their averages, as they come from the same pass; pooled features alone are stored alone.
+        Args:
+            dataset: whose images.
+            tell: called with a line for people, now and then, while features are computed.
 
         Raises:
-            UserError: the folder cannot be written, or the disk is too full.
+            UserError: the folder cannot be written, or the disk is too full, or a feature is not finite.
         """
+        level = self._frozen.level
         with exclusive(
             self.directory,
-            busy=f"waiting for another process that computes {self.directory}",
+            busy=f"waiting for another process that computes features in {self.directory}",
             otherwise="give --feature_cache=off, or a --data_dir that can be written",
             wait=True,
         ):
-            fault = feature_fault(self.directory / level, self._identity)
-            if fault is not None:
-                if fault:
-                    logging.getLogger(__name__).warning("%s; its features are computed again", fault)
-                remedy = "make room, or give --feature_cache=off; the same command goes on from the last whole batch"
+            blocks = self._read(level)
+            wanted = {split: dataset.pixel_digests(split) for split in dataset.splits}
+            known = _index(blocks)
+            missing: dict[bytes, tuple[Split, int]] = {}
+            for split, digests in wanted.items():
+                for row, digest in enumerate(digests):
+                    if digest not in known:
+                        missing.setdefault(digest, (split, row))
+            if missing:
+                remedy = "make room, or give --feature_cache=off; the same command goes on from the last whole block"
                 with full_disk_explained(self.directory, remedy):
-                    self._compute(("maps", "pooled") if level == "maps" else ("pooled",))
-        labels = self._dataset.labels
-        return {split: FeatureSource(self._file(level, split), labels[split]) for split in self._dataset.splits}
+                    self._compute(dataset, missing, tell)
+                blocks = self._read(level)
+                known = _index(blocks)
+        return {
+            split: FeatureSource(
+                blocks, np.array([known[digest] for digest in digests], np.int64).reshape(-1, 2), dataset.labels[split]
+            )
+            for split, digests in wanted.items()
+        }
 
-    def _file(self, level: Level, split: Split) -> Path:
-        return self.directory / level / f"{split}.npy"
+    def _compute(self, dataset: Dataset, missing: Mapping[bytes, tuple[Split, int]], tell: Tell) -> None:
+        # Maps come with their averages, from the same pass; pooled features alone are stored alone.
+        levels: tuple[Level, ...] = ("maps", "pooled") if self._frozen.level == "maps" else ("pooled",)
+        step, variables = jax.jit(self._frozen.features), jax.device_put(self._frozen.backbone.variables)
+        self._check_space(step, variables, levels, len(missing))
+        digests, places = list(missing), list(missing.values())
+        size, began, done = feature_batch_size(), time.perf_counter(), 0
+        with tqdm(total=len(digests), unit=" images", desc="features", disable=None) as bar:
+            for start in range(0, len(digests), BLOCK):
+                records = _Records([(dataset.splits[split], row) for split, row in places[start : start + BLOCK]])
+                parts: dict[Level, list[np.ndarray]] = {level: [] for level in levels}
+                for batch in evaluation_batches(records, batch_size=size):
+                    computed, mask = step(variables, jax.device_put(batch)), batch["mask"]
+                    for level in levels:
+                        parts[level].append(_finite(np.asarray(computed[level])[mask], level))
+                    bar.update(int(mask.sum()))
+                block = np.frombuffer(b"".join(digests[start : start + BLOCK]), np.uint8).reshape(-1, 32)
+                for level in levels:
+                    self._write(level, np.concatenate(parts[level]), block)
+                done += len(block)
+                rate = done / (time.perf_counter() - began)
+                left = (len(digests) - done) / rate / 60
+                tell(f"features of {done:,} of {len(digests):,} images, {rate:.1f} images/s, {left:.0f} min left")
 
-    def _compute(self, levels: tuple[Level, ...]) -> None:
-        config, dtype, normalize = self._pretrained.config, self._dtype, self._normalize
+    def _write(self, level: Level, rows: Shaped[np.ndarray, "n ..."], digests: UInt8[np.ndarray, "n 32"]) -> None:
+        place = self.directory / level
+        place.mkdir(exist_ok=True)
+        taken = [int(path.name) for path in place.iterdir() if path.name.isdigit()]
+        final = place / f"{max(taken, default=-1) + 1:06d}"
+        with new_folder(final) as folder:
+            np.save(folder / "rows.npy", rows)
+            np.save(folder / "digests.npy", digests)
+            sums = {name: file_sha256(folder / name) for name in ("rows.npy", "digests.npy")}
+            write_json(folder / "meta.json", {"identity": self._identity, "sha256": sums})
+            publish(folder, final)
 
-        @jax.jit
-        def features(variables: Any, batch: DeviceBatch) -> dict[str, jax.Array]:
-            # Both levels always, so that stored pooled features are the same bits with and without the maps.
-            both = extract(config, variables, normalize(batch["image"], batch["mask"]), dtype=jnp.dtype(dtype))
-            return {level: both[level].astype(DTYPES[level]) for level in DTYPES}
+    def _read(self, level: Level) -> list[Block]:
+        """The sound blocks; one that is damaged is named in the log and removed, to be computed again."""
+        blocks = []
+        for folder in sorted(path for path in (self.directory / level).glob("*") if path.name.isdigit()):
+            if fault := _fault(folder, self._identity):
+                logging.getLogger(__name__).warning("%s; its features are computed again", fault)
+                shutil.rmtree(folder)
+                continue
+            blocks.append(Block(np.load(folder / "rows.npy", mmap_mode="r"), np.load(folder / "digests.npy")))
+        return blocks
 
-        variables = jax.device_put(self._pretrained.variables)
-        size = batch_size()
-        empty = Batch(
-            image=np.zeros((size, *IMAGE_SHAPE), np.uint8), label=np.zeros(size, np.int32), mask=np.ones(size, bool)
-        )
-        shapes = jax.eval_shape(features, variables, empty)
-        total = sum(len(source) for source in self._dataset.splits.values())
-        self._check_space(total * sum(shapes[level].size * shapes[level].dtype.itemsize for level in levels) // size)
-        # Kept when the pass is stopped: a slow machine goes on from the last whole batch.
-        folder = self.directory / f"incomplete-{'-'.join(levels)}"
-        elsewhere = stored_elsewhere(self.directory, self._identity, levels)
-        with tqdm(total=total, unit=" images", desc="features", disable=None) as bar:
-            for split, source in self._dataset.splits.items():
-                row_shapes = {level: (len(source), *shapes[level].shape[1:]) for level in levels}
-                files, missing, done = _open(folder, split, row_shapes, source, elsewhere)
-                bar.update(len(source) - len(missing) + done)
-                for batch in evaluation_batches(Subset(source, missing), batch_size=size, start=done):
-                    computed, count = features(variables, jax.device_put(batch)), int(batch["mask"].sum())
-                    for level, file in files.items():
-                        file[missing[done : done + count]] = _finite(np.asarray(computed[level])[:count], level, split)
-                        file.flush()
-                    done += count
-                    (folder / f"{split}.done").write_text(str(done))
-                    bar.update(count)
-        for level in levels:
-            self._finish(folder / level)
-            publish(folder / level, self.directory / level)
-        shutil.rmtree(folder)
-
-    def _finish(self, folder: Path) -> None:
-        paths = {split: folder / f"{split}.npy" for split in self._dataset.splits}
-        files = {split: {"bytes": path.stat().st_size, "sha256": file_sha256(path)} for split, path in paths.items()}
-        meta = {"identity": self._identity, "file": self._pretrained.provenance.file, "files": files}
-        (folder / "meta.json").write_text(json.dumps(meta, indent=2) + "\n")
-
-    def _check_space(self, needed: int) -> None:
+    def _check_space(self, step: Any, variables: Any, levels: Sequence[Level], images: int) -> None:
+        image = {"image": jax.ShapeDtypeStruct((1, 224, 224, 3), np.uint8), "mask": jax.ShapeDtypeStruct((1,), bool)}
+        shapes = jax.eval_shape(step, variables, image)
+        needed = images * sum(shapes[level].size * np.dtype(FEATURE_DTYPES[level]).itemsize for level in levels)
         free = shutil.disk_usage(self.directory).free
         if needed > free:
             raise UserError(
@@ -179,47 +194,43 @@ class FeatureCache:
             )
 
 
-def _open(
-    folder: Path, split: Split, shapes: dict[Level, tuple[int, ...]], source: Source, elsewhere: dict[bytes, Place]
-) -> tuple[dict[Level, np.memmap[Any, Any]], Int[np.ndarray, " missing"], int]:
-    """The files of one split to write to, the rows that the network must compute, and how many of these are done.
+class _Records:
+    """Some records of several sources, as one source."""
 
-    A new file first takes over the rows that are stored elsewhere; a half-written one keeps to the plan it began with.
-    """
-    plan, progress = folder / f"{split}.missing.npy", folder / f"{split}.done"
-    paths = {level: folder / level / f"{split}.npy" for level in shapes}
-    # Without the files the plan is what a kill between publishing and clearing away has left.
-    if plan.exists() and all(path.exists() for path in paths.values()):
-        files = {level: np.lib.format.open_memmap(path, mode="r+") for level, path in paths.items()}
-        return files, np.load(plan), int(progress.read_text() or 0) if progress.exists() else 0
-    files = {}
-    for level, path in paths.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        files[level] = np.lib.format.open_memmap(path, mode="w+", dtype=DTYPES[level], shape=shapes[level])
-        _claim_space(path)
-    known = {row: elsewhere[d] for row, d in enumerate(digests(source)) if d in elsewhere} if elsewhere else {}
-    copy_rows(known, files)
-    for file in files.values():
-        file.flush()
-    missing = np.array([row for row in range(len(source)) if row not in known], np.int64)
-    progress.unlink(missing_ok=True)
-    part = plan.with_name("part.npy")
-    np.save(part, missing)
-    part.replace(plan)
-    return files, missing, 0
+    def __init__(self, places: Sequence[tuple[Source, int]]) -> None:
+        self._places = places
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __getitem__(self, index: int, /) -> Mapping[str, Any]:
+        source, row = self._places[index]
+        return source[row]
 
 
-def _claim_space(path: Path) -> None:
-    """Claims the blocks of a file that is mapped: a disk that fills up later would kill the process (SIGBUS)."""
-    if hasattr(os, "posix_fallocate"):  # not on macOS
-        with path.open("r+b") as file:
-            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+def _index(blocks: Sequence[Block]) -> dict[bytes, tuple[int, int]]:
+    """Where each image's features lie, by the digest of its pixels."""
+    return {digest.tobytes(): (b, row) for b, block in enumerate(blocks) for row, digest in enumerate(block.digests)}
 
 
-def _finite(rows: Float[np.ndarray, "..."], level: str, split: str) -> Float[np.ndarray, "..."]:
+def _fault(folder: Path, identity: Mapping[str, Any]) -> str:
+    """What is wrong with a block, naming the file; "" if it is sound."""
+    try:
+        meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
+        if meta["identity"] != identity:
+            return f"{folder / 'meta.json'} describes other features than its folder's name says"
+        for name, digest in meta["sha256"].items():
+            if file_sha256(folder / name) != digest:
+                return f"{folder / name} has changed since it was written (its SHA-256 differs)"
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return f"{folder} is damaged ({type(error).__name__}: {error})"
+    return ""
+
+
+def _finite(rows: Shaped[np.ndarray, "n ..."], level: Level) -> Shaped[np.ndarray, "n ..."]:
     if not np.isfinite(rows).all():
         raise UserError(
-            f"the network gives {level} on the {split} split that are not finite or too large for {rows.dtype}: "
+            f"the network gives {level} that are not finite or too large for {rows.dtype}: "
             "check --weights and --normalize, or give --feature_cache=off"
         )
     return rows

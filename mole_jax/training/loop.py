@@ -1,9 +1,10 @@
 """The training loop of one run: resumes by itself, and gives the variables with the best validation AUROC."""
 
 import signal
+import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,24 +14,27 @@ from jaxtyping import Float
 from tqdm import tqdm
 
 from mole_jax.backbones.weights import Pretrained
+from mole_jax.classifier.network import Stage
 from mole_jax.config import RunConfig
 from mole_jax.data.dataset import Dataset
 from mole_jax.data.loader import steps_per_epoch
 from mole_jax.data.records import Split
 from mole_jax.errors import UserError
 from mole_jax.files.writing import write_json
+from mole_jax.inputs.normalize import Inputs
 from mole_jax.models.base import Variables
+from mole_jax.runs.directory import CHECKPOINTS, TIMING
 from mole_jax.runs.log import Log
-from mole_jax.training.checkpoint import Checkpoint, Checkpoints
+from mole_jax.training.checkpoint import Checkpoint, Checkpoints, latest_step
 from mole_jax.training.clock import Clock
-from mole_jax.training.epoch_metrics import Losses, epoch_metrics
-from mole_jax.training.phases import Phase, phase_at, plan
+from mole_jax.training.epoch_metrics import Losses, Progress, epoch_metrics
+from mole_jax.training.phases import Phase, ends, plan
 from mole_jax.training.profile import Profile
 from mole_jax.training.state import TrainState, no_sums
 
 
 class Interrupted(Exception):
-    """SIGTERM came: the state is saved, the same command goes on from there."""
+    """SIGTERM or Ctrl-C came: the state is saved, the same command goes on from there."""
 
 
 class Trained(NamedTuple):
@@ -38,51 +42,83 @@ class Trained(NamedTuple):
 
     Attributes:
         variables: {"params", "batch_stats"}.
+        stage: what the model with these variables takes.
+        inputs: how its images are fed.
+        step: of the checkpoint.
         logits: of every split, in the order of its records.
     """
 
     variables: Variables
+    stage: Stage
+    inputs: Inputs
+    step: int
     logits: dict[Split, Float[np.ndarray, "..."]]
 
 
-def train(config: RunConfig, dataset: Dataset, run_dir: Path, *, pretrained: Pretrained | None = None) -> Trained:
+def refuse_fewer_epochs(config: RunConfig, dataset: Dataset, run_dir: Path) -> None:
+    """Raises UserError where the run has been trained for longer than the config asks; changes nothing."""
+    images = len(dataset.splits["train"])
+    done, total = latest_step(run_dir / CHECKPOINTS) or 0, ends(config, images)[-1]
+    if done > total:
+        raise UserError(
+            f"epochs={config.epochs} is {total} steps, but the run in {run_dir} has already done {done}: "
+            f"give at least --epochs={-(-done // steps_per_epoch(images, config.batch_size))} or another --run_dir"
+        )
+
+
+def train(
+    config: RunConfig,
+    dataset: Dataset,
+    run_dir: Path,
+    *,
+    pretrained: Pretrained | None = None,
+    on_start: Callable[[], None] = lambda: None,
+) -> Trained:
     """Trains to `config.epochs`, and fine-tunes where that is asked for, from the newest checkpoint in `run_dir` where
     there is one.
 
     Args:
         config: of the run.
         dataset: prepared.
-        run_dir: where metrics.jsonl, checkpoints, timing.json (of this start alone) and profile/ go.
+        run_dir: where metrics.jsonl, train.log, checkpoints, timing.json (of this start alone) and profile/ go.
         pretrained: the backbone of model=transfer.
+        on_start: called when all is ready, before the first step.
 
     Raises:
-        Interrupted: SIGTERM came; the state has been saved.
+        Interrupted: SIGTERM or Ctrl-C came; the state has been saved.
         NonFinite: the loss is not finite.
         UserError: the run has already trained for more epochs, or its checkpoint is of another model.
     """
+    refuse_fewer_epochs(config, dataset, run_dir)
+    run_dir.mkdir(parents=True, exist_ok=True)
     clock = Clock()
-    phases = plan(config, dataset, pretrained)
-    per_epoch, total = steps_per_epoch(len(dataset.splits["train"]), config.batch_size), phases[-1].end
+    per_epoch = steps_per_epoch(len(dataset.splits["train"]), config.batch_size)
+    total = ends(config, len(dataset.splits["train"]))[-1]
     saves = [per_epoch, *([config.checkpoint_every] if config.checkpoint_every else [])]
-    with Checkpoints(run_dir.absolute() / "checkpoints") as checkpoints, _sigterm() as sigterm:
+    with Checkpoints(run_dir.absolute() / CHECKPOINTS) as checkpoints:
         # A run resumes (1) from its newest checkpoint, (2) else from the seed. The best checkpoint is only for
         # predictions, and for the head from which fine-tuning begins.
         checkpoints.remove_superseded()
         start = checkpoints.latest_step or 0
-        if start > total:
-            raise UserError(
-                f"epochs={config.epochs} is {total} steps, but the run in {run_dir} has already done {start}: "
-                f"give at least --epochs={-(-start // per_epoch)} or another --run_dir"
-            )
-        step, phase = start, phase_at(phases, start)
-        state, figures = checkpoints.restore(start, phase.state) if start else Checkpoint(phase.begin(None), {})
-        feed = phase.feed(start, clock)
         with (
             Log(run_dir, resume_step=start) as log,
             tqdm(total=total, initial=start, desc="train", disable=None) as bar,
             Profile(run_dir, start=start, steps=config.profile) as profile,
+            ExitStack() as stack,
         ):
-            losses, began = Losses(log), time.perf_counter()
+            if start:
+                log.tell(f"goes on at step {start:,} of {total:,} (epoch {start / per_epoch:g})")
+            planned = plan(config, dataset, pretrained, tell=log.tell)
+            stop = stack.enter_context(_stop_signals())  # until here a signal ends the process: nothing would be lost
+            step, phase = start, planned.phase_at(start)
+            state, metrics = checkpoints.restore(start, phase.state) if start else Checkpoint(phase.begin(None), {})
+            feed = phase.feed(start, clock)
+            on_start()
+            losses, progress, began = (
+                Losses(log),
+                Progress(config, start, total, per_epoch, log.epochs),
+                time.perf_counter(),
+            )
             # The order of one round: evaluate, save, stop, change phase, draw and step, log. What is saved is what was
             # evaluated, and nothing has been drawn in between: the state's step says where the loader is.
             while True:
@@ -91,16 +127,16 @@ def train(config: RunConfig, dataset: Dataset, run_dir: Path, *, pretrained: Pre
                     if epoch_ends:
                         losses.flush()
                         with clock("evaluation"):
-                            figures = _evaluate(step, state, phase, dataset)
+                            metrics = _evaluate(step, state, phase, dataset)
                         seconds = {"seconds": round(time.perf_counter() - began, 3), **clock.lap()}
-                        log.write(step, {"epoch": step // per_epoch, **figures, **seconds})
-                        bar.set_postfix({k: f"{v:.3f}" for k, v in figures.items() if k != "step"}, refresh=False)
+                        log.write(step, {"epoch": step // per_epoch, **metrics, **seconds})
+                        log.tell(progress.line(step, metrics))
                         state = state._replace(epoch=no_sums())
-                    if sigterm or any(step % every == 0 for every in saves):
+                    if stop or any(step % every == 0 for every in saves):
                         losses.flush()
                         with clock("checkpoint"):
-                            checkpoints.save(Checkpoint(state, figures), config)
-                    if sigterm and step < total:
+                            checkpoints.save(Checkpoint(state, metrics), config)
+                    if stop and step < total:
                         raise Interrupted(f"saved at step {step} of {total}; the same command goes on from there")
                 if step == total:
                     break
@@ -108,7 +144,7 @@ def train(config: RunConfig, dataset: Dataset, run_dir: Path, *, pretrained: Pre
                     if checkpoints.best_step != step:
                         del state  # two of the largest head do not fit into memory
                         state = checkpoints.restore(checkpoints.best_step, phase.state).state
-                    phase = phase_at(phases, step + 1)
+                    phase = planned.phase_at(step + 1)
                     state = phase.begin(state)._replace(step=jnp.int32(step), epoch=no_sums())
                     feed = phase.feed(step, clock)
                 profile.at(step, state)
@@ -119,25 +155,39 @@ def train(config: RunConfig, dataset: Dataset, run_dir: Path, *, pretrained: Pre
                 bar.update(of_steps.size)
         best = _variables(state)
         del state  # the optimiser's part is two thirds of it
-        phase = phase_at(phases, checkpoints.best_step)
-        if checkpoints.best_step != total:
+        chosen = checkpoints.best_step
+        phase = planned.phase_at(chosen)
+        if chosen != total:
             del best
-            best = checkpoints.restore_variables(checkpoints.best_step, phase.state)
+            best = checkpoints.restore_variables(chosen, phase.state)
     with clock("evaluation"):
         logits = {split: phase.logits(split, best) for split in dataset.splits}
-    write_json(run_dir / "timing.json", clock.summary())
-    return Trained(best, logits)
+    write_json(run_dir / TIMING, clock.summary())
+    return Trained(best, phase.stage, planned.inputs, chosen, logits)
 
 
 @contextmanager
-def _sigterm() -> Iterator[list[int]]:
-    """Gives a list that is empty until SIGTERM comes."""
+def _stop_signals() -> Iterator[list[int]]:
+    """Gives a list that is empty until SIGTERM, or Ctrl-C, comes.
+
+    A second Ctrl-C ends the process at once, for those who do not want to wait for the step and the checkpoint.
+    """
     received: list[int] = []
-    before = signal.signal(signal.SIGTERM, lambda number, _: received.append(number))
+    if threading.current_thread() is not threading.main_thread():  # Python lets no other thread handle signals
+        yield received
+        return
+
+    def receive(number: int, _: Any) -> None:
+        if number == signal.SIGINT and received:
+            raise KeyboardInterrupt
+        received.append(number)
+
+    before = {number: signal.signal(number, receive) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield received
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _variables(state: TrainState) -> Variables:

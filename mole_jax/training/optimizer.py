@@ -57,9 +57,8 @@ def build_optimizer(
     rate = config.learning_rate if learning_rate is None else learning_rate
     scale = scale_by_keras_adam() if config.optimizer == "adam" else optax.identity()
     decay = [optax.add_decayed_weights(config.weight_decay, mask=_kernels)] if config.weight_decay else []
-    chain = optax.chain(
-        scale, *decay, optax.stateless(lambda updates, _: _times(updates, rate, config.finetune_learning_rate))
-    )
+    rates = {"new": optax.scale(-rate), "fine_tuned": optax.scale(-config.finetune_learning_rate)}
+    chain = optax.chain(scale, *decay, optax.partition(rates, _groups))
     return optax.partition({True: chain, False: optax.set_to_zero()}, trainable)
 
 
@@ -67,9 +66,9 @@ def _kernels(params: Any) -> Any:
     return jax.tree_util.tree_map_with_path(lambda path, _: path[-1].key == "kernel", params)
 
 
-def _times(updates: Any, learning_rate: float | Float[Array, ""], finetune_learning_rate: float) -> Any:
-    def scaled(path: tuple[Any, ...], update: jax.Array) -> jax.Array:
-        fine_tuned = path[0].key == BACKBONE
-        return -(finetune_learning_rate if fine_tuned else learning_rate) * update
-
-    return jax.tree_util.tree_map_with_path(scaled, updates)
+def _groups(params: Any) -> Any:
+    """Which learning rate each parameter has: what pretraining gave is fine-tuned, the rest is new."""
+    return {
+        name: jax.tree.map(lambda _, name=name: "fine_tuned" if name == BACKBONE else "new", leaves)
+        for name, leaves in params.items()
+    }

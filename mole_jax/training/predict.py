@@ -7,22 +7,24 @@ import numpy as np
 from jaxtyping import Float
 from tqdm import tqdm
 
+from mole_jax.classifier.network import BATCH_SIZE
+from mole_jax.classifier.scoring import EvaluationStep
 from mole_jax.data.loader import evaluation_batches
 from mole_jax.data.shards import Source
-from mole_jax.training.steps import EvaluationStep
 
 
 def predict(
-    step: EvaluationStep, variables: Any, source: Source, *, batch_size: int, what: str
+    step: EvaluationStep, variables: Any, source: Source, *, what: str, batch_size: int = BATCH_SIZE
 ) -> Float[np.ndarray, "n ..."]:
     """Gives the logits in the order of `source`; of several models at once where the step gives a column for each.
 
     Args:
-        step: from `make_evaluation_step`.
+        step: from `evaluation_step`.
         variables: {"params", "batch_stats"}.
         source: of n records.
-        batch_size: images a step; the last batch is padded.
         what: shown beside the progress bar.
+        batch_size: images a step; the last batch is padded. At any but the default, logits may differ in their last
+            bit from those of `Classifier.logits`.
     """
     logits: list[np.ndarray] = []
     total = -(-len(source) // batch_size)

@@ -1,4 +1,4 @@
-"""The pure functions that are jitted: one training step, one evaluation step."""
+"""The pure function that is jitted: one training step."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -10,16 +10,13 @@ import optax
 from jaxtyping import Array, Float, Int
 
 from mole_jax.config import RunConfig
-from mole_jax.inputs.augment import dihedral
 from mole_jax.inputs.normalize import Normalize
-from mole_jax.models.base import Model
+from mole_jax.inputs.pipeline import training_inputs
+from mole_jax.models.base import DeviceBatch, Model
 from mole_jax.training.randomness import derive_key
 from mole_jax.training.state import Sums, TrainState
 
-# A `mole_jax.data.loader.Batch` on the device.
-DeviceBatch = Mapping[str, Array]
 TrainStep = Callable[[TrainState, DeviceBatch], tuple[TrainState, Float[Array, ""]]]
-EvaluationStep = Callable[[Any, DeviceBatch], Float[Array, " batch"]]
 
 
 def l2_penalty(params: Any, trainable: Any) -> Float[Array, ""]:
@@ -65,9 +62,13 @@ def train_step(
 
     def step(state: TrainState, batch: DeviceBatch) -> tuple[TrainState, Float[Array, ""]]:
         images, labels = batch["image"], batch["label"].astype(jnp.float32)
-        if config.augment == "dihedral":
-            images = dihedral(images, derive_key(config.seed, "augment", state.step))
-        inputs = normalize(images, batch["mask"])
+        inputs = training_inputs(
+            images,
+            batch["mask"],
+            normalize=normalize,
+            augment=config.augment,
+            key=derive_key(config.seed, "augment", state.step),
+        )
         weights = jnp.where(labels == 1, jnp.float32(class_weights[1]), jnp.float32(class_weights[0]))
 
         def objective(params: Any) -> tuple[Float[Array, ""], tuple[Any, Any, Any]]:
@@ -95,12 +96,3 @@ def train_step(
         return TrainState(state.step + 1, optax.apply_updates(state.params, updates), stats, opt_state, sums), loss
 
     return step
-
-
-def make_evaluation_step(model: Model, normalize: Normalize) -> EvaluationStep:
-    """Gives the jitted (variables, batch) -> logits, with the moving batch-norm statistics."""
-
-    def step(variables: Any, batch: DeviceBatch) -> Float[Array, " batch"]:
-        return model.apply(variables, normalize(batch["image"], batch["mask"]), train=False)[0]
-
-    return jax.jit(step)

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax.traverse_util import flatten_dict, unflatten_dict
@@ -11,7 +12,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from mole_jax.backbones.load import load_pretrained
 from mole_jax.backbones.match import flat_shapes
 from mole_jax.backbones.resnet import ResNet
-from mole_jax.inputs.imagenet import preprocess
+from mole_jax.inputs.normalize import Inputs, normalizer
 
 BELL_COTE, DAISY = 442, 985
 
@@ -28,7 +29,9 @@ def pretrained(test_data):
 
 
 def run(variables, config, images, preprocessing):
-    forward = jax.jit(lambda v, x: ResNet(config).apply(v, preprocess(x, preprocessing), train=False))
+    forward = jax.jit(
+        lambda v, x: ResNet(config).apply(v, normalizer(Inputs(preprocessing))(x, jnp.ones(len(x), bool)), train=False)
+    )
     return jax.device_get(forward(variables, images))
 
 

@@ -8,7 +8,7 @@ from safetensors.numpy import load_file, save_file
 
 from mole_jax.backbones.load import load_pretrained
 from mole_jax.backbones.match import WeightsMismatchError, flat_shapes
-from mole_jax.backbones.resnet import ARCHITECTURES
+from mole_jax.backbones.resnet import BACKBONES
 from mole_jax.errors import UserError
 
 
@@ -28,7 +28,7 @@ def test_a_mismatch_gives_three_lists(tmp_path, tiny, weights, write_torchvision
     assert message.startswith("a.safetensors does not fit the network (2 only in the file: ")
     assert "1 only in the model: params/layer1_1/conv2/kernel" in message
     assert "1 of another shape: params/bn1/bias (file 3, model 4)" in message
-    assert message.endswith("choose the file's own architecture, or another file")
+    assert message.endswith("choose the file's own network with --backbone, or another file")
 
 
 def test_a_long_list_is_cut_in_the_message_and_whole_in_the_exception(tmp_path, tiny, weights, write_torchvision):
@@ -68,5 +68,5 @@ def test_half_precision_becomes_float32(tmp_path, tiny, weights, write_torchvisi
 # Keras' model.count_params(), moving statistics included; no classifier, and 1,000 classes.
 @pytest.mark.parametrize(("classes", "count"), [(None, 23_587_712), (1000, 25_636_712)])
 def test_the_network_has_as_many_parameters_as_keras_counts(classes, count):
-    config = replace(ARCHITECTURES["resnet50"], variant="v1", classes=classes)
+    config = replace(BACKBONES["resnet50"], variant="v1", classes=classes)
     assert sum(leaf.size for leaf in flat_shapes(config).values()) == count

@@ -1,76 +1,87 @@
-"""A finished run scores other images exactly as it scored its own."""
+"""A finished run scores images as it scored its own, to the last bit, whatever stands beside them."""
 
 import dataclasses
 
 import numpy as np
 import pytest
 
+from mole_jax.classifier.network import BATCH_SIZE, build_network
+from mole_jax.classifier.scoring import frozen_features, padded, scorer
 from mole_jax.config import RunConfig
-from mole_jax.data.dataset import open_dataset
-from mole_jax.data.prepare.prepare import prepare
+from mole_jax.inputs.normalize import Inputs
 from mole_jax.training.loop import train
-from mole_jax.training.scoring import score
 
 PLAIN = RunConfig(model="logistic", epochs=2, batch_size=10, learning_rate=0.01)
 TRANSFER = RunConfig(model="transfer", head="linear", normalize="weights", batch_size=10, epochs=2, bn_momentum=0.9)
+CNN = RunConfig(model="cnn", epochs=1, batch_size=10, bn_momentum=0.9)
+FINETUNED = dataclasses.replace(TRANSFER, epochs=1, finetune_epochs=1, finetune_learning_rate=1e-2, unfreeze=0.5)
 
 
-@pytest.fixture(scope="module")
-def other(tmp_path_factory):
-    """Drawn lesions that no run has seen, all in test."""
-    folder = tmp_path_factory.mktemp("other")
-    prepare("other", layout="synthetic", protocol="external", examples=20, seed=1, data_dir=folder, workers=1)
-    return open_dataset(folder, "other")
+def images_of(dataset, split):
+    return np.stack([dataset.splits[split][i]["image"] for i in range(len(dataset.splits[split]))])
 
 
-def rescored(config, dataset, run_dir, splits, *, on=None, pretrained=None):
-    facts = dataset.facts
-    return score(
-        run_dir,
-        config,
-        on or dataset,
-        splits,
-        train_images=sum(facts.counts["train"]),
-        channel_mean=facts.channel_mean,
-        pretrained=pretrained,
-    )
+def scorer_of(config, trained, tiny):
+    backbone = tiny if config.model == "transfer" else None
+    network = build_network(config, trained.inputs, backbone, stage=trained.stage)
+    return network, scorer(network, trained.variables)
 
 
 @pytest.mark.parametrize(
     "config",
     [
         PLAIN,
+        CNN,
         dataclasses.replace(PLAIN, normalize="dataset"),
         TRANSFER,
         dataclasses.replace(TRANSFER, feature_cache="off", epochs=1),
-        dataclasses.replace(TRANSFER, epochs=1, finetune_epochs=1, finetune_learning_rate=1e-2, unfreeze=0.5),
+        dataclasses.replace(TRANSFER, head="pooled", epochs=1),
+        FINETUNED,
     ],
-    ids=["plain", "dataset", "features", "images", "finetuned"],
+    ids=["logistic", "cnn", "dataset", "features", "images", "pooled", "finetuned"],
 )
-def test_its_own_images_get_the_same_logits(dataset, tiny, tmp_path, config):
-    pretrained = tiny if config.model == "transfer" else None
-    trained = train(config, dataset, tmp_path, pretrained=pretrained)
-    again = rescored(config, dataset, tmp_path, ["validation", "test"], pretrained=pretrained)
-    assert list(again) == ["validation", "test"]
-    for split, logits in again.items():
-        np.testing.assert_array_equal(logits, trained.logits[split])
+def test_an_image_has_the_same_logit_alone_and_in_its_split(dataset, tiny, tmp_path, config):
+    trained = train(config, dataset, tmp_path, pretrained=tiny if config.model == "transfer" else None)
+    _, score = scorer_of(config, trained, tiny)
+    for split in ("validation", "test"):
+        images = images_of(dataset, split)
+        np.testing.assert_array_equal(score(images), trained.logits[split])
+        np.testing.assert_array_equal(score(images[::-1]), trained.logits[split][::-1])
+        for i in (0, len(images) // 2, len(images) - 1):
+            assert score(images[i : i + 1])[0] == trained.logits[split][i]
 
 
-def test_another_datasets_images_are_normalised_with_the_runs_own_means(dataset, other, tmp_path):
+def test_the_score_of_maps_goes_through_the_precision_in_which_they_are_stored(dataset, tiny, tmp_path, monkeypatch):
+    from mole_jax.models.transfer import WIDTHS
+
+    monkeypatch.setitem(WIDTHS, "paper", (8, 1))
+    config = dataclasses.replace(TRANSFER, head="paper", epochs=1)
+    trained = train(config, dataset, tmp_path, pretrained=tiny)
+    network, score = scorer_of(config, trained, tiny)
+    images = images_of(dataset, "test")
+    assert frozen_features(network)(images[:2]).dtype == np.float16
+    np.testing.assert_array_equal(score(images), trained.logits["test"])
+
+
+def test_images_are_normalised_with_the_runs_own_means(dataset, tmp_path):
     config = dataclasses.replace(PLAIN, normalize="dataset")
-    weights = train(config, dataset, tmp_path).variables["params"]
-    images = np.stack([other.splits["test"][i]["image"] for i in range(20)])
-    kernel, bias = (np.asarray(leaf, np.float64) for leaf in (weights["fc1"]["kernel"], weights["fc1"]["bias"]))
+    trained = train(config, dataset, tmp_path)
+    assert trained.inputs == Inputs("dataset", tuple(dataset.facts.channel_mean))
+    images = np.random.default_rng(0).integers(0, 256, (20, 224, 224, 3), np.uint8)
+    fc1 = trained.variables["params"]["fc1"]
+    kernel, bias = (np.asarray(fc1[leaf], np.float64) for leaf in ("kernel", "bias"))
     pixels = images / 255 - np.array(dataset.facts.channel_mean)
-    logits = rescored(config, dataset, tmp_path, ["test"], on=other)["test"]
+    logits = scorer_of(config, trained, None)[1](images)
     np.testing.assert_allclose(logits, pixels.reshape(20, -1) @ kernel[:, 0] + bias, rtol=1e-4, atol=1e-4)
 
 
-def test_stored_features_of_a_dataset_with_one_split_are_used_again(dataset, other, tiny, tmp_path):
-    train(TRANSFER, dataset, tmp_path, pretrained=tiny)
-    first = rescored(TRANSFER, dataset, tmp_path, ["test"], on=other, pretrained=tiny)["test"]
-    (stored,) = (other.directory / "features").glob("*/pooled/test.npy")
-    before = stored.stat().st_mtime_ns
-    again = rescored(TRANSFER, dataset, tmp_path, ["test"], on=other, pretrained=tiny)["test"]
-    np.testing.assert_array_equal(first, again)
-    assert stored.stat().st_mtime_ns == before
+def test_padding_is_zeros_and_marked():
+    batch, mask = padded(np.ones((3, 2), np.float32), 5)
+    assert batch.sum() == 6
+    assert mask.tolist() == [True, True, True, False, False]
+
+
+def test_a_network_that_reads_its_batch_is_scored_in_batches_of_its_training():
+    for normalize, size in (("image", BATCH_SIZE), ("batch", 10)):
+        config = dataclasses.replace(PLAIN, normalize=normalize)
+        assert build_network(config, Inputs(normalize), None, stage="images").batch_size == size

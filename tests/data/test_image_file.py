@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from mole_jax.data import preprocess
+from mole_jax.data import image_file
 from mole_jax.data.image_file import UnusableImageError, load_image
 
 
@@ -17,11 +17,11 @@ def noise(height, width, channels=3):
 
 
 def decode_rgb(data):
-    return np.asarray(preprocess.decode_rgb(data))
+    return np.asarray(image_file.decode_rgb(data))
 
 
 def to_model_size(pixels):
-    return preprocess.to_model_size(Image.fromarray(pixels))
+    return image_file.to_model_size(Image.fromarray(pixels))
 
 
 def halved(pixels):
@@ -171,7 +171,7 @@ def test_a_damaged_profile_or_exif_block(tmp_path):
 def test_strips_make_no_difference(monkeypatch, mode):
     image = Image.fromarray(noise(97, 61)).convert(mode)
     whole = decode_rgb(encoded(image, "TIFF"))
-    monkeypatch.setattr(preprocess, "STRIP_PIXELS", 200)
+    monkeypatch.setattr(image_file, "STRIP_PIXELS", 200)
     np.testing.assert_array_equal(decode_rgb(encoded(image, "TIFF")), whole)
 
 

@@ -11,7 +11,7 @@ from flax.traverse_util import flatten_dict
 from safetensors.numpy import save_file
 
 from mole_jax.backbones.load import load_pretrained
-from mole_jax.backbones.resnet import ARCHITECTURES
+from mole_jax.backbones.resnet import BACKBONES
 
 ROOT = Path(__file__).parents[2]
 LEAVES = {"kernel": "weight", "scale": "weight", "bias": "bias", "mean": "running_mean", "var": "running_var"}
@@ -24,7 +24,7 @@ def port(*arguments, python=()):
 
 @pytest.fixture(scope="module")
 def variables():
-    return load_pretrained("random", architecture=ARCHITECTURES["resnet18"]).variables
+    return load_pretrained("random", architecture=BACKBONES["resnet18"]).variables
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def source(variables, tmp_path_factory):
 
 def test_the_report_and_the_file(source, variables, tmp_path):
     out = tmp_path / "new" / "ported.safetensors"
-    done = port(f"--source={source}", f"--out={out}", "--architecture=resnet18")
+    done = port(f"--source={source}", f"--out={out}", "--backbone=resnet18")
     assert (done.returncode, done.stderr) == (0, "")
     assert dict(line.split(maxsplit=1) for line in done.stdout.replace("moving ", "moving_").splitlines()) == {
         "source": "resnet18.safetensors",
@@ -60,7 +60,7 @@ def test_the_report_and_the_file(source, variables, tmp_path):
         "ignored": "20 x num_batches_tracked",
         "written": str(out),
     }
-    ported = load_pretrained(str(out), architecture=ARCHITECTURES["resnet18"])
+    ported = load_pretrained(str(out), architecture=BACKBONES["resnet18"])
     jax.tree.map(np.testing.assert_array_equal, ported.variables, variables)
     assert (ported.variant, ported.preprocessing) == ("v1.5", "torchvision")
 

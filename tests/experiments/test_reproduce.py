@@ -215,6 +215,6 @@ def test_a_run_that_fails_does_not_stop_the_others(tmp_path):
     broken.touch()  # a file where the directory should be
     ran = reproduce(tmp_path, "--models=logistic,cnn", "--protocols=grouped")
     assert ran.returncode == 1
-    assert "failed with exit status 1; going on with the next" in ran.stderr
-    assert "ours, grouped: it failed with exit status 1: see " in ran.stdout
+    assert "failed with exit status 2; going on with the next" in ran.stderr
+    assert "ours, grouped: it failed with exit status 2: see " in ran.stdout
     assert list((tmp_path / "runs").glob("cnn-*/metrics.json"))

@@ -4,6 +4,8 @@ directory.
 
 import json
 import random
+import re
+import signal
 import subprocess
 import sys
 import time
@@ -65,6 +67,62 @@ def test_the_run_directory_is_whole(whole):
     assert f"{metrics['splits']['test']['auroc']['value']:.3f}" in out
     assert str(run_dir) in out
     assert "% of the time in steps: " in out
+    epochs = [line for line in out.splitlines() if line.startswith("epoch ")]
+    pattern = (
+        r"epoch 2 of 2: loss [\d.]+, validation loss [\d.]+, validation AUROC [\d.]+ \(best [\d.]+, epoch \d\), "
+        r"\d+ images/s, \d+ s left"
+    )
+    assert len(epochs) == 2 and re.fullmatch(pattern, epochs[1])
+    assert [line[20:] for line in (run_dir / "train.log").read_text().splitlines()] == epochs
+    assert f"score photographs: python -m experiments.predict --run={run_dir} --images=FOLDER" in out
+    assert out.rstrip().endswith("not a medical device: it says nothing about anybody's skin.")
+
+
+def test_a_refused_command_leaves_the_finished_run_as_it_was(whole, data_dir):
+    run_dir = whole[0]
+    before = {path: path.read_bytes() for path in run_dir.rglob("*") if path.is_file()}
+    process = start(data_dir, run_dir, *[flag for flag in FLAGS if "epochs" not in flag], "--epochs=1")
+    error = process.communicate()[1]
+    assert process.returncode == 2
+    assert "has already done 16: give at least --epochs=2 or another --run_dir" in error
+    assert {path: path.read_bytes() for path in run_dir.rglob("*") if path.is_file()} == before
+
+
+def test_a_config_of_a_run_is_a_command(whole, data_dir, tmp_path):
+    out = finish(start(data_dir, tmp_path, f"--config={whole[0] / 'config.json'}"))
+    assert (tmp_path / "predictions/test.csv").read_bytes() == (whole[0] / "predictions/test.csv").read_bytes()
+    assert str(tmp_path) in out
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_stopped_by_a_signal_it_says_how_to_go_on(data_dir, tmp_path, number):
+    process = start(data_dir, tmp_path, *FLAGS)
+    log = tmp_path / "metrics.jsonl"
+    while process.poll() is None and (not log.exists() or not log.read_text()):
+        time.sleep(0.02)
+    process.send_signal(number)
+    _, error = process.communicate()
+    assert process.returncode == 75
+    assert re.search(r"saved at step \d+ of 16; the same command goes on from there", error)
+    assert "Traceback" not in error
+    assert re.search(r"goes on at step \d+ of 16 \(epoch [\d.]+\)", finish(start(data_dir, tmp_path, *FLAGS)))
+
+
+def test_help_shows_what_a_flag_will_be_for_the_model():
+    command = [sys.executable, "-m", "experiments.run", "--help", "--model=transfer"]
+    paper = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert "passes over the training split (transfer, paper recipe: 5)" in paper
+    assert "(default: 100)" in paper
+    tuned = subprocess.run([*command, "--recipe=tuned"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert "passes over the training split (transfer, tuned recipe: 20)" in tuned
+
+
+def test_a_model_without_that_recipe_is_told_so(data_dir, tmp_path):
+    process = start(data_dir, tmp_path, "--model=cnn_released", "--recipe=tuned")
+    assert process.communicate()[1] == (
+        "error: there is no recipe 'tuned' for model=cnn_released; give --recipe=paper\n"
+    )
+    assert process.returncode == 2
 
 
 @pytest.mark.parametrize("seed", [1, 2])

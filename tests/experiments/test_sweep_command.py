@@ -29,6 +29,7 @@ def test_a_grid_of_logistic_regressions(tmp_path):
     assert done.stdout.count("diverged: ") == 2
     assert "learning_rate=0.001 batch_size=20 loss_reduction=sum" in done.stdout
     assert "best validation accuracy  learning_rate=0.001" in done.stdout
+    assert "train the winner as a run of its own: python -m experiments.run --model=logistic" in done.stdout
     assert (tmp_path / "sweep" / "sweep.csv").read_text().count("\n") == 5
 
 
@@ -38,7 +39,7 @@ def test_a_grid_of_logistic_regressions(tmp_path):
         ("", "give --grid, for example"),
         ("learning_rate", "'learning_rate' in --grid: write each field once, as field=value,value"),
         ("seed=1 seed=2", "'seed=2' in --grid: write each field once, as field=value,value"),
-        ("speed=1", "'speed' in --grid is no option of a run; they are"),
+        ("speed=1", "'speed' in --grid is not an option of a run; they are"),
         ("seed=0.5", "'seed=0.5' in --grid: seed takes values of type int"),
     ],
 )

@@ -158,7 +158,7 @@ def _prepare(work: Path) -> Victim:
         Image.fromarray(np.random.default_rng(i).integers(0, 256, (90, 120, 3), np.uint8)).save(folder / f"{i}.png")
 
     def stage(where: Path) -> str:
-        folder = where / "x" / "incomplete"
+        folder = where / "x" / ".1.0.0.incomplete"
         if not folder.exists():
             return "after publishing" if (where / "x" / "1.0.0").exists() else "before decoding"
         names = [path.name for path in folder.iterdir()]
@@ -242,19 +242,15 @@ def store_features(data: Path) -> None:
     """What the victim `features` does; no command has so small a network."""
     from mole_jax.backbones.load import load_pretrained
     from mole_jax.backbones.resnet import ResNetConfig
+    from mole_jax.classifier.network import Frozen
     from mole_jax.data.dataset import load_dataset
-    from mole_jax.inputs.imagenet import preprocess
-    from mole_jax.training import feature_cache
+    from mole_jax.inputs.normalize import Inputs
+    from mole_jax.training import feature_store
 
-    feature_cache.batch_size = lambda: 2
+    feature_store.BLOCK = 16
     network = load_pretrained("random", architecture=ResNetConfig(stage_sizes=(3, 3), width=16))
-    feature_cache.FeatureCache(
-        load_dataset(data, "synthetic"),
-        network,
-        normalize=lambda images, mask: preprocess(images, "torchvision"),
-        normalize_name="weights",
-        dtype="float32",
-    ).sources("maps")
+    frozen = Frozen(network, Inputs("torchvision"), "maps", "float32")
+    feature_store.FeatureStore(data, frozen).sources(load_dataset(data, "synthetic"))
 
 
 VICTIMS: dict[str, Callable[[Path], Victim]] = {"prepare": _prepare, "train": _train, "features": _features}

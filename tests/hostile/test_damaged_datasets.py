@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mole_jax.data import write_shards
 from mole_jax.data.checksums import SUMS, verify
 from mole_jax.data.dataset import load_dataset
+from mole_jax.data.prepare import write_shards
 from mole_jax.data.prepare.prepare import prepare
 from mole_jax.errors import UserError
 

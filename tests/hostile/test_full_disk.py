@@ -21,14 +21,15 @@ import pytest
 
 from mole_jax.backbones.load import load_pretrained
 from mole_jax.backbones.resnet import ResNetConfig
+from mole_jax.classifier.network import Frozen
 from mole_jax.config import RunConfig
-from mole_jax.data import build
 from mole_jax.data.dataset import load_dataset
 from mole_jax.data.facts import read_facts
+from mole_jax.data.prepare import build
 from mole_jax.data.prepare.prepare import prepare
 from mole_jax.errors import UserError, full_disk_explained, means_full_disk
-from mole_jax.inputs.imagenet import preprocess
-from mole_jax.training.feature_store import FeatureCache
+from mole_jax.inputs.normalize import Inputs
+from mole_jax.training.feature_store import FeatureStore
 from mole_jax.training.loop import train
 
 ROOT = Path(__file__).parents[2]
@@ -110,14 +111,11 @@ def test_a_checkpoint_is_refused_before_it_fills_the_disk(data, tmp_path, monkey
 
 def features_of(dataset):
     network = load_pretrained("random", architecture=ResNetConfig(stage_sizes=(2, 1), width=4))
-    cache = FeatureCache(
-        dataset,
-        network,
-        normalize=lambda images, mask: preprocess(images, "torchvision"),
-        normalize_name="weights",
-        dtype="float32",
-    )
-    return {split: np.array(source._rows) for split, source in cache.sources("maps").items()}
+    store = FeatureStore(dataset.directory.parents[1], Frozen(network, Inputs("torchvision"), "maps", "float32"))
+    return {
+        split: np.stack([source[i]["image"] for i in range(len(source))])
+        for split, source in store.sources(dataset).items()
+    }
 
 
 def test_features_that_do_not_fit_are_computed_when_they_do(data):
@@ -127,7 +125,7 @@ def test_features_that_do_not_fit_are_computed_when_they_do(data):
         pytest.raises(UserError, match=r"no room left .*: make room, or give --feature_cache=off"),
     ):
         features_of(dataset)
-    assert not list(dataset.directory.glob("features/*/maps"))
+    assert not list(data.glob("_features/*/maps/0*"))
     after = features_of(dataset)
     shutil.rmtree(dataset.directory / "features")
     jax.tree.map(np.testing.assert_array_equal, after, features_of(dataset))

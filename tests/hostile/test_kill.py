@@ -9,7 +9,7 @@ import pytest
 
 from mole_jax.data.prepare.prepare import prepare
 from mole_jax.errors import UserError
-from mole_jax.files.folder import REPLACED, new_folder, publish
+from mole_jax.files.folder import incomplete, new_folder, publish, replaced
 from mole_jax.files.lock import exclusive
 
 SOAK = Path(__file__).with_name("soak.py")
@@ -27,8 +27,8 @@ def test_killed_at_random_moments(victim, kills):
 def test_killed_between_the_two_moves_of_an_overwrite(tmp_path):
     first = prepare("synthetic", data_dir=tmp_path, examples=40, workers=1).directory
     sums = (first / "SHA256SUMS").read_text()
-    first.rename(first.parent / REPLACED)
-    (first.parent / "incomplete").mkdir()
+    first.rename(replaced(first))
+    incomplete(first).mkdir()
     with pytest.raises(UserError, match="was prepared with seed=0, not 1; give --overwrite"):
         prepare("synthetic", data_dir=tmp_path, examples=40, seed=1, workers=1)
     assert prepare("synthetic", data_dir=tmp_path, examples=40, workers=1).already_prepared
@@ -36,7 +36,7 @@ def test_killed_between_the_two_moves_of_an_overwrite(tmp_path):
 
 
 def test_killed_before_the_old_folder_was_cleared_away(tmp_path):
-    (tmp_path / REPLACED / "old").mkdir(parents=True)
+    (replaced(tmp_path / "final") / "old").mkdir(parents=True)
     (tmp_path / "final" / "before").mkdir(parents=True)
     with exclusive(tmp_path, busy="held"):
         (tmp_path / "new").mkdir()
@@ -46,11 +46,13 @@ def test_killed_before_the_old_folder_was_cleared_away(tmp_path):
 
 
 def test_leftovers_are_cleared_away(tmp_path):
-    for name in ("incomplete", REPLACED):
-        (tmp_path / name / "left").mkdir(parents=True)
-    with new_folder(tmp_path) as folder:
+    final = tmp_path / "final"
+    for leftover in (incomplete(final), replaced(final)):
+        (leftover / "left").mkdir(parents=True)
+    (tmp_path / "incomplete").mkdir()  # somebody's own
+    with new_folder(final) as folder:
         assert not list(folder.iterdir())
-    assert not list(tmp_path.iterdir())
+    assert [path.name for path in tmp_path.iterdir()] == ["incomplete"]
 
 
 def test_preparing_again_over_damage_says_so(tmp_path):

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from mole_jax.models import cnn
 from mole_jax.models.fused import FEW, BatchNormReluMaxPool, Deferred, Geometry, channel_sums
 from mole_jax.models.layers import ConvVariables
 
@@ -177,3 +178,15 @@ def test_layers_in_a_row(monkeypatch, backend):
         for module in (PlainRow(), FusedRow())
     ]
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4), *results)
+
+
+@pytest.mark.parametrize("train", [False, True])
+def test_the_fused_network_has_the_variables_and_numbers_of_the_readable_one(train):
+    blocks = ((4, 3, 1, 1, 2), (5, 3, 2, 0, 2))
+    plain, fast = (cnn.model(blocks=blocks, bn_momentum=0.9, fused=fused) for fused in (False, True))
+    variables = plain.init(jax.random.key(0), input_shape=(1, 24, 24, 3))
+    others = fast.init(jax.random.key(0), input_shape=(1, 24, 24, 3))
+    assert jax.tree.map(jnp.shape, variables) == jax.tree.map(jnp.shape, others)
+    images = jax.random.normal(jax.random.key(1), (6, 24, 24, 3))
+    ours, theirs = (model.apply(variables, images, train=train) for model in (fast, plain))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), ours, theirs)

@@ -7,7 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from mole_jax.backbones.resnet import BACKBONES
+from mole_jax.backbones.weights import Pretrained, Provenance
+from mole_jax.classifier.network import build_network
 from mole_jax.config import RunConfig
+from mole_jax.inputs.normalize import Inputs
 from mole_jax.models import MODELS
 from mole_jax.studies.recipes import RECIPES
 
@@ -25,12 +29,20 @@ PARAMETERS = {
 
 def test_every_model_has_a_row_a_recipe_and_a_choice():
     choices = set(typing.get_args(typing.get_type_hints(RunConfig)["model"]))
-    assert set(MODELS) == set(PARAMETERS) == set(RECIPES) == choices
+    assert {*MODELS, "transfer"} == set(PARAMETERS) == set(RECIPES["paper"]) == choices
+
+
+def model_of(name, **options):
+    config = RunConfig(model=name, **options)
+    if name != "transfer":
+        return MODELS[name](config)
+    backbone = Pretrained({}, BACKBONES["resnet50"], "torchvision", Provenance("", "", "none"))
+    return build_network(config, Inputs("torchvision"), backbone, stage="images").model
 
 
 @pytest.mark.parametrize("name", PARAMETERS)
 def test_parameter_count(name):
-    model = MODELS[name](RunConfig(model=name))
+    model = model_of(name)
     variables = jax.eval_shape(lambda: model.init(jax.random.key(0), input_shape=(1, 224, 224, 3)))
     mask = jax.tree.leaves(model.trainable(variables["params"]))
     leaves = jax.tree.leaves(variables["params"])
@@ -41,7 +53,7 @@ def test_parameter_count(name):
 
 @pytest.mark.parametrize("name", PARAMETERS)
 def test_output_is_one_float32_logit_an_image(name):
-    model = MODELS[name](RunConfig(model=name, compute_dtype="bfloat16"))
+    model = model_of(name, compute_dtype="bfloat16")
 
     def logits(train):
         variables = model.init(jax.random.key(0), input_shape=(1, 224, 224, 3))

@@ -9,7 +9,7 @@ import optax
 import pytest
 
 from mole_jax.backbones.load import load_pretrained
-from mole_jax.backbones.resnet import ARCHITECTURES, ResNet, ResNetConfig
+from mole_jax.backbones.resnet import BACKBONES, ResNet, ResNetConfig
 from mole_jax.config import RunConfig
 from mole_jax.models import transfer
 from mole_jax.models.transfer import WIDTHS, extract, on_features, on_images, trained_layers
@@ -169,17 +169,17 @@ def test_no_backward_pass_through_what_is_frozen(backbone):
 
 def test_the_last_tenth_of_resnet50():
     # 53 convolutions and as many batch norms: 11 layers, the last block and five of the one before.
-    assert trained_layers(ARCHITECTURES["resnet50"], 0.1) == {
+    assert trained_layers(BACKBONES["resnet50"], 0.1) == {
         *(f"layer4_2/{kind}{i}" for kind in ("conv", "bn") for i in (1, 2, 3)),
         *("layer4_1/bn1", "layer4_1/conv2", "layer4_1/bn2", "layer4_1/conv3", "layer4_1/bn3"),
     }
-    assert trained_layers(ARCHITECTURES["resnet50"], 0.0) == frozenset()
-    assert trained_layers(ARCHITECTURES["resnet50"], 1e-9) == {"layer4_2/bn3"}
+    assert trained_layers(BACKBONES["resnet50"], 0.0) == frozenset()
+    assert trained_layers(BACKBONES["resnet50"], 1e-9) == {"layer4_2/bn3"}
 
 
 @pytest.mark.parametrize("name", ["resnet18", "resnet50"])
 def test_all_layers_are_the_networks_own(name):
-    config = ARCHITECTURES[name]
+    config = BACKBONES[name]
     params = jax.eval_shape(
         lambda: ResNet(config).init(jax.random.key(0), jnp.zeros((1, 32, 32, 3)), train=False)["params"]
     )

@@ -37,7 +37,7 @@ def test_state_figures_and_variables_come_back(tmp_path, monkeypatch, chunk, in_
         after = checkpoints.restore(3, jax.eval_shape(state))
         variables = checkpoints.restore_variables(3, jax.eval_shape(state))
     jax.tree.map(np.testing.assert_array_equal, after.state, before)
-    assert after.figures == figures(3, 0.75)
+    assert after.metrics == figures(3, 0.75)
     jax.tree.map(np.testing.assert_array_equal, variables, {"params": before.params, "batch_stats": before.batch_stats})
 
 
@@ -90,7 +90,7 @@ def test_another_shape_is_refused(tmp_path, read):
     with Checkpoints(tmp_path) as checkpoints:
         checkpoints.save(Checkpoint(state(), figures(3, 0.5)), RunConfig())
         with pytest.raises(
-            UserError, match=r"params/a is float32\[5, 7\] in the checkpoint and float32\[6, 7\] in the model"
+            UserError, match=r"of another shape: .*params/a \(file float32\[5, 7\], model float32\[6, 7\]\)"
         ):
             getattr(checkpoints, read)(3, jax.eval_shape(lambda: state(rows=6)))
 

@@ -80,13 +80,14 @@ def test_it_begins_from_the_best_head_and_keeps_the_better_of_both_phases(datase
     take_over = loop.plan
 
     def spying(*args, **kwargs):
-        head, fine = take_over(*args, **kwargs)
+        planned = take_over(*args, **kwargs)
+        head, fine = planned.phases
 
         def begin(before):
             begun.append(jax.tree.map(np.array, before.params["head"]))
             return fine.begin(before)
 
-        return [head, fine._replace(begin=begin)]
+        return planned._replace(phases=[head, fine._replace(begin=begin)])
 
     monkeypatch.setattr(loop, "plan", spying)
     best = train(config, dataset, tmp_path, pretrained=tiny)

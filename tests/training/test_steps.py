@@ -6,12 +6,14 @@ import numpy as np
 import optax
 import pytest
 
+from mole_jax.classifier.network import inputs_of
+from mole_jax.classifier.scoring import evaluation_step
 from mole_jax.config import RunConfig
-from mole_jax.inputs.normalize import normalizer
+from mole_jax.inputs.normalize import Inputs, normalizer
 from mole_jax.models import mlp
 from mole_jax.training.optimizer import build_optimizer
 from mole_jax.training.state import initial_state
-from mole_jax.training.steps import l2_penalty, make_evaluation_step, train_step
+from mole_jax.training.steps import l2_penalty, train_step
 
 SHAPE = (1, 8, 8, 3)
 MODEL = mlp.model(widths=(4, 1))
@@ -32,7 +34,7 @@ def setup(*, trainable=True, class_weights=(1.0, 1.0), model=MODEL, **settings):
     mask = jax.tree.map(lambda _: True, shapes) if trainable is True else trainable
     optimizer = build_optimizer(config, mask)
     state = initial_state(model, optimizer, seed=config.seed, input_shape=SHAPE)
-    normalize = normalizer(config.normalize, channel_mean=(0.5, 0.5, 0.5))
+    normalize = normalizer(inputs_of(config, channel_mean=(0.5, 0.5, 0.5), backbone=None))
     return state, jax.jit(
         train_step(model, optimizer, normalize, config, class_weights=class_weights), donate_argnums=0
     )
@@ -109,7 +111,7 @@ def test_l2_counts_kernels_and_biases_but_not_batch_norm():
 
 def test_evaluation_ignores_what_stands_beside_an_image():
     state, _ = setup()
-    evaluate = make_evaluation_step(MODEL, normalizer("image", channel_mean=(0.0, 0.0, 0.0)))
+    evaluate = evaluation_step(MODEL, normalizer(Inputs("image")))
     variables = {"params": state.params, "batch_stats": state.batch_stats}
     given = batch(1)
     alone = [evaluate(variables, jax.device_put({k: v[i : i + 1] for k, v in given.items()}))[0] for i in range(6)]

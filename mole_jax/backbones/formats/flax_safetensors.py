@@ -16,7 +16,7 @@ from safetensors.numpy import save
 from mole_jax.backbones.resnet import Variant
 from mole_jax.backbones.weights import Pretrained, Source
 from mole_jax.errors import UserError
-from mole_jax.inputs.imagenet import Preprocessing
+from mole_jax.inputs.normalize import Preprocessing
 
 FORMAT = "mole_jax ResNet safetensors"
 

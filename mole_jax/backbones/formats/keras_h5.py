@@ -1,12 +1,12 @@
 """Keras Applications' ResNets: the legacy layer-group `.h5` (weights or whole model) and Keras 3's `.weights.h5`."""
 
-import re
 from pathlib import Path
 
 import h5py
 import numpy as np
 from jaxtyping import Shaped
 
+from mole_jax.backbones.resnet_names import keras_module
 from mole_jax.backbones.weights import Source
 from mole_jax.errors import UserError
 
@@ -39,7 +39,7 @@ def read_keras_h5(path: Path) -> Source:
         raise UserError(f"{path} is a damaged HDF5 file ({error}): download or save it again") from error
     tensors, names, unknown = {}, {}, []
     for layer, arrays in layers.items():
-        module = _module(layer)
+        module = keras_module(layer)
         templates = _BATCH_NORM if layer.endswith("_bn") else _CONV_OR_DENSE
         for i, array in enumerate(arrays):
             if module is None or i >= len(templates):
@@ -48,18 +48,6 @@ def read_keras_h5(path: Path) -> Source:
             name = templates[i].format(module)
             tensors[name], names[name] = array, f"{layer}[{i}]"
     return Source(form, "v1", "keras", tensors, names, unknown=tuple(unknown), ignored=ignored)
-
-
-def _module(layer: str) -> str | None:
-    """Our name of a Keras layer. Keras counts stages from 2 and blocks from 1, and calls the shortcut convolution 0."""
-    if layer in ("predictions", "probs"):  # the official files say "probs"
-        return "fc"
-    if match := re.fullmatch(r"conv1_(conv|bn)", layer):
-        return f"{match[1]}1"
-    if match := re.fullmatch(r"conv([2-9])_block([1-9]\d*)_(\d)_(conv|bn)", layer):
-        stage, block, position, kind = int(match[1]) - 1, int(match[2]) - 1, match[3], match[4]
-        return f"layer{stage}_{block}/" + (f"downsample_{kind}" if position == "0" else f"{kind}{position}")
-    return None
 
 
 def _layers(file: h5py.File, path: Path) -> tuple[dict[str, list[Shaped[np.ndarray, "..."]]], str]:

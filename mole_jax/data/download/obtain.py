@@ -102,7 +102,7 @@ def _is_unpacked(official: OfficialSource, folder: Path, sha256: Mapping[str, st
 
 
 def _unpack_all(official: OfficialSource, folder: Path, sha256: Mapping[str, str], limits: Limits) -> None:
-    with new_folder(folder) as incomplete:
+    with new_folder(folder / UNPACKED) as incomplete:
         for file in official.files:
             target = incomplete / _place(file)
             if file.kind == "zip":

@@ -18,7 +18,7 @@ from mole_jax.data.prepare.leaks import find_leak
 from mole_jax.data.prepare.moments import NO_MOMENTS
 from mole_jax.data.prepare.protocols import PROTOCOLS, check_source, check_splits, shuffle_key
 from mole_jax.data.prepare.scratch import IMAGE_BYTES
-from mole_jax.data.prepare.write_shards import WrittenShard, describe, write_shards
+from mole_jax.data.prepare.write_shards import describe, write_shards
 from mole_jax.data.records import CLASSES, SPLITS, Example, Placed, Quarantined, Record, Split
 from mole_jax.data.source.listing import Listing
 from mole_jax.errors import UserError
@@ -63,7 +63,7 @@ def build(folder: Path, name: str, listing: Listing, load: Load, settings: Setti
     _check_space(folder, len(candidates))
     # The name is this process's own: workers of a prepare that was just killed may still write to theirs.
     scratch = folder / f"scratch-{os.getpid()}"
-    decoded = decode(candidates, load, scratch, workers=workers)
+    decoded = decode(candidates, load, scratch, workers=workers, reads_files=settings.layout != "synthetic")
     examples = [item for item in decoded if isinstance(item, Example)]
     quarantined = [*listing.quarantined, *(item for item in decoded if isinstance(item, Quarantined))]
     _check_classes(examples, quarantined)
@@ -75,16 +75,19 @@ def build(folder: Path, name: str, listing: Listing, load: Load, settings: Setti
     placed = _augment(placed, scratch, len(candidates), seed=settings.seed, workers=workers)
     copies = sum(bool(example.augmented_from) for example, _ in placed)
     splits = _in_order(placed, settings.seed)
-    rows = [ManifestRow.from_example(example, split) for split in SPLITS for example in splits[split]]
     leak = find_leak(placed)
 
     written = write_shards(folder, name, {split: splits[split] for split in protocol.splits}, scratch, workers=workers)
     scratch.unlink()
+    pixels = iter([digest.hex() for shard in written for digest in shard.digests])
+    rows = [
+        ManifestRow.from_example(example, split, pixels=next(pixels)) for split in SPLITS for example in splits[split]
+    ]
     moments = sum((shard.moments for shard in written), NO_MOMENTS)
     facts = DatasetFacts(
         name=name,
         **dataclasses.asdict(settings),
-        fingerprint=_fingerprint(rows, written),
+        fingerprint=_fingerprint(rows),
         leaky=protocol.leaky or bool(leak),
         leak=leak,
         channel_mean=moments.mean(),
@@ -132,11 +135,12 @@ def select(records: Sequence[Record], examples: int, seed: int) -> list[Record]:
     return [record for record in records if record.image_id in chosen]
 
 
-def _fingerprint(rows: Sequence[ManifestRow], written: Sequence[WrittenShard]) -> str:
+def _fingerprint(rows: Sequence[ManifestRow]) -> str:
     """Over ids, labels, lesions, splits and pixels."""
     digest = hashlib.sha256()
-    for row, pixels in zip(rows, (pixels for shard in written for pixels in shard.digests), strict=True):
-        digest.update(f"{row.split}\0{row.image_id}\0{row.lesion_id}\0{row.label}\0".encode() + pixels)
+    for row in rows:
+        identity = f"{row.split}\0{row.image_id}\0{row.lesion_id}\0{row.label}\0"
+        digest.update(identity.encode() + bytes.fromhex(row.pixels))
     return digest.hexdigest()
 
 

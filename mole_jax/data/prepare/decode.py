@@ -12,7 +12,9 @@ Load = Callable[[Record], LoadedImage]
 _Job = tuple[Load, Path, int, Record]
 
 
-def decode(records: Sequence[Record], load: Load, scratch: Path, *, workers: int) -> list[Example | Quarantined]:
+def decode(
+    records: Sequence[Record], load: Load, scratch: Path, *, workers: int, reads_files: bool = True
+) -> list[Example | Quarantined]:
     """Decodes every record once.
 
     Args:
@@ -20,13 +22,27 @@ def decode(records: Sequence[Record], load: Load, scratch: Path, *, workers: int
         load: called with each record, in another process; must be picklable and its module light to import.
         scratch: file to write to; row i holds the pixels of record i, uint8 [224, 224, 3].
         workers: processes; the result does not depend on it.
+        reads_files: whether `load` decodes files of somebody else's: never in this process then, since a decoder may
+            die of one.
 
     Returns:
         For each record the example, or why there is none.
     """
     scratch.write_bytes(b"")
     jobs: Iterable[_Job] = ((load, scratch, row, record) for row, record in enumerate(records))
-    return map_in_workers(_decode_one, jobs, total=len(records), workers=workers, desc="decoding", name_of=_source_path)
+    return map_in_workers(
+        _decode_one,
+        jobs,
+        total=len(records),
+        workers=workers,
+        desc="decoding",
+        name_of=_source_path,
+        died=_died if reads_files else None,
+    )
+
+
+def _died(job: _Job) -> Quarantined:
+    return Quarantined(job[3].source_path, "kills the process that decodes it")
 
 
 def _source_path(job: _Job) -> str:

@@ -92,7 +92,7 @@ def prepare(
                 final, _same_or_refuse(final, settings), time.monotonic() - started, already_prepared=True
             )
         remedy = "make room, or give another --data_dir; what was there before is untouched"
-        with new_folder(final.parent) as folder, full_disk_explained(folder, remedy):
+        with new_folder(final) as folder, full_disk_explained(folder, remedy):
             facts = build(folder, name, listing, load, settings, workers=workers or cores())
             publish(folder, final)
     return PrepareSummary(final, facts, time.monotonic() - started, already_prepared=False)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mole_jax.data import workers
+from mole_jax import workers
 from mole_jax.data.prepare.copies import Affine, apply_affine, draw_affine, make_copies
 from mole_jax.data.prepare.scratch import read_row, write_row
 from mole_jax.data.records import Example

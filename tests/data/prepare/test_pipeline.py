@@ -1,5 +1,6 @@
 """prepare.py and what it chains, end to end."""
 
+import csv
 import dataclasses
 import hashlib
 import json
@@ -18,10 +19,11 @@ import pytest
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from mole_jax.data import build, workers, write_shards
+from mole_jax import workers
 from mole_jax.data.facts import dataset_directory, fingerprint, read_facts
 from mole_jax.data.image_file import load_image
-from mole_jax.data.manifest import read_manifest, read_quarantine
+from mole_jax.data.manifest import read_manifest
+from mole_jax.data.prepare import build, write_shards
 from mole_jax.data.prepare.copies import apply_affine, draw_affine
 from mole_jax.data.prepare.prepare import prepare
 from mole_jax.data.records import SPLITS
@@ -30,6 +32,11 @@ from mole_jax.errors import UserError
 from mole_jax.files.lock import exclusive
 
 ROOT = Path(__file__).parents[3]
+
+
+def read_quarantine(directory):
+    with (directory / "quarantine.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
 
 
 def contents(directory):
@@ -155,7 +162,7 @@ def test_unusable_files_are_quarantined_and_counted(ham_source, tmp_path):
     (part / "licence.txt").write_text("CC BY-NC 4.0")
     (part / "ISIC_0000008.png").unlink()
     summary = prepare("ham", ham_source, data_dir=tmp_path / "data", workers=1)
-    reasons = {item.source_path.split("/")[-1]: item.reason for item in read_quarantine(summary.directory)}
+    reasons = {item["source_path"].split("/")[-1]: item["reason"] for item in read_quarantine(summary.directory)}
     assert reasons.pop("ISIC_0000006.png").startswith("cannot be decoded: ")
     assert reasons == {
         "ISIC_0000002.png": "empty file",
@@ -177,7 +184,7 @@ def test_odd_names_do_no_harm(tmp_path, write_image):
     rows = read_manifest(summary.directory)
     assert {row.image_id for row in rows if row.label} == {f'mel {i}\n\r,"é' for i in range(6)}
     assert {row.image_id for row in rows if not row.label} == {f"nv\\xff\n{i}" for i in range(6)}
-    assert [item.source_path for item in read_quarantine(summary.directory)] == ["NotMelanoma/bad\\xfe.png"]
+    assert [item["source_path"] for item in read_quarantine(summary.directory)] == ["NotMelanoma/bad\\xfe.png"]
     ids = [record["image_id"].decode() for split in SPLITS for record in by_tfds(summary.directory, split)]
     assert ids == [row.image_id for row in rows]
 
@@ -308,7 +315,7 @@ def test_a_killed_prepare_looks_unfinished_leaves_no_process_and_is_cleaned_up(t
     script.write_text(code)
     command = [sys.executable, str(script), str(data)]
     child = subprocess.Popen(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)})
-    scratch = data / "synthetic" / "incomplete" / f"scratch-{child.pid}"
+    scratch = data / "synthetic" / ".1.0.0.incomplete" / f"scratch-{child.pid}"
     while not (scratch.exists() and scratch.stat().st_size):
         assert child.poll() is None
         time.sleep(0.02)

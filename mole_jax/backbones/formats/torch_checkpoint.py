@@ -1,30 +1,10 @@
-"""Named arrays out of safetensors files and torch checkpoints. Nothing is ever unpickled freely."""
+"""Named arrays out of torch checkpoints. Nothing is ever unpickled freely."""
 
 import pickle
 from pathlib import Path
 
-import numpy as np
-import safetensors
-from jaxtyping import Shaped
-
 from mole_jax.errors import UserError
-
-Tensors = dict[str, Shaped[np.ndarray, "..."]]
-
-
-def read_safetensors(path: Path) -> tuple[Tensors, dict[str, str]]:
-    """The tensors and the metadata (empty where there is none).
-
-    Raises:
-        UserError: the file is truncated, altered so that it no longer parses, or holds a type that NumPy lacks.
-    """
-    try:
-        with safetensors.safe_open(path, framework="numpy") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
-    except (TypeError, AttributeError) as error:  # how it fails on types that NumPy has not
-        raise UserError(f"{path} holds numbers of a type that NumPy lacks ({error}): save it as float32") from error
-    except (safetensors.SafetensorError, OSError) as error:
-        raise UserError(f"{path} is a damaged safetensors file ({error}): download or write it again") from error
+from mole_jax.files.tensors import Tensors
 
 
 def read_torch_checkpoint(path: Path) -> Tensors:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mole_jax.backbones.formats.tensor_files import read_torch_checkpoint
+from mole_jax.backbones.formats.torch_checkpoint import read_torch_checkpoint
 from mole_jax.backbones.load import load_pretrained
 from mole_jax.errors import UserError
 

@@ -1,0 +1,163 @@
+"""From a config and, for transfer, a backbone to a network: how uint8 images become logits.
+
+A network has one or two stages. Where a backbone is frozen and each image is fed to it the same way every time, the
+model is the head alone and `frozen` says what stands before it: its features may then be stored. Else the model takes
+images.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Shaped
+
+from mole_jax.backbones.weights import Pretrained
+from mole_jax.config import RunConfig
+from mole_jax.data.image_file import IMAGE_SHAPE
+from mole_jax.inputs.normalize import Inputs, Normalize, normalizer
+from mole_jax.models import MODELS
+from mole_jax.models.base import Model, Variables
+from mole_jax.models.transfer import BACKBONE, Level, extract, features_of, on_features, on_images
+
+# Half precision keeps three digits at half the space: 10,000 maps of 7x7x2048 are 2 GB, their averages 82 MB.
+FEATURE_DTYPES: Final[dict[Level, str]] = {"maps": "float16", "pooled": "float32"}
+# Images to a step of inference. Found by trial on a CPU: with 64 rows no product depends on a row's place, so that a
+# score does not depend on what stands beside it; with 37 or 100 rows some do.
+BATCH_SIZE: Final = 64
+# A network whose backbone is fine-tuned takes images, whatever it began as.
+Stage = Literal["head", "images"]
+
+
+class Frozen(NamedTuple):
+    """What stands before a head: a backbone that never changes.
+
+    Attributes:
+        backbone: the network and its weights.
+        inputs: how it is fed.
+        level: which of its features the head takes.
+        dtype: its compute type.
+    """
+
+    backbone: Pretrained
+    inputs: Inputs
+    level: Level
+    dtype: str
+
+    def features(self, variables: Variables, batch: Mapping[str, Array]) -> dict[Level, Shaped[Array, "batch ..."]]:
+        """Both levels of features in the precision in which they are stored; pure, to be jitted.
+
+        Both always, so that pooled features are the same bits whether or not the maps are wanted too.
+        """
+        images = normalizer(self.inputs)(batch["image"], batch["mask"])
+        both = extract(self.backbone.config, variables, images, dtype=jnp.dtype(self.dtype))
+        return {level: both[level].astype(dtype) for level, dtype in FEATURE_DTYPES.items()}
+
+
+class Network(NamedTuple):
+    """How uint8 images become logits.
+
+    Attributes:
+        model: of images, or of the features that `frozen` gives.
+        normalize: what `model` is fed: normalised images; features as float32.
+        frozen: what stands before the model; None where it takes images.
+        shape: of what the model is fed, one image's.
+        batch_size: of inference.
+    """
+
+    model: Model
+    normalize: Normalize
+    frozen: Frozen | None
+    shape: tuple[int, ...]
+    batch_size: int
+
+    @property
+    def stage(self) -> Stage:
+        """What the model takes."""
+        return "images" if self.frozen is None else "head"
+
+
+def inputs_of(config: RunConfig, *, channel_mean: Sequence[float], backbone: Pretrained | None) -> Inputs:
+    """How a run feeds its network, with every number.
+
+    Args:
+        config: `normalize` is read.
+        channel_mean: of the training split; used by "dataset" alone.
+        backbone: of model=transfer, whose own preprocessing is `normalize="weights"`.
+    """
+    log = logging.getLogger(__name__)
+    own = None if backbone is None else backbone.preprocessing
+    if config.normalize == "weights":
+        assert backbone is not None, "RunConfig refuses it for models without weights"
+        if own is None:
+            log.warning("random weights have no preprocessing of their own; torchvision's is used")
+        return Inputs(own or "torchvision")
+    if own is not None:
+        log.warning(
+            "normalize=%s: the weights were trained on %s preprocessing and are fed something else, the handicap that "
+            "the paper's code had; --normalize=weights feeds them as they were trained",
+            config.normalize,
+            own,
+        )
+    if config.normalize == "dataset":
+        return Inputs("dataset", tuple(float(mean) for mean in channel_mean))
+    return Inputs("torchvision" if config.normalize == "imagenet" else config.normalize)
+
+
+def build_network(
+    config: RunConfig, inputs: Inputs, backbone: Pretrained | None, *, stage: Stage, unfreeze: float = 0.0
+) -> Network:
+    """The network of a run, or of one phase of it.
+
+    Args:
+        config: the model and its options.
+        inputs: how it is fed.
+        backbone: needed by model=transfer, and by it alone.
+        stage: "head" for the head of a frozen backbone, "images" for everything else.
+        unfreeze: share of the backbone's layers that is trained, counted from its output; at stage "images" alone.
+    """
+    # Where a score depends on its batch, the batch is the one that training had.
+    size = config.batch_size if inputs.normalize == "batch" else BATCH_SIZE
+    if backbone is None:
+        assert stage == "images", stage
+        return Network(MODELS[config.model](config), normalizer(inputs), None, IMAGE_SHAPE, size)
+    settings: dict[str, Any] = {
+        "dropout": config.dropout,
+        "bn_momentum": config.bn_momentum,
+        "dtype": config.compute_dtype,
+    }
+    if stage == "head":
+        frozen = Frozen(backbone, inputs, features_of(config.head), config.compute_dtype)
+        shape = _feature_shape(frozen)
+        return Network(on_features(config.head, **settings), _as_float32, frozen, shape, size)
+    model = on_images(backbone.config, config.head, unfreeze=unfreeze, backbone=backbone.variables or None, **settings)
+    return Network(model, normalizer(inputs), None, IMAGE_SHAPE, size)
+
+
+def first_stage(config: RunConfig) -> Stage:
+    """What a run's first phase trains on: stored features where an image's are the same each time it is drawn."""
+    cached = config.feature_cache == "auto" and config.augment == "none" and config.normalize != "batch"
+    return "head" if config.model == "transfer" and cached else "images"
+
+
+def with_backbone(backbone: Pretrained) -> Variables:
+    """The backbone's variables where a model of images has them."""
+    return {kind: {BACKBONE: leaves} for kind, leaves in backbone.variables.items()}
+
+
+def variable_shapes(network: Network) -> Any:
+    """The shapes of the model's variables; nothing is computed."""
+    return jax.eval_shape(lambda: network.model.init(jax.random.key(0), input_shape=(1, *network.shape)))
+
+
+def _feature_shape(frozen: Frozen) -> tuple[int, ...]:
+    image = jax.ShapeDtypeStruct((1, *IMAGE_SHAPE), jnp.uint8)
+    batch = {"image": image, "mask": jax.ShapeDtypeStruct((1,), jnp.bool_)}
+    shapes = jax.eval_shape(frozen.features, frozen.backbone.variables, batch)
+    return tuple(shapes[frozen.level].shape[1:])
+
+
+def _as_float32(features: Shaped[Array, "batch ..."], mask: Bool[Array, " batch"]) -> Float[Array, "batch ..."]:
+    del mask
+    return features.astype("float32")

@@ -1,0 +1,81 @@
+"""Logits of images, each exactly once and the same whatever stands beside it in its batch.
+
+A batch has one size here, in training and after it. The order in which a product is summed up depends on the size of
+its arrays and, at this one, on nothing else: so a photograph gets the same logit, to the last bit, alone, among others
+or among the images of its own split (`tests/classifier/` keeps it; on the same device).
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import Array, Bool, Float, Shaped, UInt8
+
+from mole_jax.chunks import on_cpu
+from mole_jax.classifier.network import BATCH_SIZE, Network
+from mole_jax.inputs.normalize import Normalize
+from mole_jax.models.base import DeviceBatch, Model, Variables
+
+EvaluationStep = Callable[[Any, DeviceBatch], Float[Array, " batch"]]
+
+
+def feature_batch_size() -> int:
+    """Images to a pass of a frozen backbone. On a CPU, which goes through a few at a time anyway (`chunks.py`), few,
+    since a split's last batch is filled up with nothing.
+    """
+    return 8 if on_cpu() else BATCH_SIZE
+
+
+def evaluation_step(model: Model, normalize: Normalize) -> EvaluationStep:
+    """Gives the jitted (variables, batch) -> logits, with the moving batch-norm statistics."""
+
+    def step(variables: Variables, batch: DeviceBatch) -> Float[Array, " batch"]:
+        return model.apply(variables, normalize(batch["image"], batch["mask"]), train=False)[0]
+
+    return jax.jit(step)
+
+
+def scorer(network: Network, variables: Variables) -> Callable[[UInt8[np.ndarray, "n h w 3"]], Float[np.ndarray, " n"]]:
+    """Gives the function from up to `network.batch_size` images to their logits, float32; compiled at its first call.
+
+    Args:
+        network: how images become logits.
+        variables: of its model.
+    """
+    step = evaluation_step(network.model, network.normalize)
+    features = None if network.frozen is None else frozen_features(network)
+    on_device = jax.device_put(variables)
+
+    def score(images: UInt8[np.ndarray, "n h w 3"]) -> Float[np.ndarray, " n"]:
+        inputs = images if features is None else features(images)
+        batch, mask = padded(inputs, network.batch_size)
+        return np.asarray(step(on_device, jax.device_put({"image": batch, "mask": mask})))[mask]
+
+    return score
+
+
+def frozen_features(network: Network) -> Callable[[UInt8[np.ndarray, "n h w 3"]], Shaped[np.ndarray, "n ..."]]:
+    """Gives the function from any number of images to the features that the network's head takes, as stored."""
+    frozen = network.frozen
+    assert frozen is not None, "the model takes images"
+    step, variables = jax.jit(frozen.features), jax.device_put(frozen.backbone.variables)
+    size = feature_batch_size()
+
+    def features(images: UInt8[np.ndarray, "n h w 3"]) -> Shaped[np.ndarray, "n ..."]:
+        parts = []
+        for start in range(0, len(images), size):
+            batch, mask = padded(images[start : start + size], size)
+            parts.append(np.asarray(step(variables, {"image": batch, "mask": mask})[frozen.level])[mask])
+        return np.concatenate(parts)
+
+    return features
+
+
+def padded(
+    rows: Shaped[np.ndarray, "n ..."], size: int
+) -> tuple[Shaped[np.ndarray, "size ..."], Bool[np.ndarray, " size"]]:
+    """The rows filled up with zeros to `size`, and which of them are real."""
+    batch = np.zeros((size, *rows.shape[1:]), rows.dtype)
+    batch[: len(rows)] = rows
+    return batch, np.arange(size) < len(rows)

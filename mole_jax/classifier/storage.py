@@ -1,0 +1,184 @@
+"""A classifier on disk, in the run's folder `classifier/`: what a copied run needs to score photographs.
+
+`classifier.json` says what it is and holds the SHA-256 of the other files; `variables.safetensors` has what was
+trained, `backbone-<digest>.safetensors` a frozen backbone. Runs that lie side by side share one copy of a backbone by
+hard links (94 MB for ResNet50); a run that is copied elsewhere takes its own along.
+"""
+
+import dataclasses
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import jax
+
+from mole_jax.backbones.resnet import ResNetConfig
+from mole_jax.backbones.weights import Pretrained, Provenance
+from mole_jax.classifier.classifier import Classifier, Origin
+from mole_jax.classifier.decision import Decision
+from mole_jax.classifier.network import Stage, variable_shapes
+from mole_jax.config import RunConfig
+from mole_jax.errors import UserError, full_disk_explained
+from mole_jax.files.digest import file_sha256
+from mole_jax.files.folder import new_folder, publish
+from mole_jax.files.reading import read_record
+from mole_jax.files.tensors import differences, flatten, read_tensors, shape_text, unflatten, write_tensors
+from mole_jax.files.writing import write_json
+from mole_jax.inputs.normalize import Inputs, Preprocessing
+from mole_jax.runs.directory import CLASSIFIER, CONFIG, METRICS
+
+FORMAT: Final = 1
+ABOUT: Final = "classifier.json"
+VARIABLES: Final = "variables.safetensors"
+DIGITS: Final = 16  # of a backbone's digest, in its file's name
+
+
+@dataclass(frozen=True)
+class StoredBackbone:
+    """A backbone, apart from its weights; `file` is "" where they were trained too and are among the variables."""
+
+    file: str
+    network: ResNetConfig
+    preprocessing: Preprocessing | None
+    provenance: Provenance
+
+
+@dataclass(frozen=True)
+class Stored:
+    """The content of classifier.json."""
+
+    format: int
+    class_names: tuple[str, str]
+    stage: Stage
+    inputs: Inputs
+    decision: Decision
+    origin: Origin
+    backbone: StoredBackbone | None
+    sha256: dict[str, str]
+    config: RunConfig
+
+
+def save(classifier: Classifier, run_dir: Path) -> Path:
+    """Writes `run_dir/classifier/`, over an earlier one; it appears whole or not at all.
+
+    Raises:
+        UserError: the disk is too full.
+    """
+    final = run_dir / CLASSIFIER
+    remedy = "make room and give the same command again, which goes on from the newest checkpoint"
+    with full_disk_explained(run_dir, remedy), new_folder(final) as folder:
+        write_tensors(folder / VARIABLES, _trained(classifier))
+        files = {VARIABLES: file_sha256(folder / VARIABLES)}
+        backbone = None
+        if classifier.backbone is not None:
+            frozen, name = classifier.backbone, ""
+            if classifier.stage == "head":
+                name, digest = _write_backbone(folder, frozen, beside=run_dir)
+                files[name] = digest
+            backbone = StoredBackbone(name, frozen.config, frozen.preprocessing, frozen.provenance)
+        about = Stored(
+            FORMAT,
+            classifier.class_names,
+            classifier.stage,
+            classifier.inputs,
+            classifier.decision,
+            classifier.origin,
+            backbone,
+            files,
+            classifier.config,
+        )
+        write_json(folder / ABOUT, dataclasses.asdict(about))
+        publish(folder, final)
+    return final
+
+
+def open_run(run_dir: str | os.PathLike[str]) -> Classifier:
+    """Opens the classifier of a finished run; needs neither its dataset nor a network connection.
+
+    Args:
+        run_dir: the run's directory, or a copy of it; of a copy, `classifier/` alone is enough.
+
+    Raises:
+        UserError: there is no run, it is not finished, it is from before classifiers were kept, or a file of it is
+            damaged or was changed.
+    """
+    run_dir = Path(run_dir)
+    folder = run_dir / CLASSIFIER
+    if not (folder / ABOUT).is_file():
+        raise UserError(_why_there_is_none(run_dir))
+    again = _again(run_dir)
+    about = read_record(folder / ABOUT, Stored, remedy=again)
+    if about.format != FORMAT:
+        raise UserError(
+            f"{folder / ABOUT} has format {about.format} and this version of mole_jax reads {FORMAT}: use the version "
+            f"that wrote it, or {again}"
+        )
+    for name, digest in about.sha256.items():
+        if Path(name).name != name or not (folder / name).is_file():
+            raise UserError(f"{folder / name} is missing; {again}")
+        if file_sha256(folder / name) != digest:
+            raise UserError(f"{folder / name} has changed since it was written (its SHA-256 differs); {again}")
+    variables = {"params": {}, "batch_stats": {}} | unflatten(read_tensors(folder / VARIABLES)[0])
+    backbone = None
+    if (stored := about.backbone) is not None:
+        weights = unflatten(read_tensors(folder / stored.file)[0]) if stored.file else {}
+        backbone = Pretrained(weights, stored.network, stored.preprocessing, stored.provenance)
+    classifier = Classifier(
+        config=about.config,
+        variables=variables,
+        stage=about.stage,
+        backbone=backbone,
+        inputs=about.inputs,
+        decision=about.decision,
+        origin=about.origin,
+        class_names=about.class_names,
+    )
+    _refuse_other_shapes(classifier, folder / VARIABLES, again)
+    return classifier
+
+
+def _trained(classifier: Classifier) -> dict[str, Any]:
+    return {kind: jax.device_get(leaves) for kind, leaves in classifier.variables.items()}
+
+
+def _write_backbone(folder: Path, backbone: Pretrained, *, beside: Path) -> tuple[str, str]:
+    """Writes the weights, or links to a copy of them in a run nearby; gives the file's name and digest."""
+    part = folder / "backbone.part"
+    write_tensors(part, backbone.variables)
+    digest = file_sha256(part)
+    name = f"backbone-{digest[:DIGITS]}.safetensors"
+    for twin in sorted(beside.absolute().parent.glob(f"*/{CLASSIFIER}/{name}")):
+        try:
+            if not twin.is_symlink() and file_sha256(twin) == digest:
+                os.link(twin, folder / name)
+                part.unlink()
+                return name, digest
+        except OSError:  # another file system, or one without hard links
+            continue
+    part.rename(folder / name)
+    return name, digest
+
+
+def _refuse_other_shapes(classifier: Classifier, path: Path, again: str) -> None:
+    have = {name: shape_text(array) for name, array in flatten(classifier.variables).items()}
+    need = {name: shape_text(array) for name, array in flatten(variable_shapes(classifier.network)).items()}
+    if different := differences(have, need).describe():
+        raise UserError(f"{path} does not fit its own model ({different}); {again}")
+
+
+def _why_there_is_none(run_dir: Path) -> str:
+    if not run_dir.is_dir():
+        return f"there is no run directory {str(run_dir)!r}; give --run=runs/NAME"
+    if not (run_dir / CONFIG).is_file():
+        return f"{str(run_dir)!r} is no run directory: it has no {CONFIG}; give --run=runs/NAME"
+    if not (run_dir / METRICS).is_file():
+        return f"the run in {str(run_dir)!r} is not finished; {_again(run_dir)}"
+    return f"the run in {str(run_dir)!r} is from before classifiers were kept with their run; {_again(run_dir)}"
+
+
+def _again(run_dir: Path) -> str:
+    return (
+        f"python -m experiments.run --config={run_dir / CONFIG} --run_dir={run_dir} goes on from its checkpoint and "
+        "writes it"
+    )

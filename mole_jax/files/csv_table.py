@@ -1,0 +1,49 @@
+"""CSV files as we write them: UTF-8, whole or not at all, reading back to the same texts."""
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from mole_jax.files.writing import open_whole
+
+
+def write_rows(path: Path, names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Writes rows below a header.
+
+    None is an empty cell. A cell with a bare carriage return, at which readers end a line but the writer does not think
+    of it, is quoted.
+
+    Args:
+        path: of the file, which is replaced.
+        names: of the columns.
+        rows: of as many values.
+    """
+    with open_whole(path) as file:
+        _write(file, names, rows)
+
+
+def rows_as_text(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """What `write_rows` would write."""
+    text = io.StringIO()
+    _write(text, names, rows)
+    return text.getvalue()
+
+
+def _write(file: Any, names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    plain = csv.writer(file, lineterminator="\n")
+    quoted = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)
+    plain.writerow(names)
+    for row in rows:
+        odd = any(isinstance(cell, str) and "\r" in cell for cell in row)
+        (quoted if odd else plain).writerow(row)
+
+
+def shown_in_spreadsheets(text: str) -> str:
+    """A text of somebody else's, such as a file's name, so that a spreadsheet shows it and does not compute it.
+
+    Cells that begin with = + - @ or a tab are formulas to Excel and LibreOffice; an apostrophe before them makes them
+    text (OWASP, "CSV Injection").
+    """
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text

@@ -1,0 +1,138 @@
+"""One way to run one config: train, score every split, freeze the classifier, evaluate, report."""
+
+import dataclasses
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import jax
+
+from mole_jax.backbones.load import load_pretrained
+from mole_jax.backbones.resnet import BACKBONES
+from mole_jax.backbones.weights import Pretrained
+from mole_jax.classifier.classifier import CLASS_NAMES, Classifier, Origin
+from mole_jax.classifier.decision import freeze
+from mole_jax.classifier.storage import save
+from mole_jax.config import RunConfig
+from mole_jax.data.dataset import Dataset, load_dataset
+from mole_jax.evaluation.predictions import Predictions
+from mole_jax.runs.directory import METRICS, REPORT, TIMING, hold, predictions_file
+from mole_jax.runs.identity import Identity, refuse_another_run, write_identity
+from mole_jax.runs.predictions import to_predictions
+from mole_jax.training.loop import Trained, refuse_fewer_epochs, train
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run gives.
+
+    Attributes:
+        config: of the run, `run_dir` filled in.
+        run_dir: where everything lies.
+        classifier: what was trained.
+        predictions: of every split.
+        report: the page; None where none was asked for.
+        timing: where the time of this start went, as in timing.json.
+    """
+
+    config: RunConfig
+    run_dir: Path
+    classifier: Classifier
+    predictions: dict[str, Predictions]
+    report: Path | None
+    timing: dict[str, float]
+
+
+def run_experiment(
+    config: RunConfig, *, report: bool = True, on_ready: Callable[[str], None] = lambda _: None
+) -> Outcome:
+    """Trains a config, or goes on where an earlier start stopped, and writes its run directory.
+
+    Args:
+        config: of the run; its dataset is prepared. An empty `run_dir` is filled in: runs/<its name>.
+        report: whether to draw the page.
+        on_ready: called once, with a line that says what will be trained and where, when all is checked.
+
+    Returns:
+        The classifier and its predictions; the run directory has them too.
+
+    Raises:
+        Interrupted: SIGTERM or Ctrl-C came; the state has been saved.
+        NonFinite: the loss is not finite.
+        UserError: no such dataset or weights, another run in the directory, no room left.
+    """
+    if not config.run_dir:
+        config = dataclasses.replace(config, run_dir=f"runs/{config.name}")
+    run_dir = Path(config.run_dir)
+    dataset = load_dataset(Path(config.data_dir), config.dataset)
+    backbone = load_backbone(config)
+    identity = Identity(config, dataset.facts.fingerprint, backbone.describe() if backbone else None)
+    with hold(run_dir):
+        # All that can be refused is refused before anything of an earlier start is touched.
+        refuse_another_run(run_dir, identity)
+        refuse_fewer_epochs(config, dataset, run_dir)
+        on_ready(f"{config.model} on {dataset.describe()}\nrun directory {run_dir}")
+
+        def begin() -> None:
+            write_identity(run_dir, identity, devices=[device.device_kind for device in jax.devices()])
+            (run_dir / METRICS).unlink(missing_ok=True)  # there only while the run is finished
+
+        trained = train(config, dataset, run_dir, pretrained=backbone, on_start=begin)
+        return _finish(config, dataset, backbone, trained, report=report)
+
+
+def load_backbone(config: RunConfig) -> Pretrained | None:
+    """The pretrained network of model=transfer; None for the other models.
+
+    Raises:
+        UserError: as `load_pretrained`.
+    """
+    if config.model != "transfer":
+        return None
+    return load_pretrained(config.weights, architecture=BACKBONES[config.backbone], seed=config.seed)
+
+
+def _finish(
+    config: RunConfig, dataset: Dataset, backbone: Pretrained | None, trained: Trained, *, report: bool
+) -> Outcome:
+    """Writes classifier, predictions, metrics and the page of a trained run."""
+    # Imported here, so that training need not wait for what draws figures.
+    from mole_jax.evaluation.predictions import write_predictions
+    from mole_jax.evaluation.summary import evaluate_run, write_metrics
+    from mole_jax.explain.weight_picture import save_weight_picture
+    from mole_jax.report.page import write_report
+
+    run_dir, facts = Path(config.run_dir), dataset.facts
+    predictions = {str(split): to_predictions(dataset.rows[split], trained.logits[split]) for split in dataset.rows}
+    for split, of_split in predictions.items():
+        path = predictions_file(run_dir, split)
+        path.parent.mkdir(exist_ok=True)
+        write_predictions(path, of_split)
+    classifier = Classifier(
+        config=config,
+        variables=trained.variables,
+        stage=trained.stage,
+        backbone=backbone,
+        inputs=trained.inputs,
+        decision=freeze(predictions["validation"], prevalence=float(dataset.labels["train"].mean())),
+        origin=Origin(
+            run=run_dir.name,
+            dataset=facts.name,
+            dataset_fingerprint=facts.fingerprint,
+            layout=facts.layout,
+            protocol=facts.protocol,
+            leaky=facts.leaky,
+            leak=facts.leak,
+            step=trained.step,
+        ),
+        class_names=CLASS_NAMES,
+    )
+    save(classifier, run_dir)
+    metrics = evaluate_run(predictions, leaky=facts.leaky, protocol=facts.protocol, leak=facts.leak, seed=config.seed)
+    write_metrics(run_dir / METRICS, metrics)
+    if config.model == "logistic":
+        save_weight_picture(run_dir, trained.variables["params"])
+    page = write_report([run_dir], run_dir / REPORT) if report else None
+    timing = json.loads((run_dir / TIMING).read_text(encoding="utf-8"))
+    return Outcome(config, run_dir, classifier, predictions, page, timing)
