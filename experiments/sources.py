@@ -22,7 +22,7 @@ def fetch_source(
         source: one of FETCHED.
         data_dir: where prepared datasets lie.
         licence_accepted: whether the user has accepted the licence.
-        base: address to fetch from in the stead of the publisher's.
+        base: address to fetch from in place of the publisher's.
         pause: before a download is tried again, in seconds.
 
     Returns:

@@ -11,7 +11,7 @@ KEEP_FREED: Final = {M_ARENA_MAX: 1, M_MMAP_MAX: 0, M_TRIM_THRESHOLD: 2**31 - 1}
 
 
 def keep_freed_memory() -> None:
-    """Keeps what this process frees for its next arrays, which are else fresh pages that the kernel zeroes each time.
+    """Keeps what this process frees for its next arrays, which would otherwise get fresh pages, zeroed by the kernel.
 
     For work that needs arrays of the same sizes again and again. Leaves alone whatever the user has set, and C
     libraries other than glibc, which have no such parameters.

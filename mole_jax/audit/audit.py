@@ -15,7 +15,7 @@ from mole_jax.audit.fingerprints import Fingerprints
 from mole_jax.audit.leaks import leaks, siblings_in_training
 from mole_jax.audit.near_duplicates import Pair, near_duplicates
 from mole_jax.audit.shortcuts import file_facts_table, shortcut
-from mole_jax.audit.traits import Look, look_at_all
+from mole_jax.audit.traits import Traits, look_at_all
 from mole_jax.errors import UserError
 
 WORST: Final = 24
@@ -94,7 +94,7 @@ def audit(collection: Collection, originals: Collection | None = None) -> Audit:
     return Audit(result, members, places, pairs, copies)
 
 
-def _look(collection: Collection) -> tuple[list[int], list[Look], dict[str, str]]:
+def _look(collection: Collection) -> tuple[list[int], list[Traits], dict[str, str]]:
     places, looks, unreadable = look_at_all(collection)
     if not places:
         path, reason = next(iter(unreadable.items()))
@@ -150,7 +150,7 @@ def _worst(pairs: Sequence[Pair], members: Sequence[Member], near: Int[np.ndarra
 
 
 def _shortcuts(
-    members: Sequence[Member], looks: Sequence[Look], near: Int[np.ndarray, " n"], lesions: Sequence[Sequence[int]]
+    members: Sequence[Member], looks: Sequence[Traits], near: Int[np.ndarray, " n"], lesions: Sequence[Sequence[int]]
 ) -> Mapping[str, Any]:
     """Cross-validated with everything of a lesion on one side: by its id, and by what the pixels say."""
     first: dict[int, int] = {}

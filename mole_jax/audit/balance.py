@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 
 from mole_jax.audit.collection import Member
-from mole_jax.audit.traits import Look
+from mole_jax.audit.traits import Traits
 from mole_jax.data.records import CLASSES, SPLITS
 
 # HAM10000: 1,113 melanomas among 10,015 images (Tschandl, Rosendahl & Kittler, Sci Data 5:180161, 2018).
@@ -17,7 +17,7 @@ UNLIKE: Final = 1.5
 SIZES: Final = 5
 
 
-def balance(members: Sequence[Member], looks: Sequence[Look]) -> dict[str, Any]:
+def balance(members: Sequence[Member], looks: Sequence[Traits]) -> dict[str, Any]:
     """By split and class: how many images, how large, what colours.
 
     Returns:

@@ -12,7 +12,7 @@ from mole_jax.audit.collection import Member
 from mole_jax.audit.duplicates import connected, same
 from mole_jax.audit.fingerprints import Fingerprints
 from mole_jax.audit.near_duplicates import Pair, near_duplicates
-from mole_jax.audit.traits import Look
+from mole_jax.audit.traits import Traits
 
 # A group's sharpest image is called its original if it is this much sharper than the next. Of 200 melanomas and eight
 # copies each, originals are 1.19 times as sharp in the median, and without the original one group in 200 exceeds this.
@@ -37,7 +37,9 @@ def groups_of_copies(count: int, pairs: Sequence[Pair]) -> list[list[int]]:
     return same(connected(count, [(pair.query, pair.reference) for pair in pairs if pair.copy]).tolist())
 
 
-def among_themselves(groups: Sequence[Sequence[int]], looks: Sequence[Look], members: Sequence[Member]) -> list[Copies]:
+def among_themselves(
+    groups: Sequence[Sequence[int]], looks: Sequence[Traits], members: Sequence[Member]
+) -> list[Copies]:
     """The sharpest of each group is its original: turning and zooming blur."""
     found = []
     for group in groups:
@@ -48,7 +50,7 @@ def among_themselves(groups: Sequence[Sequence[int]], looks: Sequence[Look], mem
 
 
 def from_originals(
-    copies: Sequence[Copies], looks: Sequence[Look], original_looks: Sequence[Look], original_ids: Sequence[str]
+    copies: Sequence[Copies], looks: Sequence[Traits], original_looks: Sequence[Traits], original_ids: Sequence[str]
 ) -> list[Copies]:
     """The original of each image among others that are given; images without one stay in the groups they are in.
 

@@ -21,7 +21,7 @@ _y, _x = np.mgrid[:IMAGE_SIZE, :IMAGE_SIZE]
 _MIDDLE: Final = np.hypot(_x - (IMAGE_SIZE - 1) / 2, _y - (IMAGE_SIZE - 1) / 2) < SHARP_RADIUS
 
 
-class Look(NamedTuple):
+class Traits(NamedTuple):
     """What is kept of one image.
 
     Attributes:
@@ -49,7 +49,7 @@ class Look(NamedTuple):
     facts: Facts
 
 
-def look_at_all(collection: Collection) -> tuple[list[int], list[Look], dict[str, str]]:
+def look_at_all(collection: Collection) -> tuple[list[int], list[Traits], dict[str, str]]:
     """Looks at every image once, on all cores.
 
     Returns:
@@ -68,14 +68,14 @@ def look_at_all(collection: Collection) -> tuple[list[int], list[Look], dict[str
     return readable, looks, unreadable
 
 
-def _look_or_why_not(collection: Collection, i: int) -> Look | str:
+def _look_or_why_not(collection: Collection, i: int) -> Traits | str:
     try:
         loaded = collection.load(i)
     except UnusableImageError as error:
         return str(error)
     image = np.ascontiguousarray(loaded.image)
     mean, std = cv2.meanStdDev(image)
-    return Look(
+    return Traits(
         file_hash=loaded.sha256,
         pixel_hash=hashlib.sha256(image.data).hexdigest(),
         width=loaded.width,

@@ -10,7 +10,7 @@ from jaxtyping import Float32
 
 from mole_jax.backbones import resnet_names
 from mole_jax.backbones.formats import flax_safetensors, keras_h5, torch_checkpoint
-from mole_jax.backbones.formats.download import KERAS_RESNET50_NOTOP, OfficialFile, fetch
+from mole_jax.backbones.formats.download import KERAS_RESNET50_NOTOP, OfficialFile, fetch_weights
 from mole_jax.backbones.match import flat_shapes, match
 from mole_jax.backbones.resnet import BACKBONES, ResNetConfig
 from mole_jax.backbones.weights import Pretrained, Provenance, Source
@@ -48,7 +48,7 @@ def load_pretrained(
             f"weights='auto' has a published file for resnet50 alone, not for {architecture.name}: give --weights=FILE "
             "(see the README), or --backbone=resnet50"
         )
-    path = fetch(official, cache_dir) if spec == "auto" else Path(spec).expanduser()
+    path = fetch_weights(official, cache_dir) if spec == "auto" else Path(spec).expanduser()
     if not path.is_file():
         raise UserError(f"no weights file at {spec!r}: give the path of one, 'auto' or 'random'")
     source = _read(path)

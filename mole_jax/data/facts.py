@@ -88,11 +88,6 @@ def read_facts(directory: Path) -> DatasetFacts:
         raise UserError(f"{path} is of another version of this project ({error}); {AGAIN}") from error
 
 
-def fingerprint(directory: Path) -> str:
-    """The SHA-256 over the content of a prepared dataset, in hex, as it was when prepared."""
-    return read_facts(directory).fingerprint
-
-
 def dataset_directory(data_dir: Path, name: str) -> Path:
     """Where the dataset of that name lies.
 

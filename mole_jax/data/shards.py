@@ -19,7 +19,7 @@ VERSION: Final = "1.0.0"
 class Source(Protocol):
     """Random access to the records of one split, from several threads at once.
 
-    A record has `image` (uint8 [height, width, 3], or the features of one in its stead; not to be written to) and
+    A record has `image` (uint8 [height, width, 3], or its features; not to be written to) and
     `label`.
     """
 

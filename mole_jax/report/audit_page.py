@@ -60,7 +60,7 @@ def _pairs(result: Mapping[str, Any], photograph: Photograph) -> Part:
         f"{across} of these {len(pairs)} pairs lie across splits (leaks), the others within one (harmless). One pair "
         f"of each lesion; all {result['near_pairs']['all']:,} are in near_duplicates.csv. Similarity is how well the "
         "details correlate once one picture is laid over the other (1: fully); the difference is in grey levels of "
-        "255. Look whether it is the same lesion: the judgement is yours."
+        "255. Traits whether it is the same lesion: the judgement is yours."
     )
     panels = [_panel(f"pair-{rank}", pair, photograph) for rank, pair in enumerate(pairs, 1)]
     numbers = {

@@ -1,4 +1,4 @@
-"""Photographs scored as people do it: with a copied run, in a folder without data; whatever cannot be scored is told."""
+"""Photographs scored as people do it: with a copied run, in a folder without data; nothing is lost."""
 
 import csv
 import json

@@ -72,12 +72,15 @@ REFUSED = {
     ),
     "no dx": (text("L,a", header="lesion_id,image_id"), "no column 'dx'; .* first line is 'lesion_id, image_id'"),
     "semicolons": (text(*ROWS).replace(b",", b";"), "no column 'image_id'; .* first line is 'lesion_id;image_id;dx"),
-    "a column twice": (text("a,mel,nv", header="image_id,dx,dx"), "has two columns 'dx'; leave one of them"),
+    "a column twice": (text("a,mel,nv", header="image_id,dx,dx"), "has two columns 'dx'; rename or remove one"),
     "a comma without quotes": (
         text(ROWS[0], "L2,b,nv,histo,,female,face, left"),
         "line 3: 8 fields, and the header has 7; put quotes around",
     ),
-    "UTF-16": (text(*ROWS).decode().encode("utf-16"), "is UTF-16 text; export the table again as UTF-8 CSV"),
+    "UTF-16, cut": (
+        text(*ROWS).decode().encode("utf-16")[:-1],
+        r"is not UTF-16 text \(byte \d+\); export the table again",
+    ),
     "UTF-16 without a mark": (text(*ROWS).decode().encode("utf-16-le"), r"holds a NUL byte \(byte 1\)"),
     "NUL bytes": (text(*ROWS).replace(b"nv", b"n\0v"), r"holds a NUL byte \(byte \d+\) and is no UTF-8 text"),
     "Latin-1": (

@@ -47,7 +47,9 @@ def test_keras_preprocessing_is_what_keras_does(monkeypatch):
     from keras.applications.resnet50 import preprocess_input
 
     expected = preprocess_input(IMAGES.astype(np.float32))
-    np.testing.assert_allclose(normalizer(Inputs("keras"))(jnp.asarray(IMAGES), MASK), expected, rtol=1e-6, atol=1e-5)
+    np.testing.assert_allclose(
+        normalizer(Inputs("keras"))(jnp.asarray(IMAGES), jnp.asarray(MASK)), expected, rtol=1e-6, atol=1e-5
+    )
 
 
 def test_torchvision_preprocessing_by_hand():

@@ -28,7 +28,7 @@ KERAS_RESNET50_NOTOP = OfficialFile(
 )
 
 
-def fetch(official: OfficialFile, cache_dir: Path | None = None) -> Path:
+def fetch_weights(official: OfficialFile, cache_dir: Path | None = None) -> Path:
     """The local copy, downloaded (with a progress bar on a terminal) where it is missing or not what was published.
 
     The checksum is taken anew each time, also of a cached copy.

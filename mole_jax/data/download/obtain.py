@@ -7,7 +7,7 @@ from typing import Final
 
 from mole_jax.data.download.fetch import check_start, fetch
 from mole_jax.data.download.official import OfficialSource, PublishedFile, require_licence
-from mole_jax.data.download.record import record, verify
+from mole_jax.data.download.record import known_digest, record
 from mole_jax.data.download.unpack import LIMITS, Limits, list_entries, unpack
 from mole_jax.files.folder import new_folder, publish
 from mole_jax.files.lock import exclusive
@@ -34,7 +34,7 @@ def obtain(
         official: what to get.
         folder: where to keep it.
         licence_accepted: whether the user has accepted the licence; without, nothing is fetched.
-        base: address to fetch from in the stead of the publisher's.
+        base: address to fetch from in place of the publisher's.
         pause: before a download is tried again, in seconds.
         limits: of the archives.
 
@@ -64,7 +64,7 @@ def _present(file: PublishedFile, folder: Path, base: str, pause: float) -> str:
     if not path.exists():
         fetch(url, path, kind=file.kind, pause=pause)
         return record(path, url)
-    if (known := verify(path)) is not None:
+    if (known := known_digest(path)) is not None:
         return known
     with path.open("rb") as opened:
         check_start(opened.read(256), file.kind, str(path))

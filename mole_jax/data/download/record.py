@@ -11,7 +11,7 @@ from mole_jax.files.writing import write_text
 RECORD: Final = "downloads.json"
 
 
-def verify(path: Path) -> str | None:
+def known_digest(path: Path) -> str | None:
     """Compares a file with what was recorded of it.
 
     Returns:

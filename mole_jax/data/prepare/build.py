@@ -13,7 +13,7 @@ from mole_jax.data.checksums import write_checksums
 from mole_jax.data.facts import DatasetFacts
 from mole_jax.data.manifest import ManifestRow, write_manifest, write_quarantine
 from mole_jax.data.prepare.copies import make_copies
-from mole_jax.data.prepare.decode import Load, decode
+from mole_jax.data.prepare.decode import Load, decode_all
 from mole_jax.data.prepare.leaks import find_leak
 from mole_jax.data.prepare.moments import NO_MOMENTS
 from mole_jax.data.prepare.protocols import PROTOCOLS, check_source, check_splits, shuffle_key
@@ -63,7 +63,7 @@ def build(folder: Path, name: str, listing: Listing, load: Load, settings: Setti
     _check_space(folder, len(candidates))
     # The name is this process's own: workers of a prepare that was just killed may still write to theirs.
     scratch = folder / f"scratch-{os.getpid()}"
-    decoded = decode(candidates, load, scratch, workers=workers, reads_files=settings.layout != "synthetic")
+    decoded = decode_all(candidates, load, scratch, workers=workers, reads_files=settings.layout != "synthetic")
     examples = [item for item in decoded if isinstance(item, Example)]
     quarantined = [*listing.quarantined, *(item for item in decoded if isinstance(item, Quarantined))]
     _check_classes(examples, quarantined)

@@ -12,7 +12,7 @@ Load = Callable[[Record], LoadedImage]
 _Job = tuple[Load, Path, int, Record]
 
 
-def decode(
+def decode_all(
     records: Sequence[Record], load: Load, scratch: Path, *, workers: int, reads_files: bool = True
 ) -> list[Example | Quarantined]:
     """Decodes every record once.

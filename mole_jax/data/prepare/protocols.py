@@ -95,20 +95,20 @@ def group_examples(examples: Sequence[Example]) -> list[list[int]]:
 
     Sharing is transitive: if a and b are one lesion, and b and c one file, all three are one group.
     """
-    parent = list(range(len(examples)))
-
-    def root(i: int) -> int:
-        while parent[i] != i:
-            parent[i] = i = parent[parent[i]]
-        return i
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
 
     first: dict[tuple[str, str], int] = {}
-    for i, example in enumerate(examples):
-        for key in (("lesion", example.lesion_id), ("file", example.sha256)):
-            parent[root(i)] = root(first.setdefault(key, i))
+    edges = [
+        (i, first.setdefault(key, i))
+        for i, example in enumerate(examples)
+        for key in (("lesion", example.lesion_id), ("file", example.sha256))
+    ]
+    size = len(examples)
+    graph = coo_array((np.ones(len(edges)), tuple(np.array(edges).T)), shape=(size, size))
     groups = defaultdict(list)
-    for i in range(len(examples)):
-        groups[root(i)].append(i)
+    for i, component in enumerate(connected_components(graph, directed=False)[1].tolist()):
+        groups[component].append(i)
     return list(groups.values())
 
 

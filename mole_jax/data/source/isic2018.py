@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Final
 
-from mole_jax.data.source.tables import NO_TABLE, Table, column_names, read_table
+from mole_jax.data.source.tables import NO_TABLE, MetadataTable, column_names, read_table
 from mole_jax.errors import UserError
 
 IMAGE: Final = "image"
@@ -36,7 +36,7 @@ def is_groupings(path: Path) -> bool:
     return {IMAGE, "lesion_id"} <= set(column_names(path))
 
 
-def read_isic2018(ground_truth: Path, groupings: Path | None) -> Table:
+def read_isic2018(ground_truth: Path, groupings: Path | None) -> MetadataTable:
     """Reads both tables in the form of HAM10000's own: image_id, dx, and lesion_id and dx_type where known.
 
     A row without a class has an empty dx; one with several is contradictory.
@@ -61,7 +61,7 @@ def read_isic2018(ground_truth: Path, groupings: Path | None) -> Table:
             "lesion_id": lesion.get("lesion_id", ""),
             "dx_type": CONFIRMED.get(confirmed, confirmed),
         }
-    return Table({key: row for key, row in rows.items() if key not in contradictory}, frozenset(contradictory))
+    return MetadataTable({key: row for key, row in rows.items() if key not in contradictory}, frozenset(contradictory))
 
 
 def _is_one(text: str, column: str, image_id: str, path: Path) -> bool:

@@ -8,7 +8,7 @@ from typing import Final
 
 from mole_jax.data.records import Quarantined, Record, Split
 from mole_jax.data.source.isic2018 import is_ground_truth, is_groupings, read_isic2018
-from mole_jax.data.source.tables import NO_TABLE, Table, column_names, metadata, read_table
+from mole_jax.data.source.tables import NO_TABLE, MetadataTable, column_names, metadata, read_table
 from mole_jax.data.source.tree import Tree
 from mole_jax.errors import UserError
 
@@ -94,7 +94,7 @@ def _ham10000(tree: Tree) -> Candidates:
     return Candidates(records, quarantined, _without_image(table_path, table.rows, seen), tables)
 
 
-def _read_ham10000(tree: Tree) -> tuple[Table, tuple[str, ...]]:
+def _read_ham10000(tree: Tree) -> tuple[MetadataTable, tuple[str, ...]]:
     """The table of diagnoses, and the files that it is from."""
     if own := _ham10000_tables(tree):
         path = _one_table(tree, own)
@@ -176,7 +176,8 @@ def _lists_lesions(path: Path) -> bool:
 def _one_table(tree: Tree, tables: list[str]) -> str:
     if len(tables) > 1:
         raise UserError(
-            f"{tree.root} holds {len(tables)} metadata tables, {' and '.join(tables[:2])}; leave one of them"
+            f"{tree.root} holds {len(tables)} metadata tables, {' and '.join(tables[:2])}; "
+            "keep the one that belongs to these images and move the others away"
         )
     return tables[0]
 

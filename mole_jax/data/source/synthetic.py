@@ -1,4 +1,4 @@
-"""The dataset that needs no download: drawn lesions. They are no photographs, and nothing medical follows from them.
+"""The dataset that needs no download: lesions that are drawn, not photographed. Nothing medical follows from them.
 
 Every lesion has a hidden atypia, of which the two classes have overlapping normal distributions; `lesions` draws what
 it leads to. So the best possible classifier is known, and no classifier can be perfect.

@@ -19,7 +19,7 @@ MAX_TABLE_BYTES: Final = 1 << 28
 
 
 @dataclass(frozen=True)
-class Table:
+class MetadataTable:
     """A metadata table by image.
 
     Attributes:
@@ -31,20 +31,22 @@ class Table:
     contradictory: frozenset[str]
 
 
-NO_TABLE: Final = Table({}, frozenset())
+NO_TABLE: Final = MetadataTable({}, frozenset())
 
 
 def column_names(path: Path) -> list[str]:
     """The names in the first line; whatever stands there if the file is no table, nothing if it cannot be read."""
     try:
         with path.open("rb") as file:
-            line = _first_line(file.readline(65536).decode("utf-8-sig", "replace"))
+            start = file.read(65536)
+        utf16 = start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        line = _first_line(start.decode("utf-16" if utf16 else "utf-8-sig", "replace"))
         return _stripped(next(csv.reader([line], delimiter=_delimiter(line)), []))
     except (OSError, csv.Error):
         return []
 
 
-def read_table(path: Path, *, required: Collection[str], key: str = "image_id") -> Table:
+def read_table(path: Path, *, required: Collection[str], key: str = "image_id") -> MetadataTable:
     """Reads a comma- or tab-separated table with a header. Rows without a key are passed over.
 
     Args:
@@ -75,7 +77,9 @@ def read_table(path: Path, *, required: Collection[str], key: str = "image_id") 
                 contradictory.add(row[key])
     except csv.Error as error:
         raise UserError(f"{path} is not a well-formed table (line {lines.line_num}: {error})") from error
-    return Table({name: row for name, row in rows.items() if name not in contradictory}, frozenset(contradictory))
+    return MetadataTable(
+        {name: row for name, row in rows.items() if name not in contradictory}, frozenset(contradictory)
+    )
 
 
 def _read_text(path: Path) -> str:
@@ -86,14 +90,17 @@ def _read_text(path: Path) -> str:
         content = path.read_bytes()
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from error
-    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        raise UserError(f"{path} is UTF-16 text; {export}")
-    if (position := content.find(b"\0")) >= 0:
+    encoding = "utf-8-sig"
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):  # Excel's "Unicode text"
+        encoding = "utf-16"
+    elif (position := content.find(b"\0")) >= 0:
         raise UserError(f"{path} holds a NUL byte (byte {position}) and is no UTF-8 text; {export}")
     try:
-        return content.decode("utf-8-sig")
+        return content.decode(encoding)
     except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not UTF-8 text (byte {error.start}); {export}") from error
+        raise UserError(
+            f"{path} is not {encoding.removesuffix('-sig').upper()} text (byte {error.start}); {export}"
+        ) from error
 
 
 def _check_header(path: Path, header: list[str], required: Collection[str]) -> None:
@@ -101,7 +108,7 @@ def _check_header(path: Path, header: list[str], required: Collection[str]) -> N
         have = f"its first line is {', '.join(header)[:100]!r}" if header else "it is empty"
         raise UserError(f"{path} has no column {missing[0]!r}; it needs {', '.join(required)}, and {have}")
     if twice := [name for name, count in Counter(header).items() if count > 1 and name]:
-        raise UserError(f"{path} has two columns {twice[0]!r}; leave one of them")
+        raise UserError(f"{path} has two columns {twice[0]!r}; rename or remove one")
 
 
 def metadata(row: dict[str, str]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from mole_jax.backbones.formats.download import KERAS_RESNET50_NOTOP, OfficialFile, fetch
+from mole_jax.backbones.formats.download import KERAS_RESNET50_NOTOP, OfficialFile, fetch_weights
 from mole_jax.backbones.load import load_pretrained
 from mole_jax.errors import UserError
 
@@ -59,14 +59,14 @@ def test_a_damaged_cached_copy_is_fetched_again(site, tmp_path):
     site.answer = (200, b"good")
     official = OfficialFile(site.url, md5(b"good"))
     (tmp_path / "weights.h5").write_bytes(b"goo")
-    assert fetch(official, tmp_path).read_bytes() == b"good"
+    assert fetch_weights(official, tmp_path).read_bytes() == b"good"
 
 
 @pytest.mark.parametrize("body", [b"<html>Sign in to the network</html>", b"goo"], ids=["html", "truncated"])
 def test_other_bytes_than_published_are_refused_and_not_kept(site, tmp_path, body):
     site.answer = (200, body)
     with pytest.raises(UserError) as caught:
-        fetch(OfficialFile(site.url, md5(b"good")), tmp_path)
+        fetch_weights(OfficialFile(site.url, md5(b"good")), tmp_path)
     assert f"{site.url} gave other bytes than {md5(b'good')}" in str(caught.value)
     assert REMEDY in str(caught.value)
     assert list(tmp_path.iterdir()) == []
@@ -75,14 +75,14 @@ def test_other_bytes_than_published_are_refused_and_not_kept(site, tmp_path, bod
 def test_an_error_page_is_told_by_its_status(site, tmp_path):
     site.answer = (404, b"<html>no such file</html>")
     with pytest.raises(UserError, match=r"cannot download http.*weights\.h5 to .* \(HTTP status 404\): " + REMEDY):
-        fetch(OfficialFile(site.url, md5(b"good")), tmp_path)
+        fetch_weights(OfficialFile(site.url, md5(b"good")), tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_offline_is_one_sentence_with_the_way_out(site, tmp_path):
     site.server_close()  # nobody listens on that port any more
     with pytest.raises(UserError, match=r"cannot download .* \(ConnectionError\): " + REMEDY):
-        fetch(OfficialFile(site.url, md5(b"good")), tmp_path)
+        fetch_weights(OfficialFile(site.url, md5(b"good")), tmp_path)
 
 
 def test_the_official_file_is_the_one_that_keras_names():

@@ -20,7 +20,7 @@ import tensorflow_datasets as tfds
 from PIL import Image
 
 from mole_jax import workers
-from mole_jax.data.facts import dataset_directory, fingerprint, read_facts
+from mole_jax.data.facts import dataset_directory, read_facts
 from mole_jax.data.image_file import load_image
 from mole_jax.data.manifest import read_manifest
 from mole_jax.data.prepare import build, write_shards
@@ -104,7 +104,7 @@ def test_no_lesion_straddles_and_no_class_is_missing(prepared):
 
 def test_the_facts_can_be_read_back_and_by_tfds(prepared):
     assert read_facts(prepared.directory) == prepared.facts
-    assert fingerprint(prepared.directory) == prepared.facts.fingerprint
+    assert read_facts(prepared.directory).fingerprint == prepared.facts.fingerprint
     info = tfds.builder_from_directory(str(prepared.directory)).info
     assert dict(info.metadata) == json.loads(json.dumps(prepared.facts.to_dict()))
     assert info.splits["train"].num_examples == 12

@@ -70,5 +70,5 @@ def test_a_submission_is_no_ground_truth(tree, cell):
 def test_two_splits_of_the_challenge_in_one_folder_are_refused(tree):
     source = tree(["a,1,0,0,0,0,0,0"])
     (source / "ISIC2018_Task3_Test_GroundTruth.csv").write_text(f"{HEADER}\nb,0,1,0,0,0,0,0\n")
-    with pytest.raises(UserError, match=r"holds 2 metadata tables, .*leave one of them"):
+    with pytest.raises(UserError, match=r"holds 2 metadata tables, .*keep the one that belongs to these images"):
         list_source(source)
