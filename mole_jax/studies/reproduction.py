@@ -1,6 +1,5 @@
 """The runs that make up the paper, by scale: which, in which order, what is done, and roughly what the rest costs."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +8,8 @@ from typing import Any, Final, Literal
 from mole_jax.config import RunConfig
 from mole_jax.data.facts import DatasetFacts
 from mole_jax.errors import UserError
+from mole_jax.files.reading import read_record
+from mole_jax.runs.directory import CONFIG, METRICS
 from mole_jax.studies.recipes import resolve
 from mole_jax.studies.sweep_grid import parse_grid, sweep_name
 
@@ -182,16 +183,20 @@ def state_of(run: PlannedRun, facts: DatasetFacts | None) -> State:
     identity = run.run_dir / ("sweep.json" if run.variant.grid else "environment.json")
     if not identity.is_file():
         return "to do"
-    trained_on = json.loads(identity.read_text(encoding="utf-8"))["dataset_fingerprint"]
+    remedy = "move it away, or give another --runs_dir"
+    there = read_record(identity, dict[str, Any], remedy=remedy)
+    trained_on = str(there.get("dataset_fingerprint"))
     if facts is not None and trained_on != facts.fingerprint:
         raise UserError(
             f"{run.run_dir} holds a run on another dataset {facts.name!r} (fingerprint {trained_on[:12]} there, "
             f"{facts.fingerprint[:12]} now); move it away, or give another --runs_dir"
         )
     if run.variant.grid:
+        if there.get("varied") != list(parse_grid(run.variant.grid)):
+            raise UserError(f"{run.run_dir} holds another sweep (over {', '.join(there.get('varied', []))}); {remedy}")
         return "done"
-    there = json.loads((run.run_dir / "config.json").read_text(encoding="utf-8"))
-    if not (run.run_dir / "metrics.json").is_file() or there["epochs"] < run.config.epochs:
+    config = read_record(run.run_dir / CONFIG, dict[str, Any], remedy=remedy)
+    if not (run.run_dir / METRICS).is_file() or config["epochs"] < run.config.epochs:
         return "begun"
     return "done"
 

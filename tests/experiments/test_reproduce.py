@@ -218,3 +218,20 @@ def test_a_run_that_fails_does_not_stop_the_others(tmp_path):
     assert "failed with exit status 2; going on with the next" in ran.stderr
     assert "ours, grouped: it failed with exit status 2: see " in ran.stdout
     assert list((tmp_path / "runs").glob("cnn-*/metrics.json"))
+
+
+def test_a_sweep_of_another_grid_is_not_taken_for_the_plans_own(tmp_path):
+    plan = plan_runs(
+        "synthetic",
+        scale="smoke",
+        protocols=["grouped"],
+        models=["logistic"],
+        weights=None,
+        data_dir=tmp_path / "data",
+        runs_dir=tmp_path / "runs",
+    )
+    (grid,) = (run for run in plan if run.program == "sweep")
+    grid.run_dir.mkdir(parents=True)
+    (grid.run_dir / "sweep.json").write_text(json.dumps({"dataset_fingerprint": "x", "varied": ["seed"]}))
+    with pytest.raises(UserError, match=r"holds another sweep \(over seed\); move it away, or give another --runs_dir"):
+        state_of(grid, None)
