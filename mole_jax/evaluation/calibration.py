@@ -15,7 +15,7 @@ from mole_jax.evaluation.predictions import Predictions
 from mole_jax.evaluation.statistics import metrics
 from mole_jax.evaluation.statistics.counts import Counter, Counts
 from mole_jax.evaluation.statistics.groups import Groups, group_images
-from mole_jax.evaluation.statistics.intervals import Figure, Z, figure, proportion, resampled, undefined
+from mole_jax.evaluation.statistics.intervals import Estimate, Z, estimate, proportion, resampled, undefined
 from mole_jax.evaluation.statistics.logistic import fit_logistic
 
 BINS = 10
@@ -30,7 +30,7 @@ def logits_of(predictions: Predictions) -> Float[np.ndarray, " n"]:
     return logit(np.clip(predictions.score, CLIP, 1 - CLIP))
 
 
-def fit_temperature(validation: Predictions) -> Figure:
+def fit_temperature(validation: Predictions) -> Estimate:
     """The temperature that maximises the likelihood of the validation labels, with a cluster-robust interval.
 
     The interval is symmetric in the logarithm. Undefined where no finite positive temperature is best.
@@ -48,10 +48,10 @@ def fit_temperature(validation: Predictions) -> Figure:
     except ArithmeticError as error:
         return undefined(str(error))
     half = Z * np.sqrt(variance) / beta
-    return figure(1 / beta, np.exp(-half) / beta, np.exp(half) / beta, "cluster_sandwich")
+    return estimate(1 / beta, np.exp(-half) / beta, np.exp(half) / beta, "cluster_sandwich")
 
 
-def fit_platt(validation: Predictions) -> dict[str, Figure]:
+def fit_platt(validation: Predictions) -> dict[str, Estimate]:
     """The `slope` and `intercept` of the logits that maximise the likelihood of the validation labels.
 
     Both undefined, with the same reason, where there is no best slope or it is not positive.
@@ -65,7 +65,7 @@ def fit_platt(validation: Predictions) -> dict[str, Figure]:
     return fitted
 
 
-def calibration_figures(
+def calibration_estimates(
     score: Float[np.ndarray, " n"],
     logits: Float[np.ndarray, " n"],
     label: Integer[np.ndarray, " n"],
@@ -146,7 +146,7 @@ def _bins(
 
 def _slope_and_intercept(
     logits: Float[np.ndarray, " n"], label: Integer[np.ndarray, " n"], groups: Groups
-) -> dict[str, Figure]:
+) -> dict[str, Estimate]:
     """Of the logistic regression of label on logit (Cox 1958): 1 and 0 when calibrated; slope below 1: too extreme."""
     reason = _one_class(label) or _separated(logits, label)
     if reason:
@@ -157,8 +157,8 @@ def _slope_and_intercept(
         return {"slope": undefined(str(error)), "intercept": undefined(str(error))}
     half_intercept, half_slope = Z * np.sqrt(np.diag(covariance))
     return {
-        "slope": figure(slope, slope - half_slope, slope + half_slope, "cluster_sandwich"),
-        "intercept": figure(intercept, intercept - half_intercept, intercept + half_intercept, "cluster_sandwich"),
+        "slope": estimate(slope, slope - half_slope, slope + half_slope, "cluster_sandwich"),
+        "intercept": estimate(intercept, intercept - half_intercept, intercept + half_intercept, "cluster_sandwich"),
     }
 
 

@@ -7,16 +7,16 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import expit, logit
 
-from mole_jax.evaluation.calibration import calibration_figures, fit_platt, fit_temperature, logits_of
+from mole_jax.evaluation.calibration import calibration_estimates, fit_platt, fit_temperature, logits_of
 from mole_jax.evaluation.decision_curve import decision_curve
 from mole_jax.evaluation.operating_points import OperatingPoint
 from mole_jax.evaluation.predictions import Predictions, write_csv
-from mole_jax.evaluation.prevalence import PREVALENCES, prevalence_figures, prior_shift
+from mole_jax.evaluation.prevalence import PREVALENCES, prevalence_estimates, prior_shift
 from mole_jax.evaluation.statistics.groups import Groups, group_images
-from mole_jax.evaluation.subgroups import subgroup_figures
+from mole_jax.evaluation.subgroups import subgroup_estimates
 
 
-def deeper_figures(
+def clinical_estimates(
     test: Predictions, validation: Predictions | None, main: OperatingPoint | None, *, resamples: int, seed: int
 ) -> dict[str, Any]:
     """`calibration`, `prevalence`, `decision_curve` and `subgroups` of the test split; see `schema.md`.
@@ -36,21 +36,21 @@ def deeper_figures(
     scores = "as_given" if (slope, intercept) == AS_GIVEN else "platt_scaled"
     calibrated = calibrate(test, validation)
     share = float((validation or test).label.mean())
-    figures: dict[str, Any] = {
+    estimates: dict[str, Any] = {
         "calibration": _calibration(test, validation, groups, resamples=resamples, seed=seed),
         "decision_curve": {
             "scores": scores,
             "rows": decision_curve(calibrated, test.label, groups, resamples=resamples, seed=seed),
         },
-        "subgroups": subgroup_figures(test, main, resamples=resamples, seed=seed),
+        "subgroups": subgroup_estimates(test, main, resamples=resamples, seed=seed),
     }
     if main is not None and main.threshold is not None and 0 < share < 1:
         risk = float(expit(intercept + slope * logit(main.threshold)))
-        rows = prevalence_figures(
+        rows = prevalence_estimates(
             test, main.threshold, threshold_risk=risk, calibrated_at=share, resamples=resamples, seed=seed
         )
-        figures["prevalence"] = {"scores": scores, "calibrated_at": share, "rows": rows}
-    return figures
+        estimates["prevalence"] = {"scores": scores, "calibrated_at": share, "rows": rows}
+    return estimates
 
 
 def calibrate(test: Predictions, validation: Predictions | None) -> Float[np.ndarray, " n"]:
@@ -85,7 +85,7 @@ def _calibration(
     test: Predictions, validation: Predictions | None, groups: Groups, *, resamples: int, seed: int
 ) -> dict[str, Any]:
     def judge(logits: Float[np.ndarray, " n"], score: Float[np.ndarray, " n"]) -> dict[str, Any]:
-        return calibration_figures(score, logits, test.label, groups, resamples=resamples, seed=seed)
+        return calibration_estimates(score, logits, test.label, groups, resamples=resamples, seed=seed)
 
     given = logits_of(test)
     result: dict[str, Any] = {"before": judge(given, test.score)}

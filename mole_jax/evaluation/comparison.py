@@ -11,12 +11,12 @@ from scipy.special import bdtr
 from mole_jax.errors import UserError
 from mole_jax.evaluation.operating_points import OperatingPoint
 from mole_jax.evaluation.predictions import Predictions
-from mole_jax.evaluation.split_figures import WHY_UNDEFINED, describe
+from mole_jax.evaluation.split_estimates import WHY_UNDEFINED, describe
 from mole_jax.evaluation.statistics import metrics
 from mole_jax.evaluation.statistics.counts import Counter, Counts, affordable_resamples
 from mole_jax.evaluation.statistics.delong import delong_auroc, delong_test
 from mole_jax.evaluation.statistics.groups import Groups, group_images
-from mole_jax.evaluation.statistics.intervals import LEVEL, Figure, resampled, undefined
+from mole_jax.evaluation.statistics.intervals import LEVEL, Estimate, resampled, undefined
 
 NAMED = 3
 
@@ -36,7 +36,7 @@ def compare(
 
     Args:
         models: two or more, over exactly the same images.
-        points: each model's own frozen threshold; None: no figures at thresholds and no McNemar test.
+        points: each model's own frozen threshold; None: no estimates at thresholds and no McNemar test.
         resamples: of the cluster bootstrap.
         seed: of the cluster bootstrap.
 
@@ -60,7 +60,7 @@ def compare(
         row: dict[str, Any] = {"models": [a, b], "difference": {}}
         for key in values[a]:
             drawn = samples[a][key] - samples[b][key]
-            row["difference"][key] = _figure(key, values[a][key] - values[b][key], drawn, groups)
+            row["difference"][key] = _estimate(key, values[a][key] - values[b][key], drawn, groups)
         row["bootstrap"] = {"p_value": bootstrap_p(samples[a]["auroc"] - samples[b]["auroc"])}
         row["delong"] = delong_test(aligned[a].score, aligned[b].score, first.label)
         row["mcnemar"] = None if points is None else _mcnemar(aligned[a], aligned[b], points[a], points[b])
@@ -74,7 +74,7 @@ def compare(
             name: {
                 "source": aligned[name].source,
                 "threshold": None if points is None else points[name].threshold,
-                **{key: _figure(key, values[name][key], samples[name][key], groups) for key in values[name]},
+                **{key: _estimate(key, values[name][key], samples[name][key], groups) for key in values[name]},
                 "auroc_delong": delong_auroc(aligned[name].score, first.label),
             }
             for name in names
@@ -112,16 +112,16 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 def _statistics(threshold: float | None) -> Any:
     def statistics(counts: Counts) -> Mapping[str, Float[np.ndarray, " r"]]:
-        figures = metrics.threshold_free(counts)
+        estimates = metrics.threshold_free(counts)
         if threshold is None:
-            return figures
+            return estimates
         at = metrics.at_threshold(**metrics.confusion(counts, np.array([threshold])))
-        return {**figures, **{name: value[0] for name, value in at.items()}}
+        return {**estimates, **{name: value[0] for name, value in at.items()}}
 
     return statistics
 
 
-def _figure(name: str, value: float, samples: Float[np.ndarray, " r"], groups: Groups) -> Figure:
+def _estimate(name: str, value: float, samples: Float[np.ndarray, " r"], groups: Groups) -> Estimate:
     if np.isnan(value):
         return undefined(WHY_UNDEFINED[name])
     return resampled(value, samples, groups)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from mole_jax.evaluation.table import format_figure
+from mole_jax.evaluation.table import format_estimate
 
 NAMES = {
     "auroc": "AUROC",
@@ -34,7 +34,7 @@ def format_comparison(comparison: Mapping[str, Any]) -> str:
         rule = "─" * (30 + 2 * width + 28)
         lines += ["", f"{'':<30}{a:>{width}}{b:>{width}}{'Difference':>12}{'95 % interval':>16}", rule]
         for key, difference in pair["difference"].items():
-            one, two = (format_figure(comparison["models"][name][key])[0] for name in (a, b))
+            one, two = (format_estimate(comparison["models"][name][key])[0] for name in (a, b))
             lines.append(f"{NAMES[key]:<30}{one:>{width}}{two:>{width}}{_signed(difference)}")
         lines += [rule, *_tests(pair)]
     lines += ["", f"Intervals: paired bootstrap, {drawn:,} resamples of {unit} within class."]
@@ -47,11 +47,11 @@ def format_comparison(comparison: Mapping[str, Any]) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
-def _signed(figure: Mapping[str, Any]) -> str:
-    if figure["value"] is None:
+def _signed(estimate: Mapping[str, Any]) -> str:
+    if estimate["value"] is None:
         return f"{'–':>12}{'':>16}"
-    interval = "" if figure["low"] is None else f"{figure['low']:+.3f} {figure['high']:+.3f}"
-    return f"{figure['value']:>+12.3f}{interval:>16}"
+    interval = "" if estimate["low"] is None else f"{estimate['low']:+.3f} {estimate['high']:+.3f}"
+    return f"{estimate['value']:>+12.3f}{interval:>16}"
 
 
 def _tests(pair: Mapping[str, Any]) -> list[str]:

@@ -30,7 +30,7 @@ def decision_curve(
         seed: of the cluster bootstrap.
 
     Returns:
-        A row for each risk: `risk`, `model` (figure), `treat_all` (value), `treat_none` (0).
+        A row for each risk: `risk`, `model` (estimate), `treat_all` (value), `treat_none` (0).
     """
     odds = (RISKS / (1 - RISKS))[:, None]
 

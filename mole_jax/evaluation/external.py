@@ -26,7 +26,7 @@ def evaluate_external(
         validation: the run's own, which temperature and Platt scaling are fitted on.
         points: the run's own thresholds, the main one first; none is chosen here.
         about: what `external` in the result says: the run, the dataset, the overlap.
-        warnings: what else must be known, before the warnings of the figures.
+        warnings: what else must be known, before the warnings of the estimates.
         leaky: whether the run has seen some of the images; None where that is not known.
         resamples: of the cluster bootstrap.
         seed: of the cluster bootstrap.

@@ -11,7 +11,7 @@ from mole_jax.evaluation.predictions import Predictions
 from mole_jax.evaluation.statistics import metrics
 from mole_jax.evaluation.statistics.counts import Counter, Counts
 from mole_jax.evaluation.statistics.groups import Groups, group_images
-from mole_jax.evaluation.statistics.intervals import Figure, point, resampled, undefined
+from mole_jax.evaluation.statistics.intervals import Estimate, point, resampled, undefined
 
 # Screening (ISIC 2020: 584 of 33,126), HAM10000 (1,113 of 10,015), one in five, the paper's balanced set.
 PREVALENCES = (0.018, 0.11, 0.20, 0.50)
@@ -48,7 +48,7 @@ def prior_shift(
     return expit(logit(score) + logit(to_prevalence) - logit(from_prevalence))
 
 
-def prevalence_figures(
+def prevalence_estimates(
     predictions: Predictions,
     threshold: float,
     *,
@@ -68,7 +68,7 @@ def prevalence_figures(
         seed: of the cluster bootstrap.
 
     Returns:
-        A row for each prevalence: `prevalence`, `ppv`, `npv` (figures), `risk_at_threshold` (value).
+        A row for each prevalence: `prevalence`, `ppv`, `npv` (estimates), `risk_at_threshold` (value).
     """
 
     def statistics(counts: Counts) -> Mapping[str, Float[np.ndarray, " r"]]:
@@ -85,15 +85,15 @@ def prevalence_figures(
         drawn = predictive_values(samples["sensitivity"], samples["specificity"], prevalence)
         row: dict[str, Any] = {"prevalence": prevalence}
         for name, v, d in zip(("ppv", "npv"), values, drawn, strict=True):
-            row[name] = _figure(float(v[0]), d, value, groups)
+            row[name] = _estimate(float(v[0]), d, value, groups)
         risk = prior_shift(np.array([threshold_risk]), from_prevalence=calibrated_at, to_prevalence=prevalence)
         rows.append(row | {"risk_at_threshold": float(risk[0])})
     return rows
 
 
-def _figure(
+def _estimate(
     value: float, samples: Float[np.ndarray, " r"], rates: Mapping[str, Float[np.ndarray, ""]], groups: Groups
-) -> Figure:
+) -> Estimate:
     if np.isnan(rates["sensitivity"]) or np.isnan(rates["specificity"]):
         return undefined("only one class is present")
     if np.isnan(value):

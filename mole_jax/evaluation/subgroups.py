@@ -1,4 +1,4 @@
-"""Figures by sex, age band, site and diagnosis at the frozen threshold; none where there are too few lesions."""
+"""Estimates by sex, age band, site and diagnosis at the frozen threshold; none where there are too few lesions."""
 
 from typing import Any
 
@@ -8,9 +8,9 @@ from jaxtyping import Shaped
 from mole_jax.errors import UserError
 from mole_jax.evaluation.operating_points import OperatingPoint
 from mole_jax.evaluation.predictions import Predictions
-from mole_jax.evaluation.split_figures import describe, split_figures
+from mole_jax.evaluation.split_estimates import describe, split_estimates
 from mole_jax.evaluation.statistics.groups import group_images
-from mole_jax.evaluation.statistics.intervals import Figure, undefined
+from mole_jax.evaluation.statistics.intervals import Estimate, undefined
 
 ATTRIBUTES = ("sex", "age", "localization", "dx_type", "dx")
 AGE_BANDS = ((0, 30, "under 30"), (30, 45, "30-44"), (45, 60, "45-59"), (60, 75, "60-74"), (75, np.inf, "75 and over"))
@@ -18,12 +18,12 @@ UNKNOWN = "unknown"
 FEWEST = 10
 
 
-def subgroup_figures(
+def subgroup_estimates(
     predictions: Predictions, main: OperatingPoint | None, *, resamples: int, seed: int
 ) -> dict[str, list[dict[str, Any]]]:
     """AUROC, sensitivity and specificity in each subgroup of each attribute that the predictions have.
 
-    A figure over fewer than `FEWEST` lesions of the class that it needs is left out with that reason.
+    An estimate over fewer than `FEWEST` lesions of the class that it needs is left out with that reason.
 
     Args:
         predictions: with metadata.
@@ -48,7 +48,7 @@ def subgroup_figures(
         if attribute == "age":
             order = np.argsort([_AGE_ORDER.index(str(name)) for name in names])
         result[attribute] = [
-            {"level": str(name), **_figures(predictions.select(levels == name), main, resamples=resamples, seed=seed)}
+            {"level": str(name), **_estimates(predictions.select(levels == name), main, resamples=resamples, seed=seed)}
             for name in names[order]
         ]
     return result
@@ -57,27 +57,27 @@ def subgroup_figures(
 _AGE_ORDER = [*(name for _, _, name in AGE_BANDS), UNKNOWN]
 
 
-def _figures(predictions: Predictions, main: OperatingPoint | None, *, resamples: int, seed: int) -> dict[str, Any]:
+def _estimates(predictions: Predictions, main: OperatingPoint | None, *, resamples: int, seed: int) -> dict[str, Any]:
     groups = group_images(predictions.group, predictions.label)
     about = describe(predictions, groups)
-    figures = split_figures(predictions, [main] if main else [], resamples=resamples, seed=seed)
-    at = figures["operating_points"][main.name] if main else {}
+    estimates = split_estimates(predictions, [main] if main else [], resamples=resamples, seed=seed)
+    at = estimates["operating_points"][main.name] if main else {}
     no_threshold = undefined("there is no threshold")
     few_positive = _too_few(about, "positive", "melanoma")
     few_negative = _too_few(about, "negative", "non-melanoma")
     return {
         **about,
-        "auroc": few_positive or few_negative or figures["auroc"],
+        "auroc": few_positive or few_negative or estimates["auroc"],
         "sensitivity": few_positive or at.get("sensitivity", no_threshold),
         "specificity": few_negative or at.get("specificity", no_threshold),
     }
 
 
-def _too_few(about: dict[str, Any], of: str, name: str) -> Figure | None:
+def _too_few(about: dict[str, Any], of: str, name: str) -> Estimate | None:
     lesions = about[f"{of}_groups"] + about["mixed_groups"]
     if lesions >= FEWEST:
         return None
-    return undefined(f"{lesions} {name} lesions; figures need {FEWEST}")
+    return undefined(f"{lesions} {name} lesions; estimates need {FEWEST}")
 
 
 def _clean(levels: Shaped[np.ndarray, " n"]) -> Shaped[np.ndarray, " n"]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mole_jax.errors import UserError
-from mole_jax.evaluation.clinical import deeper_figures
+from mole_jax.evaluation.clinical import clinical_estimates
 from mole_jax.evaluation.leakage import shared_groups
 from mole_jax.evaluation.operating_points import (
     TARGET_SENSITIVITIES,
@@ -17,7 +17,7 @@ from mole_jax.evaluation.operating_points import (
     given_threshold,
 )
 from mole_jax.evaluation.predictions import Predictions
-from mole_jax.evaluation.split_figures import split_figures
+from mole_jax.evaluation.split_estimates import split_estimates
 from mole_jax.evaluation.statistics.counts import affordable_resamples
 from mole_jax.evaluation.statistics.intervals import LEVEL
 from mole_jax.files.writing import write_text
@@ -48,7 +48,7 @@ def evaluate(
         seed: of the cluster bootstrap.
 
     Returns:
-        See `schema.md`. Without validation and threshold there are threshold-free figures only.
+        See `schema.md`. Without validation and threshold there are threshold-free estimates only.
 
     Raises:
         UserError: target sensitivities without validation; an impossible threshold, sensitivity or number of resamples.
@@ -75,11 +75,11 @@ def evaluate_run(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Evaluates a run: thresholds chosen on validation, figures of train, validation and test.
+    """Evaluates a run: thresholds chosen on validation, estimates of train, validation and test.
 
     Args:
         splits: `train`, `validation` and `test`; train may be absent.
-        leaky: whether figures on these splits flatter.
+        leaky: whether estimates on these splits flatter.
         protocol: how the splits were made, such as grouped or paper.
         leak: why they flatter, in one phrase.
         target_sensitivity: for the operating points chosen on validation.
@@ -120,9 +120,9 @@ def summarise(
     Args:
         splits: name -> predictions, `test` among them.
         points: frozen thresholds, the main one first.
-        leaky: whether the figures flatter; None where that is not known.
+        leaky: whether the estimates flatter; None where that is not known.
         protocol: how the splits were made; None where that is not known.
-        leak: why the figures flatter, one phrase.
+        leak: why the estimates flatter, one phrase.
         scaled_on: what temperature and Platt scaling are fitted on; None: the split `validation`.
         resamples: of the cluster bootstrap.
         seed: of the cluster bootstrap.
@@ -133,17 +133,17 @@ def summarise(
     if resamples < 2:
         raise UserError(f"resamples={resamples} gives no interval; give at least 2, usually 2000")
     shared = shared_groups(splits)
-    figures = {}
+    estimates = {}
     for name, predictions in splits.items():
-        figures[name] = split_figures(predictions, points, resamples=resamples, seed=seed)
-        figures[name]["resamples"] = affordable_resamples(predictions.n, resamples)
-        # Thresholds chosen on validation flatter validation's own figures.
-        figures[name]["optimistic"] = name == "train" or (name == "validation" and bool(points))
+        estimates[name] = split_estimates(predictions, points, resamples=resamples, seed=seed)
+        estimates[name]["resamples"] = affordable_resamples(predictions.n, resamples)
+        # Thresholds chosen on validation flatter validation's own estimates.
+        estimates[name]["optimistic"] = name == "train" or (name == "validation" and bool(points))
     main = points[0] if points else None
     reason = f" ({leak})" if leak else ""
-    stamp = f"LEAKY: protocol {protocol!r}{reason}; these figures say nothing of new patients" if leaky else ""
+    stamp = f"LEAKY: protocol {protocol!r}{reason}; its numbers say nothing of new patients" if leaky else ""
     scaled_on = scaled_on or splits.get("validation")
-    figures["test"] |= deeper_figures(splits["test"], scaled_on, main, resamples=resamples, seed=seed)
+    estimates["test"] |= clinical_estimates(splits["test"], scaled_on, main, resamples=resamples, seed=seed)
     return {
         "schema": SCHEMA,
         "protocol": protocol,
@@ -153,14 +153,14 @@ def summarise(
         "bootstrap": {"resamples": resamples, "seed": seed, "unit": "lesion, within class", "interval": "percentile"},
         "main_operating_point": main.name if main else None,
         "operating_points": {point.name: asdict(point) for point in points},
-        "splits": figures,
+        "splits": estimates,
         "shared_groups": shared,
-        "warnings": _warnings(figures, shared, stamp=stamp, resamples=resamples),
+        "warnings": _warnings(estimates, shared, stamp=stamp, resamples=resamples),
     }
 
 
 def _warnings(
-    figures: Mapping[str, Any],
+    estimates: Mapping[str, Any],
     shared: Sequence[Mapping[str, Any]],
     *,
     stamp: str,
@@ -173,7 +173,7 @@ def _warnings(
             f"LEAKAGE: {pair['groups']} lesions lie in both {first} and {second} "
             f"({pair['affected_images']} images of {second}), for example {', '.join(pair['examples'])}"
         )
-    for name, split in figures.items():
+    for name, split in estimates.items():
         if split["grouped_by"] == "image_id":
             warnings.append(
                 f"{name} has no lesion_id: every image counts as a lesion of its own; "
@@ -181,7 +181,7 @@ def _warnings(
             )
         if split["resamples"] < resamples:
             warnings.append(f"{name} is large: {split['resamples']} bootstrap resamples instead of {resamples}")
-    auroc = figures["test"]["auroc"]["value"]
+    auroc = estimates["test"]["auroc"]["value"]
     if auroc is not None and auroc >= SUSPICIOUS_AUROC and not stamp:
         warnings.append(f"test AUROC {auroc:.3f} is above honest published results for dermoscopy; look for leakage")
     return warnings

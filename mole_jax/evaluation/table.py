@@ -1,4 +1,4 @@
-"""The paper's table of metrics (Fig. 5) for the terminal, with intervals, and the figures beside it."""
+"""The paper's table of metrics (Fig. 5) for the terminal, with intervals, and the estimates beside it."""
 
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ WIDTH = 108
 
 
 def format_table(metrics: Mapping[str, Any]) -> str:
-    """Lays out a metrics.json dictionary: warnings, the paper's table at the main threshold, more figures of the test.
+    """Lays out a metrics.json dictionary: warnings, the paper's table at the main threshold, more of the test.
 
     At most `WIDTH` characters wide; values over their 95 % intervals.
     """
@@ -47,14 +47,14 @@ def format_table(metrics: Mapping[str, Any]) -> str:
     return "\n\n".join("\n".join(line.rstrip() for line in block) for block in blocks if block)
 
 
-def format_figure(figure: Mapping[str, Any] | None) -> tuple[str, str]:
-    """A figure as two short texts: its value and its interval."""
-    if figure is None or figure["value"] is None:
+def format_estimate(estimate: Mapping[str, Any] | None) -> tuple[str, str]:
+    """An estimate as two short texts: its value and its interval."""
+    if estimate is None or estimate["value"] is None:
         return "–", ""
-    if figure["low"] is None:
-        return f"{figure['value']:.3f}", ""
-    dash = " to " if figure["low"] < 0 else "–"
-    return f"{figure['value']:.3f}", f"{figure['low']:.3f}{dash}{figure['high']:.3f}"
+    if estimate["low"] is None:
+        return f"{estimate['value']:.3f}", ""
+    dash = " to " if estimate["low"] < 0 else "–"
+    return f"{estimate['value']:.3f}", f"{estimate['low']:.3f}{dash}{estimate['high']:.3f}"
 
 
 def _banner(warnings: Sequence[str]) -> list[str]:
@@ -101,17 +101,17 @@ def grid(
 
     Args:
         title: above the rows' names.
-        columns: head -> key of a figure; those that no row has are left out.
-        rows: name, of one line or two -> figures by key.
+        columns: head -> key of an estimate; those that no row has are left out.
+        rows: name, of one line or two -> estimates by key.
         cell: width of a column, at least 12.
     """
-    keys = [(head, key) for head, key in columns.items() if any(key in figures for figures in rows.values())]
+    keys = [(head, key) for head, key in columns.items() if any(key in estimates for estimates in rows.values())]
     if not keys:
         return []
     first = max(12, *(len(part) + 1 for label in (title, *rows) for part in label.split("\n")))
     lines = [f"{title:<{first}}" + "".join(f"{head:>{cell}}" for head, _ in keys), "─" * (first + cell * len(keys))]
-    for label, figures in rows.items():
-        texts = [format_figure(figures.get(key)) for _, key in keys]
+    for label, estimates in rows.items():
+        texts = [format_estimate(estimates.get(key)) for _, key in keys]
         names = (*label.split("\n"), "")
         for line, name in enumerate(names[:2]):
             lines.append(f"{name:<{first}}" + "".join(f"{text[line]:>{cell}}" for text in texts))

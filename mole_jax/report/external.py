@@ -9,7 +9,7 @@ from mole_jax.evaluation.predictions import Predictions
 from mole_jax.report.figures.calibration_figure import MEASURES, calibration_panel
 from mole_jax.report.figures.drawing import GREY, draw, series, shortened
 from mole_jax.report.figures.roc_figure import curve_of, point_name
-from mole_jax.report.parts import Panel, Part, Row, Table, figure_columns, figure_text
+from mole_jax.report.parts import Panel, Part, Row, Table, estimate_columns, estimate_text
 from mole_jax.runs.read import External, Run
 
 AT = {"Sensitivity": "sensitivity", "Specificity": "specificity", "Precision (PPV)": "precision", "NPV": "npv"}
@@ -57,7 +57,7 @@ def _in_words(run: Run, metrics: Mapping[str, Any]) -> str:
         words += (
             "Of a melanoma and another lesion drawn at random, it gives the melanoma the higher score in "
             f"{test['auroc']['value']:.0%} of the cases ({_interval(test['auroc'])}own test images: "
-            f"{figure_text(run.metrics['splits']['test']['auroc'], 2)}). "
+            f"{estimate_text(run.metrics['splits']['test']['auroc'], 2)}). "
         )
     key = "after_platt" if "after_platt" in test["calibration"] else "before"
     bins = test["calibration"][key]["bins"]
@@ -65,8 +65,8 @@ def _in_words(run: Run, metrics: Mapping[str, Any]) -> str:
     return words + f"Its {SCALINGS[key]} risks average {mean:.1%} where {share:.1%} are melanomas."
 
 
-def _interval(figure: Mapping[str, Any]) -> str:
-    return "" if figure["low"] is None else f"95% interval {figure['low']:.0%} to {figure['high']:.0%}; "
+def _interval(estimate: Mapping[str, Any]) -> str:
+    return "" if estimate["low"] is None else f"95% interval {estimate['low']:.0%} to {estimate['high']:.0%}; "
 
 
 def _rows(run: Run, external: External) -> tuple[list[Row], dict[str, list[Any]]]:
@@ -92,12 +92,12 @@ def _rows(run: Run, external: External) -> tuple[list[Row], dict[str, list[Any]]
         if above and above != head:
             rows.append(Row([above], "head"))
         head = above
-        rows.append(Row([label, *(figure_text(figure) for figure in pair)]))
+        rows.append(Row([label, *(estimate_text(estimate) for estimate in pair)]))
     numbers: dict[str, list[Any]] = {
         "group": [above for above, _ in figures],
         "measure": [label for _, label in figures],
-        **figure_columns("own_test", [own for own, _ in figures.values()]),
-        **figure_columns("external", [theirs for _, theirs in figures.values()]),
+        **estimate_columns("own_test", [own for own, _ in figures.values()]),
+        **estimate_columns("external", [theirs for _, theirs in figures.values()]),
     }
     return rows, numbers
 
@@ -114,7 +114,7 @@ def _roc(run: Run, external: External, name: str) -> Panel | None:
     def plot(axes: Axes) -> None:
         for (label, predictions, figures), look in zip(drawn, series(), strict=False):
             false_alarms, sensitivity, _ = curve_of(predictions)
-            text = f"{shortened(label)}, AUROC {figure_text(figures['auroc'])}"
+            text = f"{shortened(label)}, AUROC {estimate_text(figures['auroc'])}"
             axes.plot(false_alarms, sensitivity, look.linestyle, color=look.color, label=text)
             at = figures["operating_points"][run.screening]
             if at["threshold"] is not None:
@@ -123,7 +123,7 @@ def _roc(run: Run, external: External, name: str) -> Panel | None:
         axes.set_xlabel("1 − specificity (moles called melanoma)")
         axes.set_ylabel("sensitivity (melanomas found)")
 
-    said = "; ".join(f"{label} {figure_text(figures['auroc'])}" for label, _, figures in drawn)
+    said = "; ".join(f"{label} {estimate_text(figures['auroc'])}" for label, _, figures in drawn)
     label = f"ROC; squares: the frozen threshold for {point_name(run.screening)}"
     return Panel(f"{name}-roc", f"ROC curves. AUROC {said}.", draw(f"{name}-roc", plot, size=(4.4, 4.0)), label=label)
 

@@ -86,24 +86,24 @@ def write_files(parts: Sequence[Part], folder: Path) -> None:
                 (folder / f"{panel.name}.{EXTENSIONS[panel.kind]}").write_bytes(panel.content)
 
 
-def figure_text(figure: Mapping[str, Any] | None, digits: int = 3) -> str:
-    """A figure of metrics.json for people: value and interval, or why it has none."""
-    if figure is None:
+def estimate_text(estimate: Mapping[str, Any] | None, digits: int = 3) -> str:
+    """An estimate of metrics.json for people: value and interval, or why it has none."""
+    if estimate is None:
         return "–"
-    if figure["value"] is None:
-        return f"– ({figure['reason']})"
+    if estimate["value"] is None:
+        return f"– ({estimate['reason']})"
     value, low, high = (
-        None if figure[key] is None else f"{figure[key]:.{digits}f}".replace("-", "−")
+        None if estimate[key] is None else f"{estimate[key]:.{digits}f}".replace("-", "−")
         for key in ("value", "low", "high")
     )
     if low is None:
         return str(value)
-    return f"{value} ({low}{' to ' if figure['low'] < 0 else '–'}{high})"
+    return f"{value} ({low}{' to ' if estimate['low'] < 0 else '–'}{high})"
 
 
-def figure_columns(prefix: str, figures: Sequence[Mapping[str, Any] | None]) -> dict[str, list[Any]]:
-    """Three CSV columns of figures: `prefix`, `prefix_low` and `prefix_high`."""
+def estimate_columns(prefix: str, estimates: Sequence[Mapping[str, Any] | None]) -> dict[str, list[Any]]:
+    """Three CSV columns of estimates: `prefix`, `prefix_low` and `prefix_high`."""
     return {
-        prefix + suffix: [None if figure is None else figure.get(key) for figure in figures]
+        prefix + suffix: [None if estimate is None else estimate.get(key) for estimate in estimates]
         for suffix, key in (("", "value"), ("_low", "low"), ("_high", "high"))
     }

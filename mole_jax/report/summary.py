@@ -7,7 +7,7 @@ from pathlib import PurePath
 from typing import Any
 
 from mole_jax.report.figures.roc_figure import point_name
-from mole_jax.report.parts import figure_text
+from mole_jax.report.parts import estimate_text
 from mole_jax.runs.read import Run
 
 PROTOCOLS = {
@@ -73,8 +73,8 @@ def summarise(run: Run, others: Sequence[Run]) -> Summary:
     )
 
 
-def _number(name: str, figure: Mapping[str, Any] | None) -> Number:
-    value, _, rest = figure_text(figure).partition(" ")
+def _number(name: str, estimate: Mapping[str, Any] | None) -> Number:
+    value, _, rest = estimate_text(estimate).partition(" ")
     return Number(name, value, rest.strip("()"))
 
 

@@ -7,7 +7,7 @@ from mole_jax.errors import UserError
 from mole_jax.evaluation.comparison import compare
 from mole_jax.evaluation.paper_results import PaperRow, read_paper_results
 from mole_jax.report.figures.roc_figure import point_name
-from mole_jax.report.parts import Part, Row, Table, figure_columns, figure_text
+from mole_jax.report.parts import Part, Row, Table, estimate_columns, estimate_text
 from mole_jax.runs.read import Run
 
 COLUMNS = {
@@ -33,7 +33,7 @@ def results_table(runs: Sequence[Run]) -> Part:
             found = {**figures["operating_points"][run.main], "auroc": figures["auroc"]}
             ours.append((run, split, found))
             label = split.capitalize() + ("*" if figures["optimistic"] else "")
-            rows.append(Row([label, *(figure_text(found.get(key)) for key in COLUMNS.values())]))
+            rows.append(Row([label, *(estimate_text(found.get(key)) for key in COLUMNS.values())]))
     papers: list[PaperRow] = []
     models = list(
         dict.fromkeys(PAPER_MODELS[run.config["model"]] for run in runs if run.config["model"] in PAPER_MODELS)
@@ -62,7 +62,7 @@ def results_table(runs: Sequence[Run]) -> Part:
         "split": [split for _, split, _ in ours] + [row.split for row in papers],
     }
     for key in COLUMNS.values():
-        columns = figure_columns(key, [found.get(key) for _, _, found in ours])
+        columns = estimate_columns(key, [found.get(key) for _, _, found in ours])
         columns[key] += [getattr(row, key) for row in papers]
         for suffix in ("_low", "_high"):
             columns[key + suffix] += [None] * len(papers)
@@ -80,14 +80,14 @@ def operating_points_table(runs: Sequence[Run]) -> Part:
         for name, at in run.at.items():
             points.append((run, name, at))
             threshold = f"– ({at['reason']})" if at["threshold"] is None else f"{at['threshold']:.4f}"
-            rows.append(Row([point_name(name), threshold, *(figure_text(at.get(key)) for key in heads.values())]))
+            rows.append(Row([point_name(name), threshold, *(estimate_text(at.get(key)) for key in heads.values())]))
     numbers: dict[str, list[Any]] = {
         "run": [run.name for run, _, _ in points],
         "operating_point": [name for _, name, _ in points],
         "threshold": [at["threshold"] for _, _, at in points],
     }
     for key in heads.values():
-        numbers |= figure_columns(key, [at.get(key) for _, _, at in points])
+        numbers |= estimate_columns(key, [at.get(key) for _, _, at in points])
     caption = (
         "Every threshold was chosen on validation and frozen before the test images were scored. Ask what the "
         "sensitivity that was aimed at became on new images, and what it costs in specificity."
@@ -105,14 +105,14 @@ def prevalence_table(runs: Sequence[Run]) -> Part:
         for row in run.metrics["splits"]["test"].get("prevalence", {"rows": []})["rows"]:
             found.append((run, row))
             risk = f"{row['risk_at_threshold']:.3f}"
-            rows.append(Row([f"{row['prevalence']:.1%}", figure_text(row["ppv"]), figure_text(row["npv"]), risk]))
+            rows.append(Row([f"{row['prevalence']:.1%}", estimate_text(row["ppv"]), estimate_text(row["npv"]), risk]))
     if not found:
         return Part("prevalence", "Predictive values by prevalence", "", missing="There is no threshold to judge.")
     numbers = {
         "run": [run.name for run, _ in found],
         "prevalence": [row["prevalence"] for _, row in found],
-        **figure_columns("ppv", [row["ppv"] for _, row in found]),
-        **figure_columns("npv", [row["npv"] for _, row in found]),
+        **estimate_columns("ppv", [row["ppv"] for _, row in found]),
+        **estimate_columns("npv", [row["npv"] for _, row in found]),
         "risk_at_threshold": [row["risk_at_threshold"] for _, row in found],
     }
     caption = (
@@ -144,7 +144,7 @@ def comparison_table(runs: Sequence[Run]) -> Part:
         Row(
             [
                 f"{pair['models'][0]} − {pair['models'][1]}",
-                *(figure_text(pair["difference"].get(key)) for key in heads.values()),
+                *(estimate_text(pair["difference"].get(key)) for key in heads.values()),
                 _p_value(pair),
             ]
         )
@@ -155,7 +155,7 @@ def comparison_table(runs: Sequence[Run]) -> Part:
         "second": [pair["models"][1] for pair in pairs],
     }
     for key in heads.values():
-        numbers |= figure_columns(f"{key}_difference", [pair["difference"].get(key) for pair in pairs])
+        numbers |= estimate_columns(f"{key}_difference", [pair["difference"].get(key) for pair in pairs])
     numbers["auroc_p_value_holm"] = [pair["bootstrap"]["p_value_holm"] for pair in pairs]
     caption = (
         "First minus second, with 95% intervals from resampling the same lesions for both: an interval that holds 0 "

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from mole_jax.data.facts import DatasetFacts, dataset_directory, read_facts
 from mole_jax.data.manifest import read_manifest
 from mole_jax.errors import UserError
-from mole_jax.evaluation.clinical import deeper_figures
+from mole_jax.evaluation.clinical import clinical_estimates
 from mole_jax.evaluation.operating_points import OperatingPoint
 from mole_jax.evaluation.predictions import Predictions, read_predictions
 
@@ -133,7 +133,7 @@ def _read_run(path: Path, name: str, key: str, data_dir: Path | None) -> Run:
         path=path,
         config=config,
         environment=environment,
-        metrics=_with_deeper_figures(metrics, test, validation),
+        metrics=_with_clinical_estimates(metrics, test, validation),
         epochs=_read_epochs(path / "metrics.jsonl"),
         test=test,
         weight_picture=np.load(picture, allow_pickle=False) if picture.is_file() else None,
@@ -167,13 +167,13 @@ def _read_json(path: Path) -> dict[str, Any]:
     return value
 
 
-def _with_deeper_figures(metrics: dict[str, Any], test: Predictions, validation: Predictions) -> dict[str, Any]:
+def _with_clinical_estimates(metrics: dict[str, Any], test: Predictions, validation: Predictions) -> dict[str, Any]:
     figures = metrics["splits"]["test"]
     if "calibration" in figures:
         return metrics
     main = OperatingPoint(**metrics["operating_points"][metrics["main_operating_point"]])
     drawn = {name: metrics["bootstrap"][name] for name in ("resamples", "seed")}
-    deeper = deeper_figures(test, validation, main, **drawn)
+    deeper = clinical_estimates(test, validation, main, **drawn)
     return {**metrics, "splits": {**metrics["splits"], "test": {**figures, **deeper}}}
 
 

@@ -8,14 +8,16 @@ import statsmodels.api as sm
 from scipy.optimize import minimize_scalar
 from scipy.special import expit, logit
 
-from mole_jax.evaluation.calibration import calibration_figures, fit_platt, fit_temperature, logits_of
+from mole_jax.evaluation.calibration import calibration_estimates, fit_platt, fit_temperature, logits_of
 from mole_jax.evaluation.predictions import Predictions
 from mole_jax.evaluation.statistics.groups import group_images
 
 
-def figures(p, **options):
+def estimates(p, **options):
     groups = group_images(p.group, p.label)
-    return calibration_figures(p.score, logits_of(p), p.label, groups, resamples=options.get("resamples", 100), seed=0)
+    return calibration_estimates(
+        p.score, logits_of(p), p.label, groups, resamples=options.get("resamples", 100), seed=0
+    )
 
 
 def test_temperature_agrees_with_scipy_and_scikit_learn(make):
@@ -101,7 +103,7 @@ def test_slope_and_intercept_agree_with_statsmodels(make):
         disp=0, cov_type="cluster", cov_kwds={"groups": groups.index, "use_correction": False}
     )
     error = fitted.bse * np.sqrt(groups.count / (groups.count - 1))
-    found = figures(p)
+    found = estimates(p)
     for name, i in (("intercept", 0), ("slope", 1)):
         assert found[name]["value"] == pytest.approx(fitted.params[i], rel=1e-6)
         assert found[name]["high"] - found[name]["value"] == pytest.approx(1.959963984540054 * error[i], rel=1e-5)
@@ -111,10 +113,10 @@ def test_slope_and_intercept_agree_with_statsmodels(make):
 def test_slope_of_separated_or_equal_scores_is_told():
     ids = np.array(["a", "b", "c", "d"])
     label = np.array([0, 0, 1, 1])
-    apart = figures(Predictions(ids, label, np.array([0.1, 0.2, 0.3, 0.4])))
+    apart = estimates(Predictions(ids, label, np.array([0.1, 0.2, 0.3, 0.4])))
     assert apart["slope"]["value"] is None
     assert apart["slope"]["reason"].startswith("the scores separate the classes perfectly")
-    assert figures(Predictions(ids, label, np.full(4, 0.3)))["intercept"]["reason"] == "all scores are equal"
+    assert estimates(Predictions(ids, label, np.full(4, 0.3)))["intercept"]["reason"] == "all scores are equal"
 
 
 def test_regression_without_a_maximum_is_told_not_raised(make, monkeypatch):
@@ -128,7 +130,7 @@ def test_regression_without_a_maximum_is_told_not_raised(make, monkeypatch):
 
 def test_bins_hold_equally_many_images_and_give_the_error(make):
     p = make(1000, seed=6)
-    found = figures(p)
+    found = estimates(p)
     assert [row["images"] for row in found["bins"]] == [100] * 10
     order = np.argsort(p.score).reshape(10, 100)
     observed, mean = p.label[order].mean(axis=1), p.score[order].mean(axis=1)
@@ -140,7 +142,7 @@ def test_bins_hold_equally_many_images_and_give_the_error(make):
 
 def test_equal_scores_share_a_bin(make):
     p = make(500, seed=7, digits=1)
-    rows = figures(p)["bins"]
+    rows = estimates(p)["bins"]
     assert sum(row["images"] for row in rows) == 500
     edges = [(row["lowest_score"], row["highest_score"]) for row in rows]
     assert all(high < low for (_, high), (low, _) in pairwise(edges))
@@ -150,7 +152,7 @@ def test_calibrated_scores_are_found_calibrated():
     rng = np.random.default_rng(8)
     score = rng.beta(1, 3, size=20_000)
     label = (rng.random(20_000) < score).astype(int)
-    found = figures(Predictions(np.arange(20_000).astype(str), label, score), resamples=50)
+    found = estimates(Predictions(np.arange(20_000).astype(str), label, score), resamples=50)
     assert found["slope"]["low"] < 1 < found["slope"]["high"]
     assert found["intercept"]["low"] < 0 < found["intercept"]["high"]
     assert found["ece"]["value"] < 0.01

@@ -8,7 +8,7 @@ from statsmodels.stats.multitest import multipletests
 from mole_jax.errors import UserError
 from mole_jax.evaluation.comparison import bootstrap_p, compare, holm, mcnemar_exact
 from mole_jax.evaluation.operating_points import given_threshold
-from mole_jax.evaluation.split_figures import split_figures
+from mole_jax.evaluation.split_estimates import split_estimates
 from mole_jax.evaluation.statistics.delong import delong_test
 
 HALF = given_threshold(0.5)
@@ -28,12 +28,12 @@ def models(make):
 
 def test_differences_are_paired(models):
     found = compare({"a": models["a"], "c": models["c"]}, resamples=300, seed=0)
-    figure = found["pairs"][0]["difference"]["auroc"]
-    assert figure["low"] <= figure["value"] <= figure["high"]
-    alone = split_figures(models["a"], [], resamples=300, seed=0)["auroc"]
+    estimate = found["pairs"][0]["difference"]["auroc"]
+    assert estimate["low"] <= estimate["value"] <= estimate["high"]
+    alone = split_estimates(models["a"], [], resamples=300, seed=0)["auroc"]
     assert found["models"]["a"]["auroc"]["low"] == alone["low"]
     # Nearly the same scores: an unpaired interval would be as wide as that of one model.
-    assert figure["high"] - figure["low"] < 0.2 * (alone["high"] - alone["low"])
+    assert estimate["high"] - estimate["low"] < 0.2 * (alone["high"] - alone["low"])
 
 
 def test_order_of_rows_does_not_matter(models):

@@ -27,8 +27,8 @@ def holds_truth(score, label, group):
     counter = Counter(score, label, group_images(group, label))
     value = counter.value(lambda counts: {"auroc": auroc(counts)})["auroc"]
     samples = counter.bootstrap(lambda counts: {"auroc": auroc(counts)}, resamples=400, seed=0)["auroc"]
-    figure = bootstrapped(float(value), samples)
-    return figure["low"] <= TRUTH <= figure["high"]
+    estimate = bootstrapped(float(value), samples)
+    return estimate["low"] <= TRUTH <= estimate["high"]
 
 
 @pytest.fixture(scope="module")
@@ -38,8 +38,8 @@ def coverage():
         score, label, lesion = simulate(seed)
         held["lesion"] += holds_truth(score, label, lesion)
         held["image"] += holds_truth(score, label, np.arange(len(label)))
-        figure = delong_auroc(score, label)
-        held["delong"] += figure["low"] <= TRUTH <= figure["high"]
+        estimate = delong_auroc(score, label)
+        held["delong"] += estimate["low"] <= TRUTH <= estimate["high"]
     return {name: count / DATASETS for name, count in held.items()}
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mole_jax.evaluation.prevalence import PREVALENCES, predictive_values, prevalence_figures, prior_shift
+from mole_jax.evaluation.prevalence import PREVALENCES, predictive_values, prevalence_estimates, prior_shift
 
 
 @pytest.mark.parametrize(("prevalence", "expected"), [(0.5, 0.90), (0.11, 0.53), (0.018, 0.14)])
@@ -26,8 +26,8 @@ def test_shifted_scores_are_calibrated_in_the_other_population():
     assert prior_shift(np.array([0.0, 1.0]), from_prevalence=0.5, to_prevalence=0.1).tolist() == [0, 1]
 
 
-def test_figures_follow_from_sensitivity_and_specificity(clustered):
-    rows = prevalence_figures(clustered, 0.3, threshold_risk=0.3, calibrated_at=0.3, resamples=100, seed=0)
+def test_estimates_follow_from_sensitivity_and_specificity(clustered):
+    rows = prevalence_estimates(clustered, 0.3, threshold_risk=0.3, calibrated_at=0.3, resamples=100, seed=0)
     assert [row["prevalence"] for row in rows] == list(PREVALENCES)
     called = clustered.score >= 0.3
     sensitivity, specificity = called[clustered.label == 1].mean(), (~called[clustered.label == 0]).mean()
@@ -40,7 +40,7 @@ def test_figures_follow_from_sensitivity_and_specificity(clustered):
 
 
 def test_certain_rates_claim_no_interval(clustered):
-    row = prevalence_figures(clustered, 0.0, threshold_risk=0.0, calibrated_at=0.3, resamples=20, seed=0)[0]
+    row = prevalence_estimates(clustered, 0.0, threshold_risk=0.0, calibrated_at=0.3, resamples=20, seed=0)[0]
     assert row["ppv"]["value"] == pytest.approx(0.018)
     assert row["ppv"]["low"] is None
     assert "sensitivity is 1" in row["ppv"]["reason"]

@@ -33,10 +33,10 @@ def test_ham10000(read, name, auroc):
 
 def test_paired_comparison_of_the_two(read):
     found = compare({"convnext": read("ham10000_convnext"), "swinv2": read("ham10000_swinv2")})
-    figure = found["pairs"][0]["difference"]["auroc"]
-    assert figure["value"] == pytest.approx(0.9514 - 0.9365, abs=1e-4)
+    estimate = found["pairs"][0]["difference"]["auroc"]
+    assert estimate["value"] == pytest.approx(0.9514 - 0.9365, abs=1e-4)
     assert found["pairs"][0]["delong"]["p_value"] < 0.05 < found["pairs"][0]["bootstrap"]["p_value"]
-    assert figure["low"] < 0 < figure["high"]
+    assert estimate["low"] < 0 < estimate["high"]
 
 
 def test_isic2017_with_many_ties(read):

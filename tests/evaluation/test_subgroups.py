@@ -6,7 +6,7 @@ import sklearn.metrics as sk
 
 from mole_jax.errors import UserError
 from mole_jax.evaluation.operating_points import given_threshold
-from mole_jax.evaluation.subgroups import subgroup_figures
+from mole_jax.evaluation.subgroups import subgroup_estimates
 
 HALF = given_threshold(0.5)
 
@@ -16,10 +16,10 @@ def with_metadata(p, **columns):
 
 
 def rows(p, attribute, main=HALF):
-    return {row["level"]: row for row in subgroup_figures(p, main, resamples=50, seed=0)[attribute]}
+    return {row["level"]: row for row in subgroup_estimates(p, main, resamples=50, seed=0)[attribute]}
 
 
-def test_figures_are_those_of_the_subgroup(make):
+def test_estimates_are_those_of_the_subgroup(make):
     p = with_metadata(make(600, images_per_lesion=2), sex=["male", "female", ""] * 200)
     found = rows(p, "sex")
     assert list(found) == ["female", "male", "unknown"]
@@ -33,15 +33,15 @@ def test_figures_are_those_of_the_subgroup(make):
         assert row["auroc"]["low"] < row["auroc"]["value"] < row["auroc"]["high"]
 
 
-def test_fewer_than_ten_lesions_of_a_class_have_no_figure(make):
+def test_fewer_than_ten_lesions_of_a_class_have_no_estimate(make):
     p = make(300, images_per_lesion=3)
     melanomas = np.unique(p.lesion_id[p.label == 1])
     site = np.where(np.isin(p.lesion_id, melanomas[:9]), "ear", "back")
     found = rows(with_metadata(p, localization=site), "localization")
     assert found["ear"]["positives"] == 27
     assert found["ear"]["sensitivity"]["value"] is None  # 27 images, but of nine lesions
-    assert found["ear"]["sensitivity"]["reason"] == "9 melanoma lesions; figures need 10"
-    assert found["ear"]["specificity"]["reason"] == "0 non-melanoma lesions; figures need 10"
+    assert found["ear"]["sensitivity"]["reason"] == "9 melanoma lesions; estimates need 10"
+    assert found["ear"]["specificity"]["reason"] == "0 non-melanoma lesions; estimates need 10"
     assert found["ear"]["auroc"]["value"] is None
     assert found["back"]["sensitivity"]["value"] is not None
 
@@ -79,4 +79,4 @@ def test_without_a_threshold_there_is_auroc_alone(make):
 
 
 def test_files_without_metadata_have_no_subgroups(single):
-    assert subgroup_figures(single, HALF, resamples=10, seed=0) == {}
+    assert subgroup_estimates(single, HALF, resamples=10, seed=0) == {}

@@ -8,11 +8,11 @@ import pytest
 from mole_jax.errors import UserError
 from mole_jax.evaluation.clinical import write_calibrated_scores
 from mole_jax.evaluation.predictions import Predictions
-from mole_jax.evaluation.split_figures import split_figures
+from mole_jax.evaluation.split_estimates import split_estimates
 from mole_jax.evaluation.statistics.metrics import AT_THRESHOLD, THRESHOLD_FREE
 from mole_jax.evaluation.summary import evaluate, evaluate_run, write_metrics
 
-FIGURE_KEYS = {"value", "low", "high", "method", "reason", "undefined_resamples"}
+ESTIMATE_KEYS = {"value", "low", "high", "method", "reason", "undefined_resamples"}
 
 
 @pytest.fixture
@@ -25,15 +25,15 @@ def splits(make):
     }
 
 
-def figures_in(node, path=""):
+def estimates_in(node, path=""):
     if isinstance(node, dict):
         if "value" in node:
             yield path, node
         for key, child in node.items():
-            yield from figures_in(child, f"{path}/{key}")
+            yield from estimates_in(child, f"{path}/{key}")
     elif isinstance(node, list):
         for i, child in enumerate(node):
-            yield from figures_in(child, f"{path}/{i}")
+            yield from estimates_in(child, f"{path}/{i}")
 
 
 def test_schema_of_a_run(splits):
@@ -71,14 +71,14 @@ def test_schema_of_a_run(splits):
     assert found["warnings"] == []
 
 
-def test_every_figure_is_whole_or_says_why(splits):
+def test_every_estimate_is_whole_or_says_why(splits):
     found = evaluate_run(splits, leaky=False, protocol="grouped", resamples=50)
-    figures = dict(figures_in(found))
-    assert len(figures) > 150
-    for path, figure in figures.items():
-        assert set(figure) <= FIGURE_KEYS, path
-        complete = None not in (figure["value"], figure["low"], figure["high"], figure["method"])
-        assert complete != ("reason" in figure), path
+    estimates = dict(estimates_in(found))
+    assert len(estimates) > 150
+    for path, estimate in estimates.items():
+        assert set(estimate) <= ESTIMATE_KEYS, path
+        complete = None not in (estimate["value"], estimate["low"], estimate["high"], estimate["method"])
+        assert complete != ("reason" in estimate), path
 
 
 def test_thresholds_come_from_validation_and_are_frozen(splits):
@@ -92,7 +92,7 @@ def test_thresholds_come_from_validation_and_are_frozen(splits):
     assert found["splits"]["validation"]["operating_points"]["sensitivity_0.95"]["sensitivity"]["value"] >= 0.95
 
 
-def test_run_and_file_give_the_same_test_figures(splits):
+def test_run_and_file_give_the_same_test_estimates(splits):
     run = evaluate_run(splits, leaky=False, protocol="grouped", resamples=30, seed=4)
     file = evaluate(splits["test"], validation=splits["validation"], resamples=30, seed=4)
     assert run["splits"]["test"] == file["splits"]["test"]
@@ -101,8 +101,8 @@ def test_run_and_file_give_the_same_test_figures(splits):
 
 def test_seed_decides_the_intervals(splits):
     def interval(seed):
-        figure = evaluate(splits["test"], resamples=30, seed=seed)["splits"]["test"]["auroc"]
-        return figure["low"], figure["high"]
+        estimate = evaluate(splits["test"], resamples=30, seed=seed)["splits"]["test"]["auroc"]
+        return estimate["low"], estimate["high"]
 
     assert interval(0) == interval(0) != interval(1)
 
@@ -116,7 +116,7 @@ def test_a_threshold_of_ones_own_is_the_main_one(splits):
     assert alone["splits"]["test"]["prevalence"]["scores"] == "as_given"
 
 
-def test_without_validation_and_threshold_there_are_threshold_free_figures(splits):
+def test_without_validation_and_threshold_there_are_threshold_free_estimates(splits):
     found = evaluate(splits["test"], resamples=20)
     assert found["main_operating_point"] is None
     assert found["operating_points"] == found["splits"]["test"]["operating_points"] == {}
@@ -144,7 +144,7 @@ def test_leakage_is_reported(splits):
     assert found["leaky"] is True
     assert found["shared_groups"][0]["splits"] == ["validation", "test"]
     assert found["shared_groups"][0]["affected_images"] == 300
-    assert found["warnings"][0] == "LEAKY: protocol 'paper'; these figures say nothing of new patients"
+    assert found["warnings"][0] == "LEAKY: protocol 'paper'; its numbers say nothing of new patients"
     assert found["warnings"][1].startswith(
         "LEAKAGE: 150 lesions lie in both validation and test (300 images of test), for"
     )
@@ -154,7 +154,7 @@ def test_the_stamp_says_why(splits):
     found = evaluate_run(splits, leaky=True, protocol="paper_by_lesion", leak="only melanomas are copies", resamples=20)
     assert (found["leaky"], found["leak"]) == (True, "only melanomas are copies")
     assert found["warnings"] == [
-        "LEAKY: protocol 'paper_by_lesion' (only melanomas are copies); these figures say nothing of new patients"
+        "LEAKY: protocol 'paper_by_lesion' (only melanomas are copies); its numbers say nothing of new patients"
     ]
 
 
@@ -216,9 +216,9 @@ def test_calibrated_scores_keep_the_ranking_and_fall_with_prevalence(tmp_path, s
     np.testing.assert_allclose(table["risk_at_0.5"], odds / (1 + odds))
 
 
-def test_split_figures_are_those_of_the_summary(splits):
+def test_split_estimates_are_those_of_the_summary(splits):
     found = evaluate(splits["test"], resamples=20, seed=3)["splits"]["test"]
-    alone = split_figures(splits["test"], [], resamples=20, seed=3)
+    alone = split_estimates(splits["test"], [], resamples=20, seed=3)
     assert {key: found[key] for key in alone} == alone
 
 

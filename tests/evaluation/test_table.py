@@ -8,7 +8,7 @@ from mole_jax.evaluation.comparison_table import format_comparison
 from mole_jax.evaluation.operating_points import given_threshold
 from mole_jax.evaluation.predictions import Predictions
 from mole_jax.evaluation.summary import evaluate, evaluate_run
-from mole_jax.evaluation.table import format_figure, format_table
+from mole_jax.evaluation.table import format_estimate, format_table
 
 
 @pytest.fixture
@@ -26,9 +26,9 @@ def test_the_papers_table_with_intervals(run):
     start = next(i for i, line in enumerate(lines) if line.startswith("Test ") and "images" not in line)
     test = run["splits"]["test"]
     at = test["operating_points"]["accuracy"]
-    figures = [at[name] for name in ("accuracy", "precision", "sensitivity", "specificity", "f1")] + [test["auroc"]]
-    assert lines[start].split()[1:] == [f"{figure['value']:.3f}" for figure in figures]
-    assert lines[start + 1].split() == [f"{figure['low']:.3f}–{figure['high']:.3f}" for figure in figures]
+    estimates = [at[name] for name in ("accuracy", "precision", "sensitivity", "specificity", "f1")] + [test["auroc"]]
+    assert lines[start].split()[1:] == [f"{estimate['value']:.3f}" for estimate in estimates]
+    assert lines[start + 1].split() == [f"{estimate['low']:.3f}–{estimate['high']:.3f}" for estimate in estimates]
 
 
 def test_says_what_it_is_about_and_fits_the_terminal(run):
@@ -60,7 +60,7 @@ def test_without_threshold_only_ranking(single):
     assert "No threshold, hence ranking alone: give validation predictions or a threshold." in text
 
 
-def test_undefined_figures_are_a_dash_never_a_number():
+def test_undefined_estimates_are_a_dash_never_a_number():
     one_class = Predictions(np.arange(5).astype(str), np.zeros(5, dtype=int), np.linspace(0, 0.4, 5))
     text = format_table(evaluate(one_class, threshold=0.5, resamples=20))
     row = next(line for line in text.splitlines() if line.startswith("Test ") and "images" not in line)
@@ -69,11 +69,11 @@ def test_undefined_figures_are_a_dash_never_a_number():
     assert "none" not in text.lower()
 
 
-def test_figures_as_text():
-    assert format_figure({"value": 0.5, "low": 0.25, "high": 0.75}) == ("0.500", "0.250–0.750")
-    assert format_figure({"value": 0.5, "low": -0.25, "high": 0.75}) == ("0.500", "-0.250 to 0.750")
-    assert format_figure({"value": 0.5, "low": None, "high": None}) == ("0.500", "")
-    assert format_figure({"value": None}) == format_figure(None) == ("–", "")
+def test_estimates_as_text():
+    assert format_estimate({"value": 0.5, "low": 0.25, "high": 0.75}) == ("0.500", "0.250–0.750")
+    assert format_estimate({"value": 0.5, "low": -0.25, "high": 0.75}) == ("0.500", "-0.250 to 0.750")
+    assert format_estimate({"value": 0.5, "low": None, "high": None}) == ("0.500", "")
+    assert format_estimate({"value": None}) == format_estimate(None) == ("–", "")
 
 
 def test_comparison_shows_values_difference_and_tests(make):
@@ -81,10 +81,10 @@ def test_comparison_shows_values_difference_and_tests(make):
     found = compare(models, dict.fromkeys(models, given_threshold(0.4)), resamples=50)
     text = format_comparison(found)
     pair = found["pairs"][0]
-    figure = pair["difference"]["sensitivity"]
+    estimate = pair["difference"]["sensitivity"]
     values = [found["models"][name]["sensitivity"]["value"] for name in models]
     row = next(line for line in text.splitlines() if line.startswith("Sensitivity"))
-    assert row.split()[1:4] == [f"{values[0]:.3f}", f"{values[1]:.3f}", f"{figure['value']:+.3f}"]
+    assert row.split()[1:4] == [f"{values[0]:.3f}", f"{values[1]:.3f}", f"{estimate['value']:+.3f}"]
     assert re.search(r"AUROC, DeLong +p = 0\.\d{3}", text)
     assert (
         f"({pair['mcnemar']['only_first_right']} only one right, {pair['mcnemar']['only_second_right']} only two)"

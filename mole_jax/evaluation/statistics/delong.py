@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float, Integer
 from scipy.special import ndtr
 
-from mole_jax.evaluation.statistics.intervals import Figure, Z, figure, point, undefined
+from mole_jax.evaluation.statistics.intervals import Estimate, Z, estimate, point, undefined
 
 
 def placements(
@@ -30,7 +30,7 @@ def placements(
     return _share_below(negative, positive), 1 - _share_below(positive, negative)
 
 
-def delong_auroc(score: Float[np.ndarray, " n"], label: Integer[np.ndarray, " n"]) -> Figure:
+def delong_auroc(score: Float[np.ndarray, " n"], label: Integer[np.ndarray, " n"]) -> Estimate:
     """The AUROC with DeLong's interval, clamped to [0, 1]."""
     smaller = min(int(label.sum()), int(len(label) - label.sum()))
     if smaller == 0:
@@ -40,7 +40,7 @@ def delong_auroc(score: Float[np.ndarray, " n"], label: Integer[np.ndarray, " n"
     if smaller < 2:
         return point(value, reason="fewer than two images of a class")
     half = Z * np.sqrt(of_positives.var(ddof=1) / len(of_positives) + of_negatives.var(ddof=1) / len(of_negatives))
-    return figure(value, max(0.0, value - half), min(1.0, value + half), "delong")
+    return estimate(value, max(0.0, value - half), min(1.0, value + half), "delong")
 
 
 def delong_test(
@@ -49,7 +49,7 @@ def delong_test(
     """The difference of two AUROCs over the same images, a minus b, with DeLong's interval and two-sided p value.
 
     Returns:
-        A figure with `z` and `p_value`; where the two rank the images alike in every respect, p is 1.
+        An estimate with `z` and `p_value`; where the two rank the images alike in every respect, p is 1.
     """
     if min(int(label.sum()), int(len(label) - label.sum())) < 2:
         return undefined("fewer than two images of a class")
@@ -58,7 +58,7 @@ def delong_test(
     difference = float(positives.mean())
     error = float(np.sqrt(positives.var(ddof=1) / len(positives) + negatives.var(ddof=1) / len(negatives)))
     z = difference / error if error > 0 else 0.0 if difference == 0 else float(np.copysign(np.inf, difference))
-    result = figure(difference, max(-1.0, difference - Z * error), min(1.0, difference + Z * error), "delong")
+    result = estimate(difference, max(-1.0, difference - Z * error), min(1.0, difference + Z * error), "delong")
     return result | {"z": z if np.isfinite(z) else None, "p_value": float(2 * ndtr(-abs(z)))}
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from matplotlib.axes import Axes
 
 from mole_jax.report.figures.drawing import BLUE, GREEN, GREY, VERMILLION, draw
-from mole_jax.report.parts import Panel, Part, Row, Table, figure_columns, figure_text
+from mole_jax.report.parts import Panel, Part, Row, Table, estimate_columns, estimate_text
 from mole_jax.runs.read import Run
 
 LOOKS = {
@@ -30,7 +30,7 @@ def calibration_figure(runs: Sequence[Run]) -> Part:
         "run": [run.name for run, _, _ in rows],
         "scores": [LOOKS[key][0] for _, key, _ in rows],
         **{key: [row[key] for _, _, row in rows] for key in ("images", "positives", "mean_score")},
-        **figure_columns("observed", [row["observed"] for _, _, row in rows]),
+        **estimate_columns("observed", [row["observed"] for _, _, row in rows]),
     }
     images = sorted({row["images"] for _, _, row in rows})
     per_bin = f"{images[0]}" if len(images) == 1 else f"{images[0]} to {images[-1]}"
@@ -78,7 +78,7 @@ def calibration_panel(name: str, calibration: Mapping[str, Any], *, label: str) 
         axes.set_xlabel("mean score of the images in a bin")
         axes.set_ylabel("share of melanomas among them")
 
-    said = "; ".join(f"{LOOKS[key][0]} {figure_text(curve['ece'])}" for key, curve in curves.items())
+    said = "; ".join(f"{LOOKS[key][0]} {estimate_text(curve['ece'])}" for key, curve in curves.items())
     alt = f"Reliability curve. Expected calibration error {said}."
     return Panel(name, alt, draw(name, plot, size=(4.4, 3.6)), label=label)
 
@@ -88,7 +88,7 @@ def _table(runs: Sequence[Run]) -> Table:
     for run in runs:
         rows.append(Row([f"{run.name}{_scalings(run)}"], "head"))
         for key, curve in _curves(run).items():
-            rows.append(Row([LOOKS[key][0], *(figure_text(curve[measure]) for measure in MEASURES.values())]))
+            rows.append(Row([LOOKS[key][0], *(estimate_text(curve[measure]) for measure in MEASURES.values())]))
     return Table(["", *MEASURES], rows)
 
 
@@ -98,6 +98,6 @@ def _scalings(run: Run) -> str:
         return ""
     platt = calibration["platt"]
     return (
-        f": temperature {figure_text(calibration['temperature'])}; Platt slope {figure_text(platt['slope'])}, "
-        f"intercept {figure_text(platt['intercept'])}"
+        f": temperature {estimate_text(calibration['temperature'])}; Platt slope {estimate_text(platt['slope'])}, "
+        f"intercept {estimate_text(platt['intercept'])}"
     )

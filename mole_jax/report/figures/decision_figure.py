@@ -6,7 +6,7 @@ from typing import Any
 from matplotlib.axes import Axes
 
 from mole_jax.report.figures.drawing import INK, draw, series, shortened
-from mole_jax.report.parts import Panel, Part, figure_columns
+from mole_jax.report.parts import Panel, Part, estimate_columns
 from mole_jax.runs.read import Run
 
 SCORES = {"platt_scaled": "Platt-scaled scores", "as_given": "scores as given"}
@@ -44,7 +44,7 @@ def decision_figure(runs: Sequence[Run]) -> Part:
     numbers = {
         "run": [name for name, _ in rows],
         "risk": [row["risk"] for _, row in rows],
-        **figure_columns("net_benefit", [row["model"] for _, row in rows]),
+        **estimate_columns("net_benefit", [row["model"] for _, row in rows]),
         **{key: [row[key] for _, row in rows] for key in ("treat_all", "treat_none")},
     }
     scores = ", ".join(dict.fromkeys(SCORES[curve["scores"]] for curve in curves))

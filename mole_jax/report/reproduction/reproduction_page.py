@@ -12,7 +12,7 @@ from mole_jax.report.figures.drawing import BLUE, GREEN, GREY, INK, ORANGE, PURP
 from mole_jax.report.figures.roc_figure import roc_figure
 from mole_jax.report.figures.training_figure import training_figures
 from mole_jax.report.figures.weight_figure import weight_figure
-from mole_jax.report.parts import Panel, Part, Row, Table, figure_columns, figure_text, write_files
+from mole_jax.report.parts import Panel, Part, Row, Table, estimate_columns, estimate_text, write_files
 from mole_jax.report.render import render, write_page
 from mole_jax.report.reproduction.reproduction import WORDS, Comparison, Line, epochs_of, grid_parts
 from mole_jax.report.reproduction.reproduction_texts import write_texts
@@ -115,15 +115,15 @@ def _headline_figure(comparison: Comparison) -> Part:
     def plot(axes: Axes) -> None:
         named: set[str] = set()
         for y, line in drawn:
-            figure = line.figures["auroc"]
+            estimate = line.figures["auroc"]
             color, marker = LOOKS.get(line.source, OTHER_LOOK)
-            if figure["value"] is None:
+            if estimate["value"] is None:
                 continue
-            if figure["low"] is not None:
-                axes.plot([figure["low"], figure["high"]], [y, y], color=color, linewidth=1.2)
+            if estimate["low"] is not None:
+                axes.plot([estimate["low"], estimate["high"]], [y, y], color=color, linewidth=1.2)
             hollow = "(leaky)" in line.name
             axes.plot(
-                [figure["value"]],
+                [estimate["value"]],
                 [y],
                 marker,
                 color=color,
@@ -140,7 +140,7 @@ def _headline_figure(comparison: Comparison) -> Part:
         axes.set_ylim(top - 1, -1)
         axes.set_xlabel("AUROC (0.5 is guessing, 1 is perfect)")
 
-    texts = "; ".join(f"{line.label}, {line.name}: {figure_text(line.figures['auroc'])}" for _, line in drawn)
+    texts = "; ".join(f"{line.label}, {line.name}: {estimate_text(line.figures['auroc'])}" for _, line in drawn)
     panel = Panel(
         "auroc-by-protocol",
         f"AUROC with 95% intervals. {texts}.",
@@ -156,7 +156,7 @@ def _headline_figure(comparison: Comparison) -> Part:
     numbers: dict[str, list[Any]] = {
         "model": [line.label for _, line in drawn],
         "source": [line.source for _, line in drawn],
-        **figure_columns("auroc", [line.figures["auroc"] for _, line in drawn]),
+        **estimate_columns("auroc", [line.figures["auroc"] for _, line in drawn]),
     }
     return Part("auroc-by-protocol", title, caption, [panel], numbers=numbers, layout="wide")
 
@@ -187,7 +187,7 @@ def _model_table(label: str, lines: Sequence[Line], index: int) -> Part:
     drawn = [line for line in lines if line.figures]
     numbers: dict[str, list[Any]] = {"source": [line.source for line in drawn]}
     for key in COLUMNS.values():
-        numbers |= figure_columns(key, [line.figures[key] for line in drawn])
+        numbers |= estimate_columns(key, [line.figures[key] for line in drawn])
     caption = "" if index else TABLE_CAPTION
     return Part(f"metrics-{index}", label, caption, table=Table(["", *COLUMNS], rows), numbers=numbers)
 
@@ -207,7 +207,7 @@ def _roc_figures(comparison: Comparison) -> list[Part]:
 def _cell(line: Line | None, key: str) -> str:
     if line is None:
         return "–"
-    return figure_text(line.figures[key]) if line.figures else line.missing.split(":")[0]
+    return estimate_text(line.figures[key]) if line.figures else line.missing.split(":")[0]
 
 
 def _link(run: Path, folder: Path) -> str:

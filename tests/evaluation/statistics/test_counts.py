@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import sklearn.metrics as sk
 
-from mole_jax.evaluation import counts as module
+from mole_jax.evaluation.statistics import counts as module
 from mole_jax.evaluation.statistics import metrics
 from mole_jax.evaluation.statistics.counts import Counter, affordable_resamples
 from mole_jax.evaluation.statistics.groups import draw_weights, group_images

@@ -1,4 +1,4 @@
-"""The figures of one set of predictions: threshold-free ones, and those at frozen thresholds, with intervals."""
+"""The estimates of one set of predictions: threshold-free ones, and those at frozen thresholds, with intervals."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,7 +12,7 @@ from mole_jax.evaluation.statistics import metrics
 from mole_jax.evaluation.statistics.counts import Counter, Counts
 from mole_jax.evaluation.statistics.delong import delong_auroc
 from mole_jax.evaluation.statistics.groups import Groups, group_images
-from mole_jax.evaluation.statistics.intervals import Figure, proportion, resampled, undefined
+from mole_jax.evaluation.statistics.intervals import Estimate, proportion, resampled, undefined
 
 WHY_UNDEFINED = {
     "precision": "no image is called positive",
@@ -27,7 +27,7 @@ WHY_UNDEFINED = {
 }
 
 
-def split_figures(
+def split_estimates(
     predictions: Predictions, points: Sequence[OperatingPoint], *, resamples: int, seed: int
 ) -> dict[str, Any]:
     """What `metrics.json` says of one split; see `schema.md`.
@@ -48,7 +48,7 @@ def split_figures(
     counter = Counter(predictions.score, predictions.label, groups)
     value = counter.value(statistics)
     samples = counter.bootstrap(statistics, resamples=resamples, seed=seed)
-    free = {name: _figure(name, float(value[name]), samples[name], groups) for name in metrics.THRESHOLD_FREE}
+    free = {name: _estimate(name, float(value[name]), samples[name], groups) for name in metrics.THRESHOLD_FREE}
     free["auroc_delong"] = delong_auroc(predictions.score, predictions.label)
     at: dict[str, Any] = {}
     row = 0
@@ -59,7 +59,7 @@ def split_figures(
         cells = {name: int(value[name][row]) for name in ("tp", "fp", "fn", "tn")}
         at[p.name] = {"threshold": p.threshold, "confusion": cells}
         for name in metrics.AT_THRESHOLD:
-            at[p.name][name] = _figure(name, float(value[name][row]), samples[name][row], groups)
+            at[p.name][name] = _estimate(name, float(value[name][row]), samples[name][row], groups)
         drawn = {name: samples[name][row] for name in metrics.AT_THRESHOLD}
         at[p.name] |= _proportions(cells, predictions, groups, p.threshold, drawn)
         row += 1
@@ -82,7 +82,7 @@ def describe(predictions: Predictions, groups: Groups) -> dict[str, Any]:
     }
 
 
-def _figure(name: str, value: float, samples: Float[np.ndarray, " r"], groups: Groups) -> Figure:
+def _estimate(name: str, value: float, samples: Float[np.ndarray, " r"], groups: Groups) -> Estimate:
     return undefined(WHY_UNDEFINED[name]) if np.isnan(value) else resampled(value, samples, groups)
 
 
@@ -92,7 +92,7 @@ def _proportions(
     groups: Groups,
     threshold: float,
     samples: Mapping[str, Float[np.ndarray, " r"]],
-) -> dict[str, Figure]:
+) -> dict[str, Estimate]:
     called, positive = predictions.score >= threshold, predictions.label == 1
     counted = {
         "accuracy": (cells["tp"] + cells["tn"], np.ones_like(positive)),
