@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from mole_jax.evaluation.table import digits_of
+
 MEDIA = {"svg": "image/svg+xml", "png": "image/png", "jpeg": "image/jpeg"}
 EXTENSIONS = {"svg": "svg", "png": "png", "jpeg": "jpg"}
 
@@ -87,17 +89,18 @@ def write_files(parts: Sequence[Part], folder: Path) -> None:
 
 
 def estimate_text(estimate: Mapping[str, Any] | None, digits: int = 3) -> str:
-    """An estimate of metrics.json for people: value and interval, or why it has none."""
+    """An estimate of metrics.json for people: value and interval, or why there is none of either."""
     if estimate is None:
         return "–"
     if estimate["value"] is None:
         return f"– ({estimate['reason']})"
+    decimals = digits_of(estimate, digits)
     value, low, high = (
-        None if estimate[key] is None else f"{estimate[key]:.{digits}f}".replace("-", "−")
+        None if estimate[key] is None else f"{estimate[key]:.{decimals}f}".replace("-", "−")
         for key in ("value", "low", "high")
     )
-    if low is None:
-        return str(value)
+    if low is None:  # a number of the paper has no reason
+        return f"{value} (no interval: {estimate['reason']})" if "reason" in estimate else str(value)
     return f"{value} ({low}{' to ' if estimate['low'] < 0 else '–'}{high})"
 
 

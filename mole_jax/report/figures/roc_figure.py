@@ -46,7 +46,7 @@ def roc_figure(runs: Sequence[Run], *, name: str = "roc", title: str = "ROC curv
         axes.plot([0, 1], [0, 1], color=GREY, linestyle=(0, (1, 3)), label=None if zoom else "chance")
         axes.set_xlim(-0.01, 1.01)
         axes.set_ylim(ZOOM if zoom else -0.01, 1.005 if zoom else 1.01)
-        axes.set_xlabel("1 − specificity (moles called melanoma)")
+        axes.set_xlabel("1 − specificity (others called melanoma)")
         axes.set_ylabel("sensitivity (melanomas found)")
 
     aurocs = "; ".join(f"{run.name} {estimate_text(run.metrics['splits']['test']['auroc'])}" for run in drawn)
@@ -76,14 +76,26 @@ def point_name(name: str) -> str:
     """The name of an operating point for people."""
     known = {"accuracy": "best accuracy", "youden": "Youden", "given": "given"}
     if name.startswith("sensitivity_"):
-        return f"{float(name.removeprefix('sensitivity_')):.0%} sensitivity on validation"
+        return f"{_percent(name.removeprefix('sensitivity_'))} sensitivity on validation"
+    if name.startswith("confident_"):
+        return f"{_percent(name.removeprefix('confident_'))} sensitivity with confidence"
     return known.get(name, name)
 
 
+def _percent(share: str) -> str:
+    """`0.975` as 97.5%, without digits that say nothing."""
+    return f"{100 * float(share):.6g}%"
+
+
+def shown_points(run: Run) -> list[str]:
+    """The operating points of drawings with room for few: the paper's and the main one."""
+    return [name for name in dict.fromkeys(("accuracy", run.main)) if name in run.at]
+
+
 def _screening_text(run: Run) -> str:
-    at = run.at[run.screening]
+    at = run.at[run.main]
     return (
-        f"{run.name} at the threshold for {point_name(run.screening)}: sensitivity {estimate_text(at['sensitivity'])}, "
+        f"{run.name} at the threshold for {point_name(run.main)}: sensitivity {estimate_text(at['sensitivity'])}, "
         f"specificity {estimate_text(at['specificity'])}."
     )
 

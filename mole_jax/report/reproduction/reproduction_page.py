@@ -27,7 +27,7 @@ LOOKS = {
 }
 TABLE_CAPTION = (
     "Test images, at the threshold with the best accuracy on validation. Where melanomas are rare (grouped) that "
-    "threshold calls nearly everything a mole: compare AUROC then. The paper printed sensitivity, precision and "
+    "threshold calls nearly nothing melanoma: compare AUROC then. The paper printed sensitivity, precision and "
     "negative predictive value in each other's columns; the second line has them put right."
 )
 SETTINGS = ("batch_size", "optimizer", "learning_rate", "bn_momentum", "normalize", "balance", "seed")
@@ -147,11 +147,11 @@ def _headline_figure(comparison: Comparison) -> Part:
         draw("auroc-by-protocol", plot, size=(4.8, 0.7 + LINE_HEIGHT * top)),
     )
     caption = (
-        "Each mark is one model, trained and tested on one way of building the data set; lines are 95% intervals from "
-        "resampling whole lesions. Hollow marks are leaky: the test gives the answer away, so they say nothing of new "
-        "patients. Read from the cross (what the paper printed) and the hollow circle (the paper's way, repeated) to "
-        "the filled marks: that distance is what the data set's faults are worth. The interval covers chance in the "
-        "choice of test lesions, not in training: each run is one seed."
+        "Each mark is one model, trained and tested on one way of building the data set; lines are 95% intervals that "
+        "count the images of a lesion together. Hollow marks are leaky: the test gives the answer away, so they say "
+        "nothing of new patients. Read from the cross (what the paper printed) and the hollow circle (the paper's way, "
+        "repeated) to the filled marks: that distance is what the data set's faults are worth. The interval covers "
+        "chance in the choice of test lesions, not in training: each run is one seed."
     )
     numbers: dict[str, list[Any]] = {
         "model": [line.label for _, line in drawn],
