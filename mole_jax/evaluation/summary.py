@@ -223,7 +223,8 @@ def _warnings(
         if split["resamples"] < resamples:
             warnings.append(f"{name} is large: {split['resamples']} bootstrap resamples instead of {resamples}")
     for names in coinciding(points):
-        same = f"{', '.join(names[:-1])} and {names[-1]}"
+        words = [name.replace("_", " ") for name in names]
+        same = f"{', '.join(words[:-1])} and {words[-1]}"
         warnings.append(f"{same} are one and the same threshold: validation has too few melanomas to part them")
     auroc = estimates["test"]["auroc"]["value"]
     if auroc is not None and auroc >= SUSPICIOUS_AUROC and not stamp:

@@ -104,6 +104,12 @@ def estimate_text(estimate: Mapping[str, Any] | None, digits: int = 3) -> str:
     return f"{value} ({low}{' to ' if estimate['low'] < 0 else '–'}{high})"
 
 
+def interval_text(estimate: Mapping[str, Any]) -> str:
+    """Value and interval of an estimate, or the value alone, where there is no room for why."""
+    text = estimate_text(estimate)
+    return text if estimate["low"] is not None else text.partition(" (")[0]
+
+
 def estimate_columns(prefix: str, estimates: Sequence[Mapping[str, Any] | None]) -> dict[str, list[Any]]:
     """Three CSV columns of estimates: `prefix`, `prefix_low` and `prefix_high`."""
     return {

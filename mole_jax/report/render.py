@@ -47,4 +47,7 @@ def _inline_svg(panel: Panel) -> Markup:
 def _estimate_cell(text: str) -> Markup:
     """A table's cell with its interval, or its reason, on a line of its own."""
     value, space, rest = text.partition(" (")
-    return Markup('{}<span class="interval">{}</span>').format(value, rest.removesuffix(")")) if space else escape(text)
+    if not space:
+        return escape(text)
+    kind = "interval" if rest[:1].isdigit() or rest[:1] == "−" else "reason"  # which may be long, and wraps
+    return Markup('{}<span class="{}">{}</span>').format(value, kind, rest.removesuffix(")"))

@@ -103,9 +103,9 @@ def operating_points_table(runs: Sequence[Run]) -> Part:
         numbers |= estimate_columns(key, [at.get(key) for _, _, at in points])
     caption = (
         "Every threshold was chosen on validation and frozen before the test images were scored. A threshold that just "
-        "reaches a sensitivity on a few melanomas falls short of it on new ones more often than not: the third column "
-        "has the sensitivity to expect there, and in brackets how often it is below the aim. Ask what it became on the "
-        "test images, and what it costs in specificity."
+        "reaches a sensitivity on a few melanomas often falls short of it on new ones: the third column has the "
+        "sensitivity to expect there, and under it how often it is below the aim. Ask what it became on the test "
+        "images, and what it costs in specificity."
     )
     table = Table(["", "Threshold", "Expected sensitivity", *heads], rows)
     return Part("operating-points", "Operating points on the test images", caption, table=table, numbers=numbers)

@@ -159,7 +159,7 @@ def test_targets_that_give_one_threshold_are_said(make):
     few = p.select((np.cumsum(p.label) <= 5) | (p.label == 0))
     found = evaluate(make(100), validation=few, resamples=20)
     assert (
-        "sensitivity_0.9, sensitivity_0.95 and sensitivity_0.98 are one and the same threshold: validation has too few "
+        "sensitivity 0.9, sensitivity 0.95 and sensitivity 0.98 are one and the same threshold: validation has too few "
         "melanomas to part them"
     ) in found["warnings"]
 

@@ -6,7 +6,7 @@ from typing import Any
 from matplotlib.axes import Axes
 
 from mole_jax.report.figures.drawing import BLUE, GREEN, GREY, VERMILLION, draw
-from mole_jax.report.parts import Panel, Part, Row, Table, estimate_columns, estimate_text
+from mole_jax.report.parts import Panel, Part, Row, Table, estimate_columns, estimate_text, interval_text
 from mole_jax.runs.read import Run
 
 LOOKS = {
@@ -109,6 +109,6 @@ def _scalings(run: Run) -> str:
         return ""
     platt = calibration["platt"]
     return (
-        f": temperature {estimate_text(calibration['temperature'])}; Platt slope {estimate_text(platt['slope'])}, "
-        f"intercept {estimate_text(platt['intercept'])}"
+        f": temperature {interval_text(calibration['temperature'])}; Platt slope {interval_text(platt['slope'])}, "
+        f"intercept {interval_text(platt['intercept'])}"
     )
