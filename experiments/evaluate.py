@@ -63,7 +63,8 @@ def external_validation() -> None:
     )
     folder, metrics = validate(request)
     print(f"external validation of {run_dir} on {FLAGS.dataset}; its images stand as Test\n\n{format_table(metrics)}\n")
-    print(f"results in {folder}: metrics.json, predictions.csv, calibrated_scores.csv")
+    files = ("metrics.json", "predictions.csv", "calibrated_scores.csv")
+    print(f"results in {folder}: {', '.join(name for name in files if (folder / name).is_file())}")
     if FLAGS.out:
         print("the run's report is as it was: without --out the results go into the run directory, and it has them")
     else:
@@ -71,7 +72,7 @@ def external_validation() -> None:
 
 
 def from_predictions() -> None:
-    """Reads the files, prints the table, writes DIR/metrics.json and DIR/calibrated_scores.csv."""
+    """Reads the files, prints the table, writes DIR/metrics.json and, with validation, DIR/calibrated_scores.csv."""
     keep_freed_memory()  # the bootstrap fills tables of one size again and again
     from mole_jax.evaluation.clinical import write_calibrated_scores
     from mole_jax.evaluation.predictions import read_predictions

@@ -92,7 +92,9 @@ def _rows(run: Run, external: External) -> tuple[list[Row], dict[str, list[Any]]
     ]
     figures = {("", "AUROC"): (own["auroc"], theirs["auroc"])}
     for name, at in theirs["operating_points"].items():
-        threshold = "" if at["threshold"] is None else f", score ≥ {threshold_text(at['threshold'])}"
+        if at["threshold"] is None:
+            continue
+        threshold = f", score ≥ {threshold_text(at['threshold'])}"
         for label, key in AT.items():
             pair = (own["operating_points"][name].get(key), at.get(key))
             figures[f"Threshold: {point_name(name)}{threshold}", label] = pair
