@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -283,8 +284,10 @@ def _cell(of: Covered) -> str:
 
 
 def command() -> None:
-    """Prints the table, and how long each design took to stderr."""
+    """Prints the table, and how long each design took to stderr; DIR/coverage.md has what is there after each."""
     found = {}
+    out = Path(FLAGS.out)
+    out.mkdir(parents=True, exist_ok=True)
     for design in grid(map(int, FLAGS.lesions)):
         began = time.perf_counter()
         sets = FLAGS.sets or SETS.get(design.melanomas, 200)
@@ -292,6 +295,7 @@ def command() -> None:
             sets //= 10
         found[design] = coverage(design, sets=sets, resamples=200 if FLAGS.quick else FLAGS.resamples)
         print(f"{design}: {sets} sets, {time.perf_counter() - began:.0f} s", file=sys.stderr, flush=True)
+        (out / "coverage.md").write_text(as_markdown(found) + "\n", encoding="utf-8")
     print(as_markdown(found))
 
 
@@ -300,6 +304,7 @@ def define_flags() -> None:
     flags.DEFINE_list("lesions", [str(m) for m in MELANOMAS], "numbers of melanoma lesions")
     flags.DEFINE_integer("sets", 0, "studies of each design; 0: 1,000, fewer from 60 lesions on", lower_bound=0)
     flags.DEFINE_integer("resamples", 500, "of each bootstrap", lower_bound=2)
+    flags.DEFINE_string("out", ".", "where coverage.md is written")
     flags.DEFINE_bool("quick", False, "a tenth of the studies, 200 resamples")
 
 
