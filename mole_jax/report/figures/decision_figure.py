@@ -50,8 +50,8 @@ def decision_figure(runs: Sequence[Run]) -> Part:
     scores = ", ".join(dict.fromkeys(SCORES[curve["scores"]] for curve in curves))
     caption = (
         "A model is of use at a risk where its curve lies above both excising every lesion and excising none; the "
-        f"bands are 95% intervals. Drawn from {scores}, at the share of melanomas of the test set: in a population "
-        "with fewer melanomas the benefit is smaller (Vickers and Elkin 2006)."
+        f"bands are pointwise 95% intervals. Drawn from {scores}, at the share of melanomas of the test set: in a "
+        "population with fewer melanomas the benefit is smaller (Vickers and Elkin 2006)."
     )
     alt = "Decision curves. " + " ".join(
         _useful(run.name, curve["rows"]) for run, curve in zip(runs, curves, strict=True)
