@@ -19,7 +19,7 @@ def command() -> None:
     keep_freed_memory()  # the bootstrap fills tables of one size again and again
     from mole_jax.evaluation.comparison import compare
     from mole_jax.evaluation.comparison_table import format_comparison
-    from mole_jax.evaluation.operating_points import choose_operating_points, given_threshold
+    from mole_jax.evaluation.operating_points import choose_operating_points, given_threshold, main_point
     from mole_jax.evaluation.predictions import read_predictions
     from mole_jax.evaluation.summary import write_metrics
 
@@ -32,8 +32,11 @@ def command() -> None:
         )
     points = None
     if FLAGS.validation:
-        chosen = [choose_operating_points(read_predictions(path))[0] for path in FLAGS.validation]
-        points = dict(zip(names, chosen, strict=True))
+        points = {}
+        for name, path in zip(names, FLAGS.validation, strict=True):
+            chosen = main_point(choose_operating_points(read_predictions(path)))
+            assert chosen is not None  # best accuracy always has a threshold
+            points[name] = chosen
     elif FLAGS.threshold is not None:
         points = dict.fromkeys(names, given_threshold(FLAGS.threshold))
     models = {name: read_predictions(path) for name, path in zip(names, FLAGS.predictions, strict=True)}

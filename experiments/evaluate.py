@@ -1,4 +1,4 @@
-"""Figures with intervals, from prediction files of any framework or from a trained run and another dataset.
+"""Numbers with intervals, from prediction files of any framework or from a trained run and another dataset.
 
     python -m experiments.evaluate --predictions=test.csv --validation=validation.csv --out=DIR
     python -m experiments.evaluate --run=runs/NAME --dataset=OTHER
@@ -20,7 +20,7 @@ FLAGS = flags.FLAGS
 
 
 # Flags that belong to one of the two forms; None or empty where they are not given.
-OF_PREDICTIONS = ("validation", "threshold", "target_sensitivity")
+OF_PREDICTIONS = ("validation", "threshold", "target_sensitivity", "threshold_confidence")
 OF_RUN = ("dataset", "data_dir", "split", "allow_overlap")
 
 
@@ -62,7 +62,8 @@ def external_validation() -> None:
     )
     folder, metrics = validate(request)
     print(f"external validation of {run_dir} on {FLAGS.dataset}; its images stand as Test\n\n{format_table(metrics)}\n")
-    print(f"results in {folder}: metrics.json, predictions.csv, calibrated_scores.csv")
+    files = ("metrics.json", "predictions.csv", "calibrated_scores.csv")
+    print(f"results in {folder}: {', '.join(name for name in files if (folder / name).is_file())}")
     if FLAGS.out:
         print("the run's report is as it was: without --out the results go into the run directory, and it has them")
     else:
@@ -70,7 +71,7 @@ def external_validation() -> None:
 
 
 def from_predictions() -> None:
-    """Reads the files, prints the table, writes DIR/metrics.json and DIR/calibrated_scores.csv."""
+    """Reads the files, prints the table, writes DIR/metrics.json and, with validation, DIR/calibrated_scores.csv."""
     keep_freed_memory()  # the bootstrap fills tables of one size again and again
     from mole_jax.evaluation.clinical import write_calibrated_scores
     from mole_jax.evaluation.predictions import read_predictions
@@ -84,6 +85,7 @@ def from_predictions() -> None:
         validation=validation,
         threshold=FLAGS.threshold,
         target_sensitivity=numbers("target_sensitivity", FLAGS.target_sensitivity),
+        threshold_confidence=FLAGS.threshold_confidence,
         resamples=FLAGS.resamples,
         seed=FLAGS.seed,
     )
@@ -92,9 +94,12 @@ def from_predictions() -> None:
         folder = Path(FLAGS.out)
         folder.mkdir(parents=True, exist_ok=True)
         write_metrics(folder / "metrics.json", metrics)
-        write_calibrated_scores(folder / "calibrated_scores.csv", test, validation)
+        why_not = write_calibrated_scores(folder / "calibrated_scores.csv", test, validation)
         print("\nPredictive values by prevalence, reliability and decision curves, subgroups:", folder / "metrics.json")
-        print("Calibrated and prevalence-shifted scores:", folder / "calibrated_scores.csv")
+        if why_not:
+            print(f"No calibrated scores: {why_not}.")
+        else:
+            print("Calibrated and prevalence-shifted scores:", folder / "calibrated_scores.csv")
 
 
 def numbers(name: str, texts: list[str]) -> list[float] | None:
@@ -119,6 +124,11 @@ def define_flags() -> None:
     flags.DEFINE_string("validation", None, "CSV of the validation set: thresholds and temperature come from it")
     flags.DEFINE_float("threshold", None, "a threshold of your own, in [0, 1]")
     flags.DEFINE_list("target_sensitivity", [], "sensitivities to reach on validation; default 0.9,0.95,0.98")
+    flags.DEFINE_float(
+        "threshold_confidence",
+        None,
+        "choose thresholds too that keep those sensitivities on new lesions with this confidence",
+    )
     flags.DEFINE_string("run", None, "directory of a finished run, to be judged on --dataset")
     flags.DEFINE_string("dataset", None, "the name of a prepared dataset that the run has not seen")
     flags.DEFINE_string("data_dir", "data", "where prepared datasets lie, the run's own too")

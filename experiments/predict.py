@@ -128,7 +128,10 @@ def _about(ensemble: "Ensemble", names: Sequence[str], prevalence: float | None)
     if point.threshold is None:
         yield f"note: no call: {point.reason}"
     else:
-        yield f"call is at the threshold {_number(point.threshold)}: {point.rule} on validation"
+        new = (
+            "" if point.expected is None else f"; on new lesions about {point.expected:.3g} of the melanomas on average"
+        )
+        yield f"call is at the threshold {_number(point.threshold)}: {point.rule} on validation{new}"
 
 
 def _kept(scored: Iterator["Scored"], shown: list["Scored"], failed: list["Scored"]) -> Iterator["Scored"]:

@@ -10,15 +10,15 @@ from sklearn.model_selection import StratifiedGroupKFold
 from threadpoolctl import threadpool_limits
 
 from mole_jax.audit.file_facts import Facts
+from mole_jax.evaluation.statistics.area import cluster_auroc
 from mole_jax.evaluation.statistics.counts import Counter
 from mole_jax.evaluation.statistics.groups import group_images
-from mole_jax.evaluation.statistics.intervals import Figure, resampled, undefined
+from mole_jax.evaluation.statistics.intervals import Estimate, undefined
 from mole_jax.evaluation.statistics.metrics import auroc
 
 FOLDS: Final = 5
 ROUNDS: Final = 60  # of boosting
 LEAF: Final = 5  # images at least; the default of 20 would see nothing in a small set
-RESAMPLES: Final = 2000
 SEED: Final = 0
 # An AUROC whose whole interval lies above this is called a shortcut.
 CLEARLY: Final = 0.55
@@ -57,29 +57,24 @@ def shortcut(
         each: whether to try each column alone, too.
 
     Returns:
-        `auroc`, a figure; `shortcut`, whether it is one; `alone`: column -> AUROC, the largest first.
+        `auroc`, an estimate; `shortcut`, whether it is one; `alone`: column -> AUROC, the largest first.
     """
-    # A group with both labels counts as two, so that each is resampled within its class.
-    groups = group_images(2 * group + label, label)
+    groups = group_images(group, label)
     reason = _why_not(columns, label, group)
     if reason:
         return {"auroc": undefined(reason), "shortcut": False, "alone": {}}
-    counter = Counter(_out_of_fold(np.stack(list(columns.values()), axis=1), label, group), label, groups)
-    value = float(counter.value(lambda counts: {"auroc": auroc(counts)})["auroc"])
-    samples = counter.bootstrap(lambda counts: {"auroc": auroc(counts)}, resamples=RESAMPLES, seed=SEED)["auroc"]
-    figure = resampled(value, samples, groups)
+    estimate = cluster_auroc(_out_of_fold(np.stack(list(columns.values()), axis=1), label, group), label, groups)
     alone = {name: _alone(column, label, group) for name, column in columns.items()} if each else {}
     return {
-        "auroc": figure,
-        "shortcut": _clearly(figure),
+        "auroc": estimate,
+        "shortcut": _clearly(estimate),
         "alone": dict(sorted(alone.items(), key=lambda item: -item[1])),
     }
 
 
-def _clearly(figure: Figure) -> bool:
-    """Whether the whole interval lies above CLEARLY; an AUROC of 1 has none, as all its resamples are alike."""
-    low = figure["value"] if figure["low"] is None else figure["low"]
-    return bool(low > CLEARLY)
+def _clearly(estimate: Estimate) -> bool:
+    """Whether the whole interval lies above CLEARLY."""
+    return estimate["low"] is not None and estimate["low"] > CLEARLY
 
 
 def _why_not(

@@ -4,7 +4,7 @@ import textwrap
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from mole_jax.evaluation.table import format_figure
+from mole_jax.evaluation.table import format_estimate
 
 WIDTH: Final = 108
 KINDS: Final = {
@@ -103,7 +103,7 @@ def _shortcuts(result: Mapping[str, Any]) -> Iterator[str]:
     yield from _head("class told from", "AUROC", "95 % interval", "shortcut")
     for kind, name in PROBES.items():
         probe = result["shortcuts"][kind]
-        yield _row(name, *format_figure(probe["auroc"]), "yes" if probe["shortcut"] else "no")
+        yield _row(name, *format_estimate(probe["auroc"]), "yes" if probe["shortcut"] else "no")
         if probe["auroc"]["value"] is None:
             yield from _wrap("  ", probe["auroc"]["reason"])
     if not result["from_files"]:

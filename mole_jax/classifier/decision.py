@@ -93,12 +93,11 @@ def freeze(validation: Predictions, *, prevalence: float) -> Decision:
     """
     platt, temperature = fit_platt(validation), fit_temperature(validation)
     slope, intercept = (platt[name]["value"] for name in ("slope", "intercept"))
-    fitted = slope is not None and intercept is not None
     return Decision(
         operating_points=tuple(choose_operating_points(validation)),
-        platt=(float(slope), float(intercept)) if fitted else None,
-        temperature=None if temperature["value"] is None else float(temperature["value"]),
-        why_uncalibrated="" if fitted else str(platt["slope"]["reason"]),
+        platt=None if slope is None or intercept is None else (slope, intercept),
+        temperature=temperature["value"],
+        why_uncalibrated="" if slope is not None else str(platt["slope"].get("reason")),
         calibrated_at=float(validation.label.mean()),
         prevalence=prevalence,
     )

@@ -1,1 +1,1 @@
-"""From prediction files of any framework to figures with intervals. Imports no JAX."""
+"""From prediction files of any framework to estimates with intervals. Imports no JAX."""

@@ -1,24 +1,34 @@
-"""Whether a score of 0.2 means a risk of 20 %: reliability curve, calibration error, slope, intercept, temperature.
+"""Whether a score of 0.2 means a risk of 20 %: in the large, by slope, by bins and by a curve; and two scalings.
 
 Two scalings of the logits are fitted on validation, neither changes the ranking: temperature (Guo et al., ICML 2017)
 divides by one number; Platt's (1999) also shifts, as models trained on balanced batches need at natural prevalence.
 """
 
-from collections.abc import Mapping
-from typing import Any
+import math
 
 import numpy as np
 from jaxtyping import Float, Integer
 from scipy.special import logit
 
+from mole_jax.evaluation.calibration_curve import calibration_curve
+from mole_jax.evaluation.calibration_error import Bins, calibration_error
 from mole_jax.evaluation.predictions import Predictions
+from mole_jax.evaluation.schema import Calibration, Scaling
 from mole_jax.evaluation.statistics import metrics
 from mole_jax.evaluation.statistics.counts import Counter, Counts
 from mole_jax.evaluation.statistics.groups import Groups, group_images
-from mole_jax.evaluation.statistics.intervals import Figure, Z, figure, proportion, resampled, undefined
+from mole_jax.evaluation.statistics.intervals import (
+    FEWEST_BOOTSTRAP,
+    Estimate,
+    bootstrapped,
+    estimate,
+    point,
+    t_quantile,
+    too_few,
+    undefined,
+)
 from mole_jax.evaluation.statistics.logistic import fit_logistic
 
-BINS = 10
 # Where there is no logit column, scores are kept this far from 0 and 1: about a float32 step below 1.
 CLIP = 1e-7
 
@@ -30,7 +40,7 @@ def logits_of(predictions: Predictions) -> Float[np.ndarray, " n"]:
     return logit(np.clip(predictions.score, CLIP, 1 - CLIP))
 
 
-def fit_temperature(validation: Predictions) -> Figure:
+def fit_temperature(validation: Predictions) -> Estimate:
     """The temperature that maximises the likelihood of the validation labels, with a cluster-robust interval.
 
     The interval is symmetric in the logarithm. Undefined where no finite positive temperature is best.
@@ -43,15 +53,18 @@ def fit_temperature(validation: Predictions) -> Figure:
         return undefined("no validation image is on the wrong side of 0.5, so the best temperature is 0")
     if (x * (label - 0.5)).sum() <= 0:  # the slope of the likelihood where the temperature is infinite
         return undefined("the scores do not rise with melanoma on validation, so the best temperature is infinite")
+    groups = group_images(validation.group, label)
     try:
-        (beta,), ((variance,),) = fit_logistic(x[:, None], label, group_images(validation.group, label))
+        (beta,), ((variance,),) = fit_logistic(x[:, None], label, groups)
     except ArithmeticError as error:
         return undefined(str(error))
-    half = Z * np.sqrt(variance) / beta
-    return figure(1 / beta, np.exp(-half) / beta, np.exp(half) / beta, "cluster_sandwich")
+    if reason := too_few(groups, FEWEST_BOOTSTRAP):
+        return point(1 / beta, reason=reason)
+    half = _t(groups) * math.sqrt(variance) / beta
+    return estimate(1 / beta, math.exp(-half) / beta, math.exp(min(half, 700)) / beta, "cluster_sandwich")
 
 
-def fit_platt(validation: Predictions) -> dict[str, Figure]:
+def fit_platt(validation: Predictions) -> Scaling:
     """The `slope` and `intercept` of the logits that maximise the likelihood of the validation labels.
 
     Both undefined, with the same reason, where there is no best slope or it is not positive.
@@ -65,7 +78,7 @@ def fit_platt(validation: Predictions) -> dict[str, Figure]:
     return fitted
 
 
-def calibration_figures(
+def calibration_estimates(
     score: Float[np.ndarray, " n"],
     logits: Float[np.ndarray, " n"],
     label: Integer[np.ndarray, " n"],
@@ -73,11 +86,8 @@ def calibration_figures(
     *,
     resamples: int,
     seed: int,
-) -> dict[str, Any]:
-    """Brier score, log loss, calibration error, slope, intercept and the reliability curve of one set of scores.
-
-    The expected calibration error is over `BINS` bins of equally many images (equal scores share a bin). Its percentile
-    interval is drawn upwards, as resampling adds noise within the bins: read its low end.
+) -> Calibration:
+    """What is known of the calibration of one set of scores; see `schema.md`.
 
     Args:
         score: probabilities.
@@ -87,79 +97,91 @@ def calibration_figures(
         resamples: of the cluster bootstrap.
         seed: of the cluster bootstrap.
     """
+
+    bins = Bins(score, label, groups)
+
+    def statistics(counts: Counts) -> dict[str, Float[np.ndarray, "..."]]:
+        return {"brier": metrics.brier(counts), "log_loss": metrics.log_loss(counts), "excess": bins.excess(counts)}
+
     counter = Counter(score, label, groups)
-    bin_of_score = _equal_mass_bins(score)
-    starts = np.flatnonzero(np.diff(bin_of_score, prepend=-1))
-
-    def statistics(counts: Counts) -> Mapping[str, Float[np.ndarray, "..."]]:
-        positive = np.add.reduceat(counts.positive, starts, axis=0)
-        images = positive + np.add.reduceat(counts.negative, starts, axis=0)
-        scores = np.add.reduceat((counts.positive + counts.negative) * counts.score[:, None], starts, axis=0)
-        return {
-            "brier": metrics.brier(counts),
-            "log_loss": metrics.log_loss(counts),
-            "ece": np.abs(scores - positive).sum(axis=0) / images.sum(axis=0),
-            "mean_score": np.divide(scores, images, out=np.full_like(scores, np.nan), where=images > 0),
-            "observed": np.divide(positive, images, out=np.full_like(scores, np.nan), where=images > 0),
-        }
-
-    value = counter.value(statistics)
-    samples = counter.bootstrap(statistics, resamples=resamples, seed=seed)
+    value, samples = counter.value(statistics), counter.bootstrap(statistics, resamples=resamples, seed=seed)
+    ece, usual = calibration_error(value["excess"], samples["excess"], groups)
+    scaling = _slope_and_intercept(logits, label, groups)
+    reason = _no_slope(logits, label)
     return {
-        **{name: resampled(float(value[name]), samples[name], groups) for name in ("brier", "log_loss", "ece")},
-        **_slope_and_intercept(logits, label, groups),
-        "bins": _bins(score, label, groups, counter.score[starts], value, samples),
+        "brier": bootstrapped(float(value["brier"]), samples["brier"], groups),
+        "log_loss": bootstrapped(float(value["log_loss"]), samples["log_loss"], groups),
+        "in_the_large": in_the_large(logits, label, groups),
+        "observed_expected": observed_expected(score, label, groups),
+        "slope": scaling["slope"],
+        "intercept": scaling["intercept"],
+        "ece": ece,
+        "ece_usual": usual,
+        "bins": bins.rows(),
+        "curve": {"rows": [], "reason": reason} if reason else calibration_curve(logits, label, groups),
     }
 
 
-def _equal_mass_bins(score: Float[np.ndarray, " n"]) -> Integer[np.ndarray, " k"]:
-    """The bin of each distinct score: by the middle rank of its images."""
-    _, images = np.unique(score, return_counts=True)
-    middle = np.cumsum(images) - images / 2
-    return (BINS * middle / len(score)).astype(np.int64)
+def in_the_large(logits: Float[np.ndarray, " n"], label: Integer[np.ndarray, " n"], groups: Groups) -> Estimate:
+    """What must be added to every logit so that as many melanomas are expected as there are; 0 where none need be.
+
+    The intercept of the logistic regression of the labels with the slope held at 1 (Steyerberg, Clinical Prediction
+    Models, 2019, 15.3), which is another number than the intercept beside a fitted slope.
+    """
+    if reason := _one_class(label):
+        return undefined(reason)
+    try:
+        (value,), ((variance,),) = fit_logistic(np.ones((len(label), 1)), label, groups, offset=logits)
+    except ArithmeticError as error:
+        return undefined(str(error))
+    return _normal(value, variance, groups)
 
 
-def _bins(
-    score: Float[np.ndarray, " n"],
-    label: Integer[np.ndarray, " n"],
-    groups: Groups,
-    lowest: Float[np.ndarray, " b"],
-    value: Mapping[str, Float[np.ndarray, "..."]],
-    samples: Mapping[str, Float[np.ndarray, "..."]],
-) -> list[dict[str, Any]]:
-    bin_of_image = np.searchsorted(lowest, score, side="right") - 1
-    rows = []
-    for b in range(len(lowest)):
-        among = bin_of_image == b
-        rows.append(
-            {
-                "images": int(among.sum()),
-                "positives": int(label[among].sum()),
-                "lowest_score": float(score[among].min()),
-                "highest_score": float(score[among].max()),
-                "mean_score": float(value["mean_score"][b]),
-                "observed": proportion(int(label[among].sum()), among, groups, samples["observed"][b]),
-            }
-        )
-    return rows
+def observed_expected(score: Float[np.ndarray, " n"], label: Integer[np.ndarray, " n"], groups: Groups) -> Estimate:
+    """Melanomas that there are over those that the scores add up to (O:E), with a t interval of its logarithm.
+
+    The variance is the ratio estimator's between lesions: of the sums of label - ratio * score.
+    """
+    if reason := _one_class(label):
+        return undefined(reason)
+    if score.sum() == 0:
+        return undefined("the scores add up to no melanoma at all")
+    ratio = float(label.sum() / score.sum())
+    if reason := too_few(groups, FEWEST_BOOTSTRAP):
+        return point(ratio, reason=reason)
+    pull = groups.sums(label - ratio * score) / label.sum()
+    half = _t(groups) * math.sqrt(groups.count / (groups.count - 1) * float((pull**2).sum()))
+    return estimate(ratio, ratio * math.exp(-half), ratio * math.exp(half), "cluster_ratio")
 
 
-def _slope_and_intercept(
-    logits: Float[np.ndarray, " n"], label: Integer[np.ndarray, " n"], groups: Groups
-) -> dict[str, Figure]:
+def _slope_and_intercept(logits: Float[np.ndarray, " n"], label: Integer[np.ndarray, " n"], groups: Groups) -> Scaling:
     """Of the logistic regression of label on logit (Cox 1958): 1 and 0 when calibrated; slope below 1: too extreme."""
-    reason = _one_class(label) or _separated(logits, label)
-    if reason:
+    if reason := _no_slope(logits, label):
         return {"slope": undefined(reason), "intercept": undefined(reason)}
     try:
         (intercept, slope), covariance = fit_logistic(np.column_stack([np.ones_like(logits), logits]), label, groups)
     except ArithmeticError as error:
         return {"slope": undefined(str(error)), "intercept": undefined(str(error))}
-    half_intercept, half_slope = Z * np.sqrt(np.diag(covariance))
     return {
-        "slope": figure(slope, slope - half_slope, slope + half_slope, "cluster_sandwich"),
-        "intercept": figure(intercept, intercept - half_intercept, intercept + half_intercept, "cluster_sandwich"),
+        "slope": _normal(slope, covariance[1, 1], groups),
+        "intercept": _normal(intercept, covariance[0, 0], groups),
     }
+
+
+def _normal(value: float, variance: float, groups: Groups) -> Estimate:
+    """A coefficient with its cluster-robust t interval."""
+    if reason := too_few(groups, FEWEST_BOOTSTRAP):
+        return point(value, reason=reason)
+    half = _t(groups) * math.sqrt(variance)
+    return estimate(value, value - half, value + half, "cluster_sandwich")
+
+
+def _t(groups: Groups) -> float:
+    return t_quantile(min(groups.positives, groups.negatives) - 1)
+
+
+def _no_slope(logits: Float[np.ndarray, " n"], label: Integer[np.ndarray, " n"]) -> str | None:
+    return _one_class(label) or _separated(logits, label)
 
 
 def _one_class(label: Integer[np.ndarray, " n"]) -> str | None:

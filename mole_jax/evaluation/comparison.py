@@ -5,18 +5,20 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Integer
 from scipy.special import bdtr
 
 from mole_jax.errors import UserError
 from mole_jax.evaluation.operating_points import OperatingPoint
 from mole_jax.evaluation.predictions import Predictions
-from mole_jax.evaluation.split_figures import WHY_UNDEFINED, describe
+from mole_jax.evaluation.schema import SCHEMA, Compared, Comparison, McNemar, Pair
+from mole_jax.evaluation.split_estimates import WHY_UNDEFINED, describe, estimates_of
 from mole_jax.evaluation.statistics import metrics
+from mole_jax.evaluation.statistics.area import cluster_auroc_difference
 from mole_jax.evaluation.statistics.counts import Counter, Counts, affordable_resamples
 from mole_jax.evaluation.statistics.delong import delong_auroc, delong_test
 from mole_jax.evaluation.statistics.groups import Groups, group_images
-from mole_jax.evaluation.statistics.intervals import LEVEL, Figure, resampled, undefined
+from mole_jax.evaluation.statistics.intervals import LEVEL, AreaTest, DelongTest, Estimate, bootstrapped, undefined
 
 NAMED = 3
 
@@ -27,16 +29,17 @@ def compare(
     *,
     resamples: int = 2000,
     seed: int = 0,
-) -> dict[str, Any]:
+) -> Comparison:
     """Compares every pair of models; see `schema.md` (comparison.json).
 
-    The paired cluster bootstrap draws the same lesions for all models. DeLong's and McNemar's tests take images as
-    independent, so they are second opinions where a lesion has several images. Holm's correction is over the pairs,
-    within each kind of p value.
+    The paired cluster bootstrap draws the same lesions for all models; AUROCs are compared by their paired influences,
+    summed by lesion. DeLong's and McNemar's tests take images as independent, so they are second opinions where a
+    lesion has several images. Holm's correction of p values is over the pairs, within each kind; the intervals of
+    `simultaneous` are Bonferroni's over the pairs, those of `difference` each for itself.
 
     Args:
         models: two or more, over exactly the same images.
-        points: each model's own frozen threshold; None: no figures at thresholds and no McNemar test.
+        points: each model's own frozen threshold; None: no estimates at thresholds and no McNemar test.
         resamples: of the cluster bootstrap.
         seed: of the cluster bootstrap.
 
@@ -49,49 +52,89 @@ def compare(
     first = models[names[0]]
     aligned = {name: _align(first, models[name]) for name in names}
     groups = group_images(first.group, first.label)
-    values, samples = {}, {}
-    for name, model in aligned.items():
-        counter = Counter(model.score, first.label, groups)
-        statistics = _statistics(None if points is None else points[name].threshold)
-        values[name] = {key: float(value) for key, value in counter.value(statistics).items()}
-        samples[name] = counter.bootstrap(statistics, resamples=resamples, seed=seed)
-    rows = []
-    for a, b in combinations(names, 2):
-        row: dict[str, Any] = {"models": [a, b], "difference": {}}
-        for key in values[a]:
-            drawn = samples[a][key] - samples[b][key]
-            row["difference"][key] = _figure(key, values[a][key] - values[b][key], drawn, groups)
-        row["bootstrap"] = {"p_value": bootstrap_p(samples[a]["auroc"] - samples[b]["auroc"])}
-        row["delong"] = delong_test(aligned[a].score, aligned[b].score, first.label)
-        row["mcnemar"] = None if points is None else _mcnemar(aligned[a], aligned[b], points[a], points[b])
+    scores = {name: model.score for name, model in aligned.items()}
+    thresholds = None if points is None else {name: point.threshold for name, point in points.items()}
+    pairs = list(combinations(names, 2))
+    rows: list[Pair] = []
+    for a, b in pairs:
+        pair = {name: scores[name] for name in (a, b)}
+        difference, test = differences(pair, first.label, groups, thresholds, resamples=resamples, seed=seed)
+        row: Pair = {
+            "models": [a, b],
+            "difference": difference,
+            "auroc_test": test,
+            "delong": delong_test(scores[a], scores[b], first.label),
+            "mcnemar": None if points is None else _mcnemar(aligned[a], aligned[b], points[a], points[b]),
+        }
+        if len(pairs) > 1:
+            level = 1 - (1 - LEVEL) / len(pairs)
+            row["simultaneous"], _ = differences(
+                pair, first.label, groups, thresholds, resamples=resamples, seed=seed, level=level
+            )
         rows.append(row)
+    found: dict[str, Compared] = {}
+    for name in names:
+        threshold = None if thresholds is None else thresholds[name]
+        cuts = [] if threshold is None else [threshold]
+        free, at = estimates_of(scores[name], first.label, groups, cuts, resamples=resamples, seed=seed)
+        model: Compared = {
+            "source": aligned[name].source,
+            "threshold": threshold,
+            "auroc": free["auroc"],
+            "partial_auroc": free["partial_auroc"],
+            "average_precision": free["average_precision"],
+            "brier": free["brier"],
+            "log_loss": free["log_loss"],
+            "auroc_delong": delong_auroc(scores[name], first.label),
+        }
+        for of in at:
+            model.update({key: of[key] for key in metrics.AT_THRESHOLD})  # type: ignore[literal-required, typeddict-item]
+        found[name] = model
     return {
-        "schema": 1,
+        "schema": SCHEMA,
         "level": LEVEL,
         "bootstrap": {"resamples": affordable_resamples(first.n, resamples), "seed": seed},
         "data": describe(first, groups),
-        "models": {
-            name: {
-                "source": aligned[name].source,
-                "threshold": None if points is None else points[name].threshold,
-                **{key: _figure(key, values[name][key], samples[name][key], groups) for key in values[name]},
-                "auroc_delong": delong_auroc(aligned[name].score, first.label),
-            }
-            for name in names
-        },
+        "models": found,
         "pairs": _correct(rows),
     }
 
 
-def bootstrap_p(differences: Float[np.ndarray, " r"]) -> float | None:
-    """Two-sided p value of no difference: twice the share of resamples beyond zero on the rarer side, one added.
+def differences(
+    scores: Mapping[str, Float[np.ndarray, " n"]],
+    label: Integer[np.ndarray, " n"],
+    groups: Groups,
+    thresholds: Mapping[str, float | None] | None,
+    *,
+    resamples: int,
+    seed: int,
+    level: float = LEVEL,
+) -> tuple[dict[str, Estimate], AreaTest | None]:
+    """First minus second of two models on the same images, metric by metric, and the test of their AUROCs.
 
-    The one keeps it from claiming less than the number of resamples can show. None where a resample is undefined.
+    Args:
+        scores: of two models.
+        label: 0 or 1.
+        groups: the lesions.
+        thresholds: each model's own; None: nothing at thresholds.
+        resamples: of the paired cluster bootstrap, which makes every interval but that of the AUROC.
+        seed: of the paired cluster bootstrap.
+        level: of the intervals.
     """
-    if np.isnan(differences).any():
-        return None
-    rarer = min(int((differences <= 0).sum()), int((differences >= 0).sum()))
-    return min(1.0, 2 * (rarer + 1) / (len(differences) + 1))
+    values, samples = [], []
+    for name, score in scores.items():
+        counter = Counter(score, label, groups)
+        statistics = _statistics(None if thresholds is None else thresholds[name])
+        values.append({key: float(value) for key, value in counter.value(statistics).items()})
+        samples.append(counter.bootstrap(statistics, resamples=resamples, seed=seed))
+    found = {}
+    for key in values[0].keys() & values[1].keys():
+        value, drawn = values[0][key] - values[1][key], samples[0][key] - samples[1][key]
+        missing = np.isnan(value)
+        found[key] = undefined(WHY_UNDEFINED[key]) if missing else bootstrapped(value, drawn, groups, level=level)
+    first, second = scores.values()
+    found["auroc"], test = cluster_auroc_difference(first, second, label, groups, level=level)
+    return {key: found[key] for key in values[0] if key in found}, test
 
 
 def mcnemar_exact(only_a: int, only_b: int) -> float:
@@ -112,22 +155,16 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 def _statistics(threshold: float | None) -> Any:
     def statistics(counts: Counts) -> Mapping[str, Float[np.ndarray, " r"]]:
-        figures = metrics.threshold_free(counts)
+        estimates = metrics.threshold_free(counts)
         if threshold is None:
-            return figures
+            return estimates
         at = metrics.at_threshold(**metrics.confusion(counts, np.array([threshold])))
-        return {**figures, **{name: value[0] for name, value in at.items()}}
+        return {**estimates, **{name: value[0] for name, value in at.items()}}
 
     return statistics
 
 
-def _figure(name: str, value: float, samples: Float[np.ndarray, " r"], groups: Groups) -> Figure:
-    if np.isnan(value):
-        return undefined(WHY_UNDEFINED[name])
-    return resampled(value, samples, groups)
-
-
-def _mcnemar(a: Predictions, b: Predictions, point_a: OperatingPoint, point_b: OperatingPoint) -> dict[str, Any]:
+def _mcnemar(a: Predictions, b: Predictions, point_a: OperatingPoint, point_b: OperatingPoint) -> McNemar:
     right_a = (a.score >= point_a.threshold) == (a.label == 1)
     right_b = (b.score >= point_b.threshold) == (b.label == 1)
     only_a, only_b = int((right_a & ~right_b).sum()), int((~right_a & right_b).sum())
@@ -139,9 +176,14 @@ def _mcnemar(a: Predictions, b: Predictions, point_a: OperatingPoint, point_b: O
     }
 
 
-def _correct(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    for kind in ("bootstrap", "delong", "mcnemar"):
-        tested = [row[kind] for row in rows if row[kind] and row[kind].get("p_value") is not None]
+def _correct(rows: list[Pair]) -> list[Pair]:
+    kinds: list[list[AreaTest | DelongTest | McNemar | None]] = [
+        [row["auroc_test"] for row in rows],
+        [row["delong"] for row in rows],
+        [row["mcnemar"] for row in rows],
+    ]
+    for kind in kinds:
+        tested = [test for test in kind if test is not None and "p_value" in test]
         for test, p in zip(tested, holm([test["p_value"] for test in tested]), strict=True):
             test["p_value_holm"] = p
     return rows

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from mole_jax.evaluation.table import format_figure
+from mole_jax.evaluation.table import format_bounds, format_estimate, size_text
 
 NAMES = {
     "auroc": "AUROC",
@@ -25,20 +25,22 @@ def format_comparison(comparison: Mapping[str, Any]) -> str:
     """Lays out a comparison.json dictionary: for each pair the values, their difference, its interval, the tests."""
     data, drawn = comparison["data"], comparison["bootstrap"]["resamples"]
     unit = "images" if data["grouped_by"] == "image_id" else "lesions"
-    lines = [f"{data['images']:,} images of {data['groups']:,} {unit}, {data['positives']:,} melanomas"]
-    if unit == "images":
-        lines = [f"{data['images']:,} images (no lesion_id), {data['positives']:,} melanomas"]
+    lines = [size_text(data)]
     for pair in comparison["pairs"]:
         a, b = pair["models"]
         width = max(12, len(a), len(b)) + 2
         rule = "─" * (30 + 2 * width + 28)
         lines += ["", f"{'':<30}{a:>{width}}{b:>{width}}{'Difference':>12}{'95 % interval':>16}", rule]
         for key, difference in pair["difference"].items():
-            one, two = (format_figure(comparison["models"][name][key])[0] for name in (a, b))
+            one, two = (format_estimate(comparison["models"][name][key])[0] for name in (a, b))
             lines.append(f"{NAMES[key]:<30}{one:>{width}}{two:>{width}}{_signed(difference)}")
         lines += [rule, *_tests(pair)]
-    lines += ["", f"Intervals: paired bootstrap, {drawn:,} resamples of {unit} within class."]
-    if unit == "lesions" and data["groups"] < data["images"]:
+    lines += ["", f"Intervals: of AUROC by Student's t over {unit}; others by {drawn:,} paired resamples of {unit}."]
+    if len(comparison["pairs"]) > 1:
+        lines.append(
+            "Each interval is for itself, not adjusted for the number of pairs; comparison.json has simultaneous ones."
+        )
+    if data["groups"] < data["images"]:
         lines.append(
             "DeLong's and McNemar's tests take images of one lesion as independent; read them as second opinions."
         )
@@ -47,15 +49,19 @@ def format_comparison(comparison: Mapping[str, Any]) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
-def _signed(figure: Mapping[str, Any]) -> str:
-    if figure["value"] is None:
+def _signed(estimate: Mapping[str, Any]) -> str:
+    if estimate["value"] is None:
         return f"{'–':>12}{'':>16}"
-    interval = "" if figure["low"] is None else f"{figure['low']:+.3f} {figure['high']:+.3f}"
-    return f"{figure['value']:>+12.3f}{interval:>16}"
+    interval = "" if estimate["low"] is None else " ".join(format_bounds(estimate, sign="+"))
+    return f"{estimate['value']:>+12.3f}{interval:>16}"
 
 
 def _tests(pair: Mapping[str, Any]) -> list[str]:
-    named = {"bootstrap": "AUROC, bootstrap", "delong": "AUROC, DeLong", "mcnemar": "Right or wrong, McNemar (exact)"}
+    named = {
+        "auroc_test": "AUROC, Student's t",
+        "delong": "AUROC, DeLong",
+        "mcnemar": "Right or wrong, McNemar (exact)",
+    }
     lines = []
     for key, name in named.items():
         test = pair[key]

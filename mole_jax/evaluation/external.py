@@ -5,6 +5,7 @@ from typing import Any
 
 from mole_jax.evaluation.operating_points import OperatingPoint
 from mole_jax.evaluation.predictions import Predictions
+from mole_jax.evaluation.schema import Metrics
 from mole_jax.evaluation.summary import RESAMPLES, summarise
 
 
@@ -18,15 +19,15 @@ def evaluate_external(
     leaky: bool | None = False,
     resamples: int = RESAMPLES,
     seed: int = 0,
-) -> dict[str, Any]:
+) -> Metrics:
     """Evaluates predictions for images that a run was not trained on.
 
     Args:
         external: what is judged; stands as `test` in the result.
         validation: the run's own, which temperature and Platt scaling are fitted on.
-        points: the run's own thresholds, the main one first; none is chosen here.
+        points: the run's own thresholds; none is chosen here.
         about: what `external` in the result says: the run, the dataset, the overlap.
-        warnings: what else must be known, before the warnings of the figures.
+        warnings: what else must be known, before the warnings of the estimates.
         leaky: whether the run has seen some of the images; None where that is not known.
         resamples: of the cluster bootstrap.
         seed: of the cluster bootstrap.

@@ -2,23 +2,23 @@
 
 from collections.abc import Mapping
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 
 from mole_jax.evaluation.predictions import Predictions
+from mole_jax.evaluation.schema import Shared
 
 EXAMPLES = 5
 
 
-def shared_groups(splits: Mapping[str, Predictions]) -> list[dict[str, Any]]:
+def shared_groups(splits: Mapping[str, Predictions]) -> list[Shared]:
     """Each pair of splits with a lesion (or an image) in common; empty when there is none.
 
     Returns:
         `splits` (two names), `groups` and `images` in common, `affected_images` of the second split that belong to
         those lesions, `examples` of the ids.
     """
-    found = []
+    found: list[Shared] = []
     for first, second in combinations(splits, 2):
         a, b = splits[first], splits[second]
         images = np.intersect1d(a.image_id, b.image_id, assume_unique=True)

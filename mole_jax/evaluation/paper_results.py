@@ -28,7 +28,7 @@ GRID_BATCH_SIZES: Final = {20: 0.5051, 100: 0.5106, 200: 0.5147, 500: 0.5249}
 
 @dataclass(frozen=True)
 class PaperRow:
-    """One line of the table. All figures in [0, 1], to three digits; None: not in the paper."""
+    """One line of the table. All numbers in [0, 1], to three digits; None: not in the paper."""
 
     model: str  # logistic, mlp, cnn, transfer
     split: str  # train, validation, test
@@ -76,7 +76,7 @@ def read_paper_results(reading: Reading) -> list[PaperRow]:
 
 
 def implied(*, accuracy: float, precision: float, sensitivity: float) -> Implied:
-    """Solves the confusion matrix, as shares of all images, from three of its figures.
+    """Solves the confusion matrix, as shares of all images, from three of its numbers.
 
     The wrong images are false negatives, prevalence * (1 - sensitivity), and false positives,
     prevalence * sensitivity * (1 - precision) / precision; together they are 1 - accuracy.

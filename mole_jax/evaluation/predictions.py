@@ -37,7 +37,7 @@ class Predictions:
     """
 
     image_id: Shaped[np.ndarray, "n"]  # strings, unique
-    label: Integer[np.ndarray, "n"]  # 0 mole, 1 melanoma
+    label: Integer[np.ndarray, "n"]  # 0 not melanoma, 1 melanoma
     score: Float[np.ndarray, "n"]  # P(melanoma), in [0, 1]
     logit: Float[np.ndarray, "n"] | None = None  # score = sigmoid(logit)
     lesion_id: Shaped[np.ndarray, "n"] | None = None  # strings; empty where unknown
@@ -47,7 +47,11 @@ class Predictions:
     source: str = "the predictions"  # named in error messages
 
     def __post_init__(self) -> None:
-        """Checks the values."""
+        """Makes scores and logits float64, so that a threshold meets the same number whoever wrote it, and checks."""
+        for name in ("score", "logit"):
+            column = getattr(self, name)
+            if column is not None and column.dtype != np.float64:
+                object.__setattr__(self, name, column.astype(np.float64))
         _check_lengths(self)
         _check_values(self)
         _check_unique(self)
@@ -205,7 +209,7 @@ def _column(name: str, cells: tuple[str, ...], ids: tuple[str, ...], path: str) 
     wrong = (numbers != 0) & (numbers != 1)
     if wrong.any():
         i = int(wrong.argmax())
-        raise UserError(f"{path}: label {cells[i]!r} of image {ids[i]} is neither 0 (mole) nor 1 (melanoma)")
+        raise UserError(f"{path}: label {cells[i]!r} of image {ids[i]} is neither 0 (not melanoma) nor 1 (melanoma)")
     return numbers.astype(np.int64)
 
 
@@ -237,7 +241,9 @@ def _check_values(p: Predictions) -> None:
     wrong = (p.label != 0) & (p.label != 1)
     if wrong.any():
         i = int(wrong.argmax())
-        raise UserError(f"{p.source}: label {p.label[i]} of image {p.image_id[i]} is neither 0 (mole) nor 1 (melanoma)")
+        raise UserError(
+            f"{p.source}: label {p.label[i]} of image {p.image_id[i]} is neither 0 (not melanoma) nor 1 (melanoma)"
+        )
     wrong = ~((p.score >= 0) & (p.score <= 1))  # the negation also catches NaN
     if wrong.any():
         i = int(wrong.argmax())

@@ -1,36 +1,14 @@
 """What sensitivity and specificity, and a score, mean where melanoma is rarer or more common than in the test set."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 from jaxtyping import Float
 from scipy.special import expit, logit
 
-from mole_jax.evaluation.predictions import Predictions
-from mole_jax.evaluation.statistics import metrics
-from mole_jax.evaluation.statistics.counts import Counter, Counts
-from mole_jax.evaluation.statistics.groups import Groups, group_images
-from mole_jax.evaluation.statistics.intervals import Figure, point, resampled, undefined
+from mole_jax.evaluation.schema import PrevalenceRow
+from mole_jax.evaluation.statistics.intervals import Estimate, estimate, moved, ratio_interval, undefined
 
 # Screening (ISIC 2020: 584 of 33,126), HAM10000 (1,113 of 10,015), one in five, the paper's balanced set.
 PREVALENCES = (0.018, 0.11, 0.20, 0.50)
-
-
-def predictive_values(
-    sensitivity: Float[np.ndarray, " r"], specificity: Float[np.ndarray, " r"], prevalence: float
-) -> tuple[Float[np.ndarray, " r"], Float[np.ndarray, " r"]]:
-    """PPV and NPV by Bayes' rule; NaN where nothing is called positive (or negative).
-
-    Args:
-        sensitivity: in [0, 1].
-        specificity: in [0, 1].
-        prevalence: share of melanomas, in (0, 1).
-    """
-    with np.errstate(invalid="ignore"):
-        true_positive, false_positive = sensitivity * prevalence, (1 - specificity) * (1 - prevalence)
-        true_negative, false_negative = specificity * (1 - prevalence), (1 - sensitivity) * prevalence
-        return true_positive / (true_positive + false_positive), true_negative / (true_negative + false_negative)
 
 
 def prior_shift(
@@ -48,57 +26,54 @@ def prior_shift(
     return expit(logit(score) + logit(to_prevalence) - logit(from_prevalence))
 
 
-def prevalence_figures(
-    predictions: Predictions,
-    threshold: float,
-    *,
-    threshold_risk: float,
-    calibrated_at: float,
-    resamples: int,
-    seed: int,
-) -> list[dict[str, Any]]:
-    """PPV and NPV at each of `PREVALENCES`, and the risk that a score at the threshold stands for there.
+def predictive_estimates(sensitivity: Estimate, specificity: Estimate, prevalence: float) -> tuple[Estimate, Estimate]:
+    """PPV and NPV at another prevalence, intervals from those of sensitivity and specificity (MOVER for ratios).
 
     Args:
-        predictions: of the test set.
-        threshold: frozen.
-        threshold_risk: the calibrated score at the threshold.
-        calibrated_at: share of melanomas in (0, 1).
-        resamples: of the cluster bootstrap.
-        seed: of the cluster bootstrap.
-
-    Returns:
-        A row for each prevalence: `prevalence`, `ppv`, `npv` (figures), `risk_at_threshold` (value).
+        sensitivity: with its interval.
+        specificity: with its interval.
+        prevalence: share of melanomas, in (0, 1).
     """
+    if sensitivity["value"] is None or specificity["value"] is None:
+        reason = "only one class is present"
+        return undefined(reason), undefined(reason)
+    odds = prevalence / (1 - prevalence)
+    ppv = _by_ratio(sensitivity, moved(specificity, by=1.0, times=-1.0), odds, "no image is called positive")
+    npv = _by_ratio(specificity, moved(sensitivity, by=1.0, times=-1.0), 1 / odds, "no image is called negative")
+    return ppv, npv
 
-    def statistics(counts: Counts) -> Mapping[str, Float[np.ndarray, " r"]]:
-        at = metrics.at_threshold(**metrics.confusion(counts, np.array([threshold])))
-        return {"sensitivity": at["sensitivity"][0], "specificity": at["specificity"][0]}
 
-    groups = group_images(predictions.group, predictions.label)
-    counter = Counter(predictions.score, predictions.label, groups)
-    value = counter.value(statistics)
-    samples = counter.bootstrap(statistics, resamples=resamples, seed=seed)
-    rows: list[dict[str, Any]] = []
+def _by_ratio(right: Estimate, wrong: Estimate, odds: float, nothing: str) -> Estimate:
+    a, b = right["value"], wrong["value"]
+    if not a and not b:
+        return undefined(nothing)
+    value = 1.0 if not b else float(odds * (a or 0.0) / b / (1 + odds * (a or 0.0) / b))
+    low, high = (
+        1.0 if np.isinf(ratio) else odds * ratio / (1 + odds * ratio) for ratio in ratio_interval(right, wrong)
+    )
+    return estimate(value, low, high, "mover_ratio")
+
+
+def prevalence_estimates(
+    sensitivity: Estimate, specificity: Estimate, *, threshold_risk: float | None, calibrated_at: float
+) -> list[PrevalenceRow]:
+    """PPV and NPV at each of `PREVALENCES`, and the risk that a score at the threshold stands for there.
+
+    They rest on one assumption, label shift: that only the share of melanomas is another, while melanomas and other
+    lesions look there as they look here.
+
+    Args:
+        sensitivity: at the threshold.
+        specificity: at the threshold.
+        threshold_risk: the calibrated score at the threshold; None where there is none.
+        calibrated_at: share of melanomas in (0, 1) that the calibrated score means.
+    """
+    rows: list[PrevalenceRow] = []
     for prevalence in PREVALENCES:
-        values = predictive_values(value["sensitivity"][None], value["specificity"][None], prevalence)
-        drawn = predictive_values(samples["sensitivity"], samples["specificity"], prevalence)
-        row: dict[str, Any] = {"prevalence": prevalence}
-        for name, v, d in zip(("ppv", "npv"), values, drawn, strict=True):
-            row[name] = _figure(float(v[0]), d, value, groups)
-        risk = prior_shift(np.array([threshold_risk]), from_prevalence=calibrated_at, to_prevalence=prevalence)
-        rows.append(row | {"risk_at_threshold": float(risk[0])})
+        ppv, npv = predictive_estimates(sensitivity, specificity, prevalence)
+        risk = None
+        if threshold_risk is not None:
+            shifted = prior_shift(np.array([threshold_risk]), from_prevalence=calibrated_at, to_prevalence=prevalence)
+            risk = float(shifted[0])
+        rows.append({"prevalence": prevalence, "ppv": ppv, "npv": npv, "risk_at_threshold": risk})
     return rows
-
-
-def _figure(
-    value: float, samples: Float[np.ndarray, " r"], rates: Mapping[str, Float[np.ndarray, ""]], groups: Groups
-) -> Figure:
-    if np.isnan(rates["sensitivity"]) or np.isnan(rates["specificity"]):
-        return undefined("only one class is present")
-    if np.isnan(value):
-        return undefined("no image is called positive, or none negative")
-    for name, rate in rates.items():
-        if rate in (0, 1):
-            return point(value, reason=f"{name} is {float(rate):g}, of which the bootstrap sees no uncertainty")
-    return resampled(value, samples, groups)

@@ -1,5 +1,6 @@
-"""The paper's table of metrics (Fig. 5) for the terminal, with intervals, and the figures beside it."""
+"""The paper's table of metrics (Fig. 5) for the terminal, with intervals, and the estimates beside it."""
 
+import math
 import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,48 +14,108 @@ COLUMNS = {
     "AUROC": "auroc",
 }
 RANKING = {
-    "AUROC, DeLong": "auroc_delong",
     "Partial AUROC": "partial_auroc",
     "Avg. precision": "average_precision",
     "NPV": "npv",
     "Bal. accuracy": "balanced_accuracy",
+    "AUROC, DeLong**": "auroc_delong",
 }
 AT_OTHERS = {"Sensitivity": "sensitivity", "Specificity": "specificity", "Precision": "precision", "NPV": "npv"}
-CALIBRATION = {"Brier": "brier", "Log loss": "log_loss", "ECE": "ece", "Slope": "slope", "Intercept": "intercept"}
+OF_LESIONS = {"AUROC": "auroc", **AT_OTHERS}
+CALIBRATION = {
+    "Brier": "brier",
+    "Log loss": "log_loss",
+    "O:E": "observed_expected",
+    "In the large": "in_the_large",
+    "Slope": "slope",
+    "ECE": "ece",
+}
+PAPERS = "accuracy"  # the paper's threshold
+DIGITS = 3
+MOST_DIGITS = 6
 CELL = 16
 WIDTH = 108
 
 
 def format_table(metrics: Mapping[str, Any]) -> str:
-    """Lays out a metrics.json dictionary: warnings, the paper's table at the main threshold, more figures of the test.
+    """Lays out a metrics.json dictionary: warnings, the main threshold's numbers, the paper's table, more of the test.
 
     At most `WIDTH` characters wide; values over their 95 % intervals.
     """
     splits, main, test = metrics["splits"], metrics["main_operating_point"], metrics["splits"]["test"]
-    sizes = [f"{name.capitalize():<12}{_size(split)}" for name, split in splits.items()]
-    rows = {
-        name.capitalize() + ("*" if split["optimistic"] else ""): _at(split, main) for name, split in splits.items()
-    }
+    sizes = [f"{name.capitalize():<12}{size_text(split)}" for name, split in splits.items()]
     blocks = [
         _banner(metrics["warnings"]),
         sizes,
-        grid("", COLUMNS, rows),
+        grid("", COLUMNS, _rows(splits, main)),
         _notes(metrics),
         grid("", RANKING, {"Test": _at(test, main)}),
-        grid("At other thresholds", AT_OTHERS, _others(test, main)),
+        grid("At other thresholds", AT_OTHERS, _others(metrics)),
+        grid("One score a lesion", OF_LESIONS, _lesions(test, main)),
         grid("Calibration", CALIBRATION, _calibration(test["calibration"])),
+        _footnotes(test, main),
     ]
+    if main not in (None, PAPERS) and PAPERS in test["operating_points"]:
+        blocks.insert(6, grid("The paper's", COLUMNS, _rows(splits, PAPERS)))
     return "\n\n".join("\n".join(line.rstrip() for line in block) for block in blocks if block)
 
 
-def format_figure(figure: Mapping[str, Any] | None) -> tuple[str, str]:
-    """A figure as two short texts: its value and its interval."""
-    if figure is None or figure["value"] is None:
+def format_estimate(estimate: Mapping[str, Any] | None) -> tuple[str, str]:
+    """An estimate as two short texts: its value and its interval."""
+    if estimate is None or estimate["value"] is None:
         return "–", ""
-    if figure["low"] is None:
-        return f"{figure['value']:.3f}", ""
-    dash = " to " if figure["low"] < 0 else "–"
-    return f"{figure['value']:.3f}", f"{figure['low']:.3f}{dash}{figure['high']:.3f}"
+    if estimate["low"] is None:
+        return f"{estimate['value']:.{DIGITS}f}", ""
+    low, high = format_bounds(estimate)
+    return f"{estimate['value']:.{digits_of(estimate)}f}", f"{low}{' to ' if estimate['low'] < 0 else '–'}{high}"
+
+
+def format_bounds(estimate: Mapping[str, Any], *, sign: str = "") -> tuple[str, str]:
+    """The ends of an interval with as many digits as keep them apart.
+
+    Args:
+        estimate: one that has an interval.
+        sign: `+` to show it before positive numbers too.
+    """
+    digits = digits_of(estimate)
+    return f"{estimate['low']:{sign}.{digits}f}", f"{estimate['high']:{sign}.{digits}f}"
+
+
+def digits_of(estimate: Mapping[str, Any], digits: int = DIGITS) -> int:
+    """Decimals of an estimate: `digits`, or more where both ends of its interval would read the same."""
+    low, high = estimate["low"], estimate["high"]
+    if low is None:
+        return digits
+    while digits < MOST_DIGITS and f"{low:.{digits}f}" == f"{high:.{digits}f}":
+        digits += 1
+    return digits
+
+
+def threshold_text(threshold: float) -> str:
+    """A threshold with three significant digits, however small: 0.000712."""
+    if threshold == 0 or threshold >= 0.1:
+        return f"{threshold:.3f}"
+    if threshold < 1e-6:
+        return f"{threshold:.2e}"
+    return f"{threshold:.{2 - math.floor(math.log10(threshold))}f}"
+
+
+def size_text(split: Mapping[str, Any]) -> str:
+    """Images, lesions and melanomas of a split: the latter as images and, where that is another number, as lesions."""
+    share = split["positives"] / split["images"]
+    if split["grouped_by"] == "image_id":
+        return f"{split['images']:,} images, {split['positives']:,} of them melanoma ({share:.1%})"
+    melanomas = split["positive_groups"] + split["mixed_groups"]
+    return (
+        f"{split['images']:,} images of {split['groups']:,} lesions; {split['positives']:,} images "
+        f"of {melanomas:,} lesions are melanoma ({share:.1%} of the images)"
+    )
+
+
+def _rows(splits: Mapping[str, Any], point: str | None) -> dict[str, Mapping[str, Any]]:
+    return {
+        name.capitalize() + ("*" if split["optimistic"] else ""): _at(split, point) for name, split in splits.items()
+    }
 
 
 def _banner(warnings: Sequence[str]) -> list[str]:
@@ -65,32 +126,40 @@ def _banner(warnings: Sequence[str]) -> list[str]:
     return lines
 
 
-def _size(split: Mapping[str, Any]) -> str:
-    lesions = "" if split["grouped_by"] == "image_id" else f" of {split['groups']:,} lesions"
-    share = split["positives"] / split["images"]
-    return f"{split['images']:,} images{lesions}, {split['positives']:,} of them melanoma ({share:.1%})"
-
-
 def _at(split: Mapping[str, Any], main: str | None) -> Mapping[str, Any]:
     return {**split, **(split["operating_points"][main] if main else {})}
 
 
-def _others(split: Mapping[str, Any], main: str | None) -> dict[str, Mapping[str, Any]]:
+def _others(metrics: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """The other thresholds, those that coincide in one row."""
+    at, main = metrics["splits"]["test"]["operating_points"], metrics["main_operating_point"]
+    names: dict[Any, list[str]] = {}
+    for name, point in at.items():
+        if name not in (main, PAPERS):
+            key = name if point["threshold"] is None else point["threshold"]
+            names.setdefault(key, []).append(name.replace("_", " >= "))
     rows = {}
-    for name, point in split["operating_points"].items():
-        if name != main:
-            rule = name.replace("_", " >= ")
-            score = "none" if point["threshold"] is None else f"score >= {point['threshold']:.3g}"
-            rows[f"{rule}\n{score}"] = point
+    for key, of in names.items():
+        score = "none" if isinstance(key, str) else f"score >= {threshold_text(key)}"
+        same = ", ".join([of[0], *(name.removeprefix("sensitivity ") for name in of[1:])])
+        rows[f"{same}\n{score}"] = at[of[0].replace(" >= ", "_")]
     return rows
 
 
+def _lesions(test: Mapping[str, Any], main: str | None) -> dict[str, Mapping[str, Any]]:
+    """One row a way of making one score of a lesion's images; none where each lesion has one image."""
+    if "by_lesion" not in test:
+        return {}
+    names = {"mean": "mean of its images", "maximum": "maximum of them"}
+    return {text: _at(test["by_lesion"][key], main) for key, text in names.items()}
+
+
 def _calibration(calibration: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    rows = {"scores as given": calibration["before"]}
+    rows = {"as given": calibration["before"]}
     if "after_temperature" in calibration:
-        rows[f"temperature {calibration['temperature']['value']:.2f}"] = calibration["after_temperature"]
+        rows[f"temperature\n{calibration['temperature']['value']:.2f}"] = calibration["after_temperature"]
     if "after_platt" in calibration:
-        rows["Platt scaling"] = calibration["after_platt"]
+        rows["Platt"] = calibration["after_platt"]
     return rows
 
 
@@ -101,17 +170,17 @@ def grid(
 
     Args:
         title: above the rows' names.
-        columns: head -> key of a figure; those that no row has are left out.
-        rows: name, of one line or two -> figures by key.
+        columns: head -> key of an estimate; those that no row has are left out.
+        rows: name, of one line or two -> estimates by key.
         cell: width of a column, at least 12.
     """
-    keys = [(head, key) for head, key in columns.items() if any(key in figures for figures in rows.values())]
+    keys = [(head, key) for head, key in columns.items() if any(key in estimates for estimates in rows.values())]
     if not keys:
         return []
     first = max(12, *(len(part) + 1 for label in (title, *rows) for part in label.split("\n")))
     lines = [f"{title:<{first}}" + "".join(f"{head:>{cell}}" for head, _ in keys), "─" * (first + cell * len(keys))]
-    for label, figures in rows.items():
-        texts = [format_figure(figures.get(key)) for _, key in keys]
+    for label, estimates in rows.items():
+        texts = [format_estimate(estimates.get(key)) for _, key in keys]
         names = (*label.split("\n"), "")
         for line, name in enumerate(names[:2]):
             lines.append(f"{name:<{first}}" + "".join(f"{text[line]:>{cell}}" for text in texts))
@@ -119,16 +188,54 @@ def grid(
 
 
 def _notes(metrics: Mapping[str, Any]) -> list[str]:
-    test, main = metrics["splits"]["test"], metrics["main_operating_point"]
-    unit = "images" if test["grouped_by"] == "image_id" else "lesions"
-    notes = [f"Below each value its 95 % interval: {test['resamples']:,} bootstrap resamples of {unit} within class"]
-    notes[0] += "; Wilson for proportions." if test["groups"] == test["images"] else "."
+    main = metrics["main_operating_point"]
+    notes = ["Below each value its 95 % interval."]
     if main is None:
         notes.append("No threshold, hence ranking alone: give validation predictions or a threshold.")
     else:
         chosen = metrics["operating_points"][main]
         origin = f"{chosen['rule']}, chosen on validation" if chosen["chosen_on"] == "validation" else "as given"
-        notes.append(f"Melanoma is called where score >= {chosen['threshold']:g}: {origin}.")
+        notes.append(f"Melanoma is called where score >= {threshold_text(chosen['threshold'])}: {origin}.")
+        if chosen.get("expected") is not None:
+            notes += textwrap.wrap(expected_text(chosen), WIDTH)
     if any(split["optimistic"] for split in metrics["splits"].values()):
         notes.append("* Optimistic: the model was trained or its threshold chosen on these images.")
     return notes
+
+
+def expected_text(point: Mapping[str, Any]) -> str:
+    """What a threshold that was chosen for a sensitivity will have on new lesions, in one sentence."""
+    return (
+        f"A threshold so chosen on so many melanomas has on new lesions a sensitivity of {point['expected']:.3f} on "
+        f"average, and falls short of {point['target']:g} in {point['short']:.0%} of the cases."
+    )
+
+
+def _footnotes(test: Mapping[str, Any], main: str | None) -> list[str]:
+    unit = "images" if test["grouped_by"] == "image_id" else "lesions"
+    lines = [
+        f"Intervals: AUROC and partial AUROC from the variance between {unit}; shares by Wilson's method for the "
+        "effective number of images; F1, average precision, Brier and log loss from "
+        f"{test['resamples']:,} bootstrap resamples of {unit} of any class, so with the share of melanomas uncertain "
+        "too.",
+        "The paper's: at its threshold, the one of best accuracy on validation.",
+        "In the large: what is to be added to the logits, slope held at 1; ECE: its upward drift removed.",
+    ]
+    if test["groups"] < test["images"]:
+        lines.append("** DeLong takes images of one lesion as independent, which they are not here: too narrow.")
+    else:
+        lines.append("** DeLong's own interval, for comparison with other software.")
+    missing: dict[str, list[str]] = {}
+    for name, estimate in _shown(test, main).items():
+        if estimate["value"] is not None and estimate["low"] is None:
+            missing.setdefault(estimate["reason"], []).append(name)
+    lines += [f"No interval of {', '.join(names)}: {reason}." for reason, names in missing.items()]
+    return [part for line in lines for part in textwrap.wrap(line, WIDTH)]
+
+
+def _shown(test: Mapping[str, Any], main: str | None) -> dict[str, Mapping[str, Any]]:
+    """The test split's estimates that the tables show, by their heads."""
+    at, before = _at(test, main), test["calibration"]["before"]
+    heads = {head.rstrip("*"): at.get(key) for head, key in {**COLUMNS, **RANKING}.items()}
+    heads |= {head: before[key] for head, key in CALIBRATION.items()}
+    return {head: estimate for head, estimate in heads.items() if estimate is not None}

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
-from mole_jax.report.parts import Panel, Part, Row, Table, figure_text, write_files
+from mole_jax.report.parts import Panel, Part, Row, Table, estimate_text, write_files
 from mole_jax.report.photographs import jpeg
 from mole_jax.report.render import render, write_page
 
@@ -127,7 +127,7 @@ def _siblings(result: Mapping[str, Any]) -> Part:
 
 def _shortcuts(result: Mapping[str, Any]) -> Part:
     probes = [(name, result["shortcuts"][kind]) for kind, name in PROBES.items()]
-    rows = [Row([name, figure_text(probe["auroc"]), "yes" if probe["shortcut"] else "no"]) for name, probe in probes]
+    rows = [Row([name, estimate_text(probe["auroc"]), "yes" if probe["shortcut"] else "no"]) for name, probe in probes]
     caption = (
         "Gradient-boosted trees that never see the lesion, cross-validated with all images of a lesion on one side; "
         "the range is a 95% interval from resampling lesions. 0.5 is chance. Where the whole range lies above .55 it "

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from mole_jax.evaluation.table import threshold_text
 from mole_jax.report.figures.roc_figure import point_name
 from mole_jax.report.parts import Part
 from mole_jax.report.photographs import photograph
@@ -11,16 +12,20 @@ EACH = 6
 
 
 def mistakes(run: Run) -> list[Part]:
-    """The melanomas with the lowest scores and the moles with the highest, at the main threshold."""
+    """The melanomas with the lowest scores and the other images with the highest, at the main threshold."""
     test, threshold = run.test, run.at[run.main]["threshold"]
     order = np.argsort(test.score, kind="stable")
     missed = [int(i) for i in order if test.label[i] == 1 and test.score[i] < threshold]
     false_alarms = [int(i) for i in order[::-1] if test.label[i] == 0 and test.score[i] >= threshold]
-    at = f"at the threshold for {point_name(run.main)}, {threshold:.4f}"
+    at = f"at the threshold for {point_name(run.main)}, {threshold_text(threshold)}"
     return [
-        _part(run, "missed", f"Most confident misses: {run.name}", missed, f"melanomas were called moles {at}"),
+        _part(run, "missed", f"Most confident misses: {run.name}", missed, f"melanomas were missed {at}"),
         _part(
-            run, "alarms", f"Most confident false alarms: {run.name}", false_alarms, f"moles were called melanoma {at}"
+            run,
+            "alarms",
+            f"Most confident false alarms: {run.name}",
+            false_alarms,
+            f"images without melanoma were called melanoma {at}",
         ),
     ]
 

@@ -59,7 +59,7 @@ def _sections(runs: Sequence[Run]) -> list[Section]:
     elsewhere = external_parts(runs)
     return [
         Section("by-epoch", "Training", training_figures(runs)),
-        Section("discrimination", "Telling melanomas from moles", [roc_figure(runs), operating_points_table(runs)]),
+        Section("discrimination", "Telling melanomas from the rest", [roc_figure(runs), operating_points_table(runs)]),
         Section("table", "The paper's table, ours beside it", [results_table(runs), *compared]),
         Section("errors", "Right and wrong", [confusion_figure(runs), score_figure(runs)]),
         Section("risk", "What a score means", [calibration_figure(runs), prevalence_table(runs)]),

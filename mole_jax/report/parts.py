@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from mole_jax.evaluation.table import digits_of
+
 MEDIA = {"svg": "image/svg+xml", "png": "image/png", "jpeg": "image/jpeg"}
 EXTENSIONS = {"svg": "svg", "png": "png", "jpeg": "jpg"}
 
@@ -86,24 +88,31 @@ def write_files(parts: Sequence[Part], folder: Path) -> None:
                 (folder / f"{panel.name}.{EXTENSIONS[panel.kind]}").write_bytes(panel.content)
 
 
-def figure_text(figure: Mapping[str, Any] | None, digits: int = 3) -> str:
-    """A figure of metrics.json for people: value and interval, or why it has none."""
-    if figure is None:
+def estimate_text(estimate: Mapping[str, Any] | None, digits: int = 3) -> str:
+    """An estimate of metrics.json for people: value and interval, or why there is none of either."""
+    if estimate is None:
         return "–"
-    if figure["value"] is None:
-        return f"– ({figure['reason']})"
+    if estimate["value"] is None:
+        return f"– ({estimate['reason']})"
+    decimals = digits_of(estimate, digits)
     value, low, high = (
-        None if figure[key] is None else f"{figure[key]:.{digits}f}".replace("-", "−")
+        None if estimate[key] is None else f"{estimate[key]:.{decimals}f}".replace("-", "−")
         for key in ("value", "low", "high")
     )
-    if low is None:
-        return str(value)
-    return f"{value} ({low}{' to ' if figure['low'] < 0 else '–'}{high})"
+    if low is None:  # a number of the paper has no reason
+        return f"{value} (no interval: {estimate['reason']})" if "reason" in estimate else str(value)
+    return f"{value} ({low}{' to ' if estimate['low'] < 0 else '–'}{high})"
 
 
-def figure_columns(prefix: str, figures: Sequence[Mapping[str, Any] | None]) -> dict[str, list[Any]]:
-    """Three CSV columns of figures: `prefix`, `prefix_low` and `prefix_high`."""
+def interval_text(estimate: Mapping[str, Any]) -> str:
+    """Value and interval of an estimate, or the value alone, where there is no room for why."""
+    text = estimate_text(estimate)
+    return text if estimate["low"] is not None else text.partition(" (")[0]
+
+
+def estimate_columns(prefix: str, estimates: Sequence[Mapping[str, Any] | None]) -> dict[str, list[Any]]:
+    """Three CSV columns of estimates: `prefix`, `prefix_low` and `prefix_high`."""
     return {
-        prefix + suffix: [None if figure is None else figure.get(key) for figure in figures]
+        prefix + suffix: [None if estimate is None else estimate.get(key) for estimate in estimates]
         for suffix, key in (("", "value"), ("_low", "low"), ("_high", "high"))
     }

@@ -22,7 +22,7 @@ def photograph(run: Run, index: int, *, name: str) -> Panel:
         name: of the panel.
     """
     test = run.test
-    image_id, truth = str(test.image_id[index]), "melanoma" if test.label[index] else "mole"
+    image_id, truth = str(test.image_id[index]), "melanoma" if test.label[index] else "not melanoma"
     facts = {key: str(column[index]) for key, column in test.metadata.items()}
     age = facts.get("age", "").removesuffix(".0")
     known = [facts.get("dx"), age and f"age {age}", facts.get("sex"), facts.get("localization")]

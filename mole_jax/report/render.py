@@ -20,7 +20,7 @@ def render(template: str, **values: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"inline_svg": _inline_svg, "figure_cell": _figure_cell}
+    environment.filters |= {"inline_svg": _inline_svg, "estimate_cell": _estimate_cell}
     # Our own file, which may hold > and quotes.
     css = Markup(resources.files("mole_jax.report").joinpath("report.css").read_text(encoding="utf-8"))
     return environment.get_template(template).render(css=css, **values)
@@ -44,7 +44,10 @@ def _inline_svg(panel: Panel) -> Markup:
     return opening + Markup(start.removeprefix("<svg ")) + Markup(">") + text + Markup(rest)
 
 
-def _figure_cell(text: str) -> Markup:
+def _estimate_cell(text: str) -> Markup:
     """A table's cell with its interval, or its reason, on a line of its own."""
     value, space, rest = text.partition(" (")
-    return Markup('{}<span class="interval">{}</span>').format(value, rest.removesuffix(")")) if space else escape(text)
+    if not space:
+        return escape(text)
+    kind = "interval" if rest[:1].isdigit() or rest[:1] == "−" else "reason"  # which may be long, and wraps
+    return Markup('{}<span class="{}">{}</span>').format(value, kind, rest.removesuffix(")"))

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
+from mole_jax.evaluation.table import size_text
 from mole_jax.report.figures.roc_figure import point_name
-from mole_jax.report.parts import figure_text
+from mole_jax.report.parts import estimate_text
 from mole_jax.runs.read import Run
 
 PROTOCOLS = {
@@ -46,8 +47,8 @@ class Summary:
 def summarise(run: Run, others: Sequence[Run]) -> Summary:
     """The summary of one run, and what sets it apart from the others."""
     test = run.metrics["splits"]["test"]
-    at = run.at[run.screening]
-    aim = point_name(run.screening)
+    at = run.at[run.main]
+    aim = point_name(run.main)
     protocol = run.metrics["protocol"]
     notes = [warning for warning in run.metrics["warnings"] if warning not in run.leaks]
     if run.metrics["leaky"] is None:
@@ -59,11 +60,12 @@ def summarise(run: Run, others: Sequence[Run]) -> Summary:
             f"{PROTOCOLS.get(protocol, f'protocol {protocol}')}."
             f"{_apart(run, others)}"
         ),
-        sizes=[f"{name.capitalize()}: {_size(split)}" for name, split in run.metrics["splits"].items()],
+        sizes=[f"{name.capitalize()}: {size_text(split)}" for name, split in run.metrics["splits"].items()],
         numbers=[
             _number("AUROC", test["auroc"]),
             _number(f"Sensitivity (threshold: {aim})", at.get("sensitivity")),
             _number("Specificity (same threshold)", at.get("specificity")),
+            *_of_lesions(run),
         ],
         leaks=run.leaks,
         notes=notes,
@@ -73,8 +75,17 @@ def summarise(run: Run, others: Sequence[Run]) -> Summary:
     )
 
 
-def _number(name: str, figure: Mapping[str, Any] | None) -> Number:
-    value, _, rest = figure_text(figure).partition(" ")
+def _of_lesions(run: Run) -> list[Number]:
+    """What becomes of lesions with several images, each called by its highest score."""
+    found = run.metrics["splits"]["test"].get("by_lesion")
+    if found is None:
+        return []
+    at = found["maximum"]["operating_points"][run.main]
+    return [_number("Sensitivity by lesion (highest score of its images)", at.get("sensitivity"))]
+
+
+def _number(name: str, estimate: Mapping[str, Any] | None) -> Number:
+    value, _, rest = estimate_text(estimate).partition(" ")
     return Number(name, value, rest.strip("()"))
 
 
@@ -91,12 +102,6 @@ def _apart(run: Run, others: Sequence[Run]) -> str:
 def _epochs(run: Run) -> str:
     epochs = run.epochs[-1]["epoch"] if run.epochs else run.config["epochs"]
     return f"{epochs} epoch{'' if epochs == 1 else 's'}"
-
-
-def _size(split: Mapping[str, Any]) -> str:
-    lesions = "" if split["grouped_by"] == "image_id" else f" of {split['groups']:,} lesions"
-    share = split["positives"] / split["images"]
-    return f"{split['images']:,} images{lesions}, {split['positives']:,} melanomas ({share:.1%})"
 
 
 def _command(command: Sequence[str]) -> list[str]:

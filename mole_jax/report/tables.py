@@ -6,8 +6,10 @@ from typing import Any
 from mole_jax.errors import UserError
 from mole_jax.evaluation.comparison import compare
 from mole_jax.evaluation.paper_results import PaperRow, read_paper_results
+from mole_jax.evaluation.schema import Pair
+from mole_jax.evaluation.table import PAPERS, threshold_text
 from mole_jax.report.figures.roc_figure import point_name
-from mole_jax.report.parts import Part, Row, Table, figure_columns, figure_text
+from mole_jax.report.parts import Part, Row, Table, estimate_columns, estimate_text
 from mole_jax.runs.read import Run
 
 COLUMNS = {
@@ -30,10 +32,10 @@ def results_table(runs: Sequence[Run]) -> Part:
     for run in runs:
         rows.append(Row([run.name], "head"))
         for split, figures in run.metrics["splits"].items():
-            found = {**figures["operating_points"][run.main], "auroc": figures["auroc"]}
+            found = {**figures["operating_points"][PAPERS], "auroc": figures["auroc"]}
             ours.append((run, split, found))
             label = split.capitalize() + ("*" if figures["optimistic"] else "")
-            rows.append(Row([label, *(figure_text(found.get(key)) for key in COLUMNS.values())]))
+            rows.append(Row([label, *(estimate_text(found.get(key)) for key in COLUMNS.values())]))
     papers: list[PaperRow] = []
     models = list(
         dict.fromkeys(PAPER_MODELS[run.config["model"]] for run in runs if run.config["model"] in PAPER_MODELS)
@@ -49,7 +51,7 @@ def results_table(runs: Sequence[Run]) -> Part:
             ]
     caption = (
         "Our figures with 95% intervals, at the paper's threshold (best accuracy on validation). Where melanoma is "
-        "rare that threshold calls nearly everything a mole: judge by the operating points then. The paper's stand "
+        "rare that threshold calls nearly nothing melanoma: judge by the operating points then. The paper's stand "
         "below. Its code counted false positives as false negatives and the other way round, so what it prints as "
         "precision is the sensitivity, as sensitivity the precision, and as specificity the negative predictive "
         "value: compare with the corrected columns, whose specificity is derived from the others. Its test set was "
@@ -62,7 +64,7 @@ def results_table(runs: Sequence[Run]) -> Part:
         "split": [split for _, split, _ in ours] + [row.split for row in papers],
     }
     for key in COLUMNS.values():
-        columns = figure_columns(key, [found.get(key) for _, _, found in ours])
+        columns = estimate_columns(key, [found.get(key) for _, _, found in ours])
         columns[key] += [getattr(row, key) for row in papers]
         for suffix in ("_low", "_high"):
             columns[key + suffix] += [None] * len(papers)
@@ -79,20 +81,33 @@ def operating_points_table(runs: Sequence[Run]) -> Part:
         rows.append(Row([run.name], "head"))
         for name, at in run.at.items():
             points.append((run, name, at))
-            threshold = f"– ({at['reason']})" if at["threshold"] is None else f"{at['threshold']:.4f}"
-            rows.append(Row([point_name(name), threshold, *(figure_text(at.get(key)) for key in heads.values())]))
+            threshold = f"– ({at['reason']})" if at["threshold"] is None else threshold_text(at["threshold"])
+            rows.append(
+                Row(
+                    [
+                        point_name(name),
+                        threshold,
+                        _expected(run, name),
+                        *(estimate_text(at.get(key)) for key in heads.values()),
+                    ]
+                )
+            )
     numbers: dict[str, list[Any]] = {
         "run": [run.name for run, _, _ in points],
         "operating_point": [name for _, name, _ in points],
         "threshold": [at["threshold"] for _, _, at in points],
+        "expected_sensitivity": [run.metrics["operating_points"][name].get("expected") for run, name, _ in points],
+        "probability_below_target": [run.metrics["operating_points"][name].get("short") for run, name, _ in points],
     }
     for key in heads.values():
-        numbers |= figure_columns(key, [at.get(key) for _, _, at in points])
+        numbers |= estimate_columns(key, [at.get(key) for _, _, at in points])
     caption = (
-        "Every threshold was chosen on validation and frozen before the test images were scored. Ask what the "
-        "sensitivity that was aimed at became on new images, and what it costs in specificity."
+        "Every threshold was chosen on validation and frozen before the test images were scored. A threshold that just "
+        "reaches a sensitivity on a few melanomas often falls short of it on new ones: the third column has the "
+        "sensitivity to expect there, and under it how often it is below the aim. Ask what it became on the test "
+        "images, and what it costs in specificity."
     )
-    table = Table(["", "Threshold", *heads], rows)
+    table = Table(["", "Threshold", "Expected sensitivity", *heads], rows)
     return Part("operating-points", "Operating points on the test images", caption, table=table, numbers=numbers)
 
 
@@ -104,22 +119,26 @@ def prevalence_table(runs: Sequence[Run]) -> Part:
         rows.append(Row([run.name], "head"))
         for row in run.metrics["splits"]["test"].get("prevalence", {"rows": []})["rows"]:
             found.append((run, row))
-            risk = f"{row['risk_at_threshold']:.3f}"
-            rows.append(Row([f"{row['prevalence']:.1%}", figure_text(row["ppv"]), figure_text(row["npv"]), risk]))
+            risk = "–" if row["risk_at_threshold"] is None else f"{row['risk_at_threshold']:.3f}"
+            rows.append(Row([f"{row['prevalence']:.1%}", estimate_text(row["ppv"]), estimate_text(row["npv"]), risk]))
     if not found:
         return Part("prevalence", "Predictive values by prevalence", "", missing="There is no threshold to judge.")
     numbers = {
         "run": [run.name for run, _ in found],
         "prevalence": [row["prevalence"] for _, row in found],
-        **figure_columns("ppv", [row["ppv"] for _, row in found]),
-        **figure_columns("npv", [row["npv"] for _, row in found]),
+        **estimate_columns("ppv", [row["ppv"] for _, row in found]),
+        **estimate_columns("npv", [row["npv"] for _, row in found]),
         "risk_at_threshold": [row["risk_at_threshold"] for _, row in found],
     }
     caption = (
         "The same model at the main threshold, in populations with other shares of melanomas: 1.8% is screening, "
         "11% is HAM10000, 50% the paper's balanced set. The positive predictive value is the share of alarms that "
-        "are melanomas; the last column is the risk that a score at the threshold stands for there."
+        "are melanomas; the last column is the risk that a score at the threshold stands for there. All of it assumes "
+        "that only the share of melanomas differs (label shift): that melanomas and other lesions look there as they "
+        "look here, and are photographed alike. Where other kinds of lesions come, it does not hold."
     )
+    if reasons := {run.metrics["splits"]["test"]["prevalence"]["reason"] for run, _ in found} - {None}:
+        caption += f" No risk is given where {'; '.join(sorted(reasons))}."
     heads = ["Prevalence", "PPV", "NPV", "Risk at the threshold"]
     return Part("prevalence", "Predictive values by prevalence", caption, table=Table(heads, rows), numbers=numbers)
 
@@ -144,7 +163,7 @@ def comparison_table(runs: Sequence[Run]) -> Part:
         Row(
             [
                 f"{pair['models'][0]} − {pair['models'][1]}",
-                *(figure_text(pair["difference"].get(key)) for key in heads.values()),
+                *(estimate_text(pair["difference"].get(key)) for key in heads.values()),
                 _p_value(pair),
             ]
         )
@@ -155,16 +174,35 @@ def comparison_table(runs: Sequence[Run]) -> Part:
         "second": [pair["models"][1] for pair in pairs],
     }
     for key in heads.values():
-        numbers |= figure_columns(f"{key}_difference", [pair["difference"].get(key) for pair in pairs])
-    numbers["auroc_p_value_holm"] = [pair["bootstrap"]["p_value_holm"] for pair in pairs]
+        numbers |= estimate_columns(f"{key}_difference", [pair["difference"].get(key) for pair in pairs])
+        if len(pairs) > 1:
+            of_all = [pair["simultaneous"].get(key) for pair in pairs]
+            numbers |= estimate_columns(f"{key}_difference_simultaneous", of_all)
+    numbers["auroc_p_value_holm"] = [_holm(pair) for pair in pairs]
     caption = (
-        "First minus second, with 95% intervals from resampling the same lesions for both: an interval that holds 0 "
-        "is no difference that this test set can show. Each model at its own main threshold. p is of the paired "
-        "bootstrap, Holm-corrected for the number of pairs."
+        "First minus second, with 95% intervals that pair the same lesions: an interval that holds 0 is no difference "
+        "that this test set can show. Each model at its own main threshold. p is of Student's t test over lesions."
     )
+    if len(pairs) > 1:
+        caption += (
+            f" p is Holm-corrected for the {len(pairs)} pairs; the intervals are not, each is for itself. In the "
+            "numbers stand simultaneous ones too."
+        )
     return Part("comparison", title, caption, table=Table(["", *heads, "p, AUROC"], rows), numbers=numbers)
 
 
-def _p_value(pair: dict[str, Any]) -> str:
-    p = pair["bootstrap"]["p_value_holm"]
+def _holm(pair: Pair) -> float | None:
+    test = pair["auroc_test"]
+    return None if test is None else test["p_value_holm"]
+
+
+def _expected(run: Run, name: str) -> str:
+    point = run.metrics["operating_points"][name]
+    if point.get("expected") is None:
+        return "–"
+    return f"{point['expected']:.3f} (below in {point['short']:.0%})"
+
+
+def _p_value(pair: Pair) -> str:
+    p = _holm(pair)
     return "–" if p is None else f"{p:.3f}" if p >= 0.001 else "< 0.001"

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,9 @@ from jaxtyping import Float
 from mole_jax.data.facts import DatasetFacts, dataset_directory, read_facts
 from mole_jax.data.manifest import read_manifest
 from mole_jax.errors import UserError
-from mole_jax.evaluation.clinical import deeper_figures
 from mole_jax.evaluation.operating_points import OperatingPoint
 from mole_jax.evaluation.predictions import Predictions, read_predictions
+from mole_jax.evaluation.summary import renewed
 
 REQUIRED = ("config.json", "environment.json", "metrics.json", "predictions/validation.csv", "predictions/test.csv")
 
@@ -49,7 +49,7 @@ class Run:
     path: Path  # the directory
     config: dict[str, Any]
     environment: dict[str, Any]
-    metrics: dict[str, Any]  # metrics.json, with the test split's deeper figures
+    metrics: Mapping[str, Any]  # metrics.json, made again where it has an older schema
     epochs: list[dict[str, Any]]  # the lines of metrics.jsonl that end an epoch
     test: Predictions
     weight_picture: Float[np.ndarray, "224 224 3"] | None
@@ -72,12 +72,6 @@ class Run:
     def main(self) -> str:
         """The name of the main operating point."""
         return str(self.metrics["main_operating_point"])
-
-    @property
-    def screening(self) -> str:
-        """The operating point of a reader who wants to miss few: 95% sensitivity, else the main one."""
-        point = self.metrics["operating_points"].get("sensitivity_0.95")
-        return "sensitivity_0.95" if point and point["threshold"] is not None else self.main
 
     @property
     def at(self) -> dict[str, Any]:
@@ -125,7 +119,8 @@ def _read_run(path: Path, name: str, key: str, data_dir: Path | None) -> Run:
             "python -m experiments.run writes them at its end"
         )
     config, environment, metrics = (_read_json(path / file) for file in REQUIRED[:3])
-    test, validation = (read_predictions(path / f"predictions/{split}.csv") for split in ("test", "validation"))
+    files = {split: path / f"predictions/{split}.csv" for split in ("train", "validation", "test")}
+    splits = {split: read_predictions(file) for split, file in files.items() if file.is_file()}
     picture = path / "weight_picture.npy"
     return Run(
         name=f"{name} (leaky)" if metrics["leaky"] else name,
@@ -133,9 +128,9 @@ def _read_run(path: Path, name: str, key: str, data_dir: Path | None) -> Run:
         path=path,
         config=config,
         environment=environment,
-        metrics=_with_deeper_figures(metrics, test, validation),
+        metrics=renewed(metrics, splits),
         epochs=_read_epochs(path / "metrics.jsonl"),
-        test=test,
+        test=splits["test"],
         weight_picture=np.load(picture, allow_pickle=False) if picture.is_file() else None,
         images=_find_images(data_dir or Path(config["data_dir"]), config["dataset"], environment),
         external=_read_external(path / "external"),
@@ -165,16 +160,6 @@ def _read_json(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise UserError(f"{path} holds a {type(value).__name__}, not an object; restore it or run the experiment again")
     return value
-
-
-def _with_deeper_figures(metrics: dict[str, Any], test: Predictions, validation: Predictions) -> dict[str, Any]:
-    figures = metrics["splits"]["test"]
-    if "calibration" in figures:
-        return metrics
-    main = OperatingPoint(**metrics["operating_points"][metrics["main_operating_point"]])
-    drawn = {name: metrics["bootstrap"][name] for name in ("resamples", "seed")}
-    deeper = deeper_figures(test, validation, main, **drawn)
-    return {**metrics, "splits": {**metrics["splits"], "test": {**figures, **deeper}}}
 
 
 def _read_epochs(path: Path) -> list[dict[str, Any]]:

@@ -19,6 +19,7 @@ from mole_jax.errors import UserError
 from mole_jax.evaluation.clinical import write_calibrated_scores
 from mole_jax.evaluation.external import evaluate_external
 from mole_jax.evaluation.predictions import read_predictions, write_predictions
+from mole_jax.evaluation.schema import Metrics
 from mole_jax.evaluation.summary import write_metrics
 from mole_jax.runs.directory import EXTERNAL, METRICS, predictions_file
 from mole_jax.runs.predictions import to_predictions
@@ -52,7 +53,7 @@ class Request:
     seed: int
 
 
-def validate(request: Request) -> tuple[Path, dict[str, Any]]:
+def validate(request: Request) -> tuple[Path, Metrics]:
     """Scores and judges the images; gives the folder that it has written, and the metrics.
 
     Raises:

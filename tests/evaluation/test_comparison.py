@@ -6,10 +6,11 @@ from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 
 from mole_jax.errors import UserError
-from mole_jax.evaluation.comparison import bootstrap_p, compare, holm, mcnemar_exact
+from mole_jax.evaluation.comparison import compare, differences, holm, mcnemar_exact
 from mole_jax.evaluation.operating_points import given_threshold
-from mole_jax.evaluation.split_figures import split_figures
+from mole_jax.evaluation.split_estimates import split_estimates
 from mole_jax.evaluation.statistics.delong import delong_test
+from mole_jax.evaluation.statistics.groups import group_images
 
 HALF = given_threshold(0.5)
 
@@ -28,12 +29,12 @@ def models(make):
 
 def test_differences_are_paired(models):
     found = compare({"a": models["a"], "c": models["c"]}, resamples=300, seed=0)
-    figure = found["pairs"][0]["difference"]["auroc"]
-    assert figure["low"] <= figure["value"] <= figure["high"]
-    alone = split_figures(models["a"], [], resamples=300, seed=0)["auroc"]
+    estimate = found["pairs"][0]["difference"]["auroc"]
+    assert estimate["low"] <= estimate["value"] <= estimate["high"]
+    alone = split_estimates(models["a"], [], resamples=300, seed=0)["auroc"]
     assert found["models"]["a"]["auroc"]["low"] == alone["low"]
     # Nearly the same scores: an unpaired interval would be as wide as that of one model.
-    assert figure["high"] - figure["low"] < 0.2 * (alone["high"] - alone["low"])
+    assert estimate["high"] - estimate["low"] < 0.2 * (alone["high"] - alone["low"])
 
 
 def test_order_of_rows_does_not_matter(models):
@@ -58,7 +59,7 @@ def test_delong_and_mcnemar_agree_with_their_references(models):
         ]
         assert [pair["mcnemar"]["only_first_right"], pair["mcnemar"]["only_second_right"]] == [table[0][1], table[1][0]]
         assert pair["mcnemar"]["p_value"] == pytest.approx(mcnemar(table, exact=True).pvalue)
-    for kind in ("bootstrap", "delong", "mcnemar"):
+    for kind in ("auroc_test", "delong", "mcnemar"):
         p = [pair[kind]["p_value"] for pair in found["pairs"]]
         expected = multipletests(p, method="holm")[1]
         assert [pair[kind]["p_value_holm"] for pair in found["pairs"]] == pytest.approx(expected)
@@ -76,11 +77,31 @@ def test_holm_agrees_with_statsmodels(p_values):
     assert holm(p_values) == pytest.approx(multipletests(p_values, method="holm")[1])
 
 
-def test_bootstrap_p_value_counts_resamples_beyond_zero():
-    assert bootstrap_p(np.array([1.0] * 97 + [-1.0] * 2)) == pytest.approx(2 * 3 / 100)
-    assert bootstrap_p(np.ones(99)) == pytest.approx(0.02)
-    assert bootstrap_p(np.zeros(99)) == 1
-    assert bootstrap_p(np.array([1.0, np.nan])) is None
+def test_intervals_of_several_pairs_are_each_for_itself_and_simultaneous_ones_beside(models):
+    found = compare(models, dict.fromkeys(models, HALF), resamples=400)
+    for pair in found["pairs"]:
+        a, b = (models[name] for name in pair["models"])
+        groups = group_images(a.group, a.label)
+        scores = {"a": a.score, "b": b.score}
+        for key, level in (("difference", 0.95), ("simultaneous", 1 - 0.05 / 3)):
+            expected, _ = differences(scores, a.label, groups, {"a": 0.5, "b": 0.5}, resamples=400, seed=0, level=level)
+            assert pair[key] == expected
+        for key, of in pair["simultaneous"].items():
+            assert of["low"] <= pair["difference"][key]["low"], key
+            assert of["high"] >= pair["difference"][key]["high"], key
+            assert of["value"] == pair["difference"][key]["value"]
+    two = compare({"a": models["a"], "b": models["b"]}, resamples=20)
+    assert "simultaneous" not in two["pairs"][0]
+
+
+def test_few_lesions_have_neither_interval_nor_test(models):
+    a = models["a"]
+    few = np.isin(a.lesion_id, np.unique(a.lesion_id[a.label == 1])[:4]) | (a.label == 0)
+    pair = compare({name: model.select(few) for name, model in models.items()}, resamples=20)["pairs"][0]
+    assert pair["auroc_test"] is None
+    for of in pair["difference"].values():
+        assert of["low"] is None
+        assert of["reason"] == "4 lesions with melanoma; an interval needs 10"
 
 
 def test_thresholds_may_differ_and_without_them_there_is_no_mcnemar(models):

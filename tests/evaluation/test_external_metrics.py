@@ -34,7 +34,7 @@ def judge(external, validation, **options):
     )
 
 
-def test_the_figures_are_those_of_a_test_set_with_the_runs_own_validation(external, validation):
+def test_the_estimates_are_those_of_a_test_set_with_the_runs_own_validation(external, validation):
     """`evaluate` on the two files, which is tested against independent references, must say the same."""
     ours, reference = judge(external, validation), evaluate(external, validation=validation, resamples=50)
     assert ours["splits"] == {"test": reference["splits"]["test"]}

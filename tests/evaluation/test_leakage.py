@@ -31,3 +31,12 @@ def test_the_same_image_is_found_even_where_lesions_are_unknown():
     assert found == [
         {"splits": ["validation", "test"], "groups": 0, "images": 1, "affected_images": 1, "examples": ["b"]}
     ]
+
+
+def test_five_examples_are_named_and_all_are_counted():
+    names = [f"L{i}" for i in range(7)]
+    images = [f"i{i}" for i in range(7)]
+    (found,) = shared_groups({"validation": split(images, names), "test": split([f"t{i}" for i in images], names)})
+    assert (found["groups"], found["examples"]) == (7, names[:5])
+    (found,) = shared_groups({"validation": split(images), "test": split(images, [f"other{i}" for i in range(7)])})
+    assert (found["images"], found["affected_images"], found["examples"]) == (7, 7, images[:5])

@@ -85,7 +85,7 @@ def test_many_chunks_give_the_same_as_one(write, monkeypatch):
         (GOOD + "c,1,nan\n", "score nan of image c"),
         (GOOD + "c,1,\n", "score '' of image c is not a number"),
         (GOOD + "c,1,high\n", "score 'high' of image c is not a number"),
-        (GOOD + "c,2,0.5\n", "label '2' of image c is neither 0 (mole) nor 1 (melanoma)"),
+        (GOOD + "c,2,0.5\n", "label '2' of image c is neither 0 (not melanoma) nor 1 (melanoma)"),
         (GOOD + "c,mel,0.5\n", "label 'mel' of image c is not a number; labels are 0 or 1"),
         (GOOD + "c,nan,0.5\n", "label 'nan' of image c is neither"),
         (GOOD + "a,1,0.5\na,1,0.5\n", "image a appears more than once (2 duplicate rows in all)"),
@@ -175,3 +175,19 @@ def test_aligned_to_another_order(single):
     shuffled = single.aligned_to(single.image_id[order])
     np.testing.assert_array_equal(shuffled.image_id, single.image_id[order])
     np.testing.assert_array_equal(shuffled.score, single.score[order])
+
+
+def test_a_score_in_single_precision_meets_a_threshold_as_it_does_once_written(tmp_path):
+    """0.7 as float32 is below 0.7 as float64: it must not be called by one and not by the other."""
+    p = Predictions(
+        np.array(["a", "b"]),
+        np.array([0, 1]),
+        np.array([0.1, 0.7], np.float32),
+        logit=np.array([-2.2, 0.85], np.float32),
+    )
+    write_predictions(tmp_path / "p.csv", p)
+    again = read_predictions(tmp_path / "p.csv")
+    assert p.score.dtype == p.logit.dtype == np.float64
+    for threshold in (0.7, np.float64(0.7), np.float64(np.float32(0.7))):
+        assert ((p.score >= threshold) == (again.score >= threshold)).all()
+    assert (p.score >= 0.7).tolist() == [False, False]

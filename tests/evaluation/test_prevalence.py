@@ -1,20 +1,50 @@
 import numpy as np
 import pytest
 
-from mole_jax.evaluation.prevalence import PREVALENCES, predictive_values, prevalence_figures, prior_shift
+from mole_jax.evaluation.prevalence import PREVALENCES, predictive_estimates, prevalence_estimates, prior_shift
+from mole_jax.evaluation.statistics.intervals import estimate, ratio_interval, undefined, wilson
+
+
+def share(successes, trials):
+    return estimate(successes / trials, *wilson(successes, trials), "wilson_effective")
 
 
 @pytest.mark.parametrize(("prevalence", "expected"), [(0.5, 0.90), (0.11, 0.53), (0.018, 0.14)])
 def test_ppv_falls_with_prevalence(prevalence, expected):
-    ppv, npv = predictive_values(np.array([0.9]), np.array([0.9]), prevalence)
-    assert ppv[0] == pytest.approx(expected, abs=0.005)
-    assert npv[0] == pytest.approx(0.9 * (1 - prevalence) / (0.9 * (1 - prevalence) + 0.1 * prevalence))
+    ppv, npv = predictive_estimates(share(90, 100), share(900, 1000), prevalence)
+    assert ppv["value"] == pytest.approx(expected, abs=0.005)
+    assert npv["value"] == pytest.approx(0.9 * (1 - prevalence) / (0.9 * (1 - prevalence) + 0.1 * prevalence))
+    for of in (ppv, npv):
+        assert of["low"] < of["value"] < of["high"]
+        assert of["method"] == "mover_ratio"
+
+
+def test_the_interval_is_that_of_the_likelihood_ratio():
+    sensitivity, specificity = share(45, 50), share(160, 200)
+    ppv, _ = predictive_estimates(sensitivity, specificity, 0.11)
+    false_alarms = share(40, 200)
+    odds = [0.11 / 0.89 * ratio for ratio in ratio_interval(sensitivity, false_alarms)]
+    assert (ppv["low"], ppv["high"]) == pytest.approx([odd / (1 + odd) for odd in odds])
+
+
+def test_no_miss_gives_an_npv_of_one_with_a_lower_bound():
+    _, npv = predictive_estimates(share(20, 20), share(30, 60), 0.11)
+    assert (npv["value"], npv["high"]) == (1, 1)
+    assert 0.9 < npv["low"] < 1
+    ppv, _ = predictive_estimates(share(10, 20), share(60, 60), 0.11)
+    assert (ppv["value"], ppv["high"]) == (1, 1)
+    assert 0.3 < ppv["low"] < 1
 
 
 def test_nothing_called_has_no_predictive_value():
-    ppv, npv = predictive_values(np.array([0.0, 1.0]), np.array([1.0, 0.0]), 0.1)
-    assert np.isnan(ppv).tolist() == [True, False]
-    assert np.isnan(npv).tolist() == [False, True]
+    ppv, npv = predictive_estimates(share(0, 20), share(60, 60), 0.1)
+    assert (ppv["value"], ppv["reason"]) == (None, "no image is called positive")
+    assert npv["value"] == pytest.approx(0.9)
+    ppv, npv = predictive_estimates(share(20, 20), share(0, 60), 0.1)
+    assert ppv["value"] == pytest.approx(0.1)
+    assert (npv["value"], npv["reason"]) == (None, "no image is called negative")
+    ppv, npv = predictive_estimates(undefined("there is no melanoma"), share(1, 2), 0.1)
+    assert ppv["reason"] == npv["reason"] == "only one class is present"
 
 
 def test_shifted_scores_are_calibrated_in_the_other_population():
@@ -26,22 +56,12 @@ def test_shifted_scores_are_calibrated_in_the_other_population():
     assert prior_shift(np.array([0.0, 1.0]), from_prevalence=0.5, to_prevalence=0.1).tolist() == [0, 1]
 
 
-def test_figures_follow_from_sensitivity_and_specificity(clustered):
-    rows = prevalence_figures(clustered, 0.3, threshold_risk=0.3, calibrated_at=0.3, resamples=100, seed=0)
+def test_a_row_for_each_prevalence_with_the_risk_at_the_threshold():
+    sensitivity, specificity = share(45, 50), share(160, 200)
+    rows = prevalence_estimates(sensitivity, specificity, threshold_risk=0.3, calibrated_at=0.3)
     assert [row["prevalence"] for row in rows] == list(PREVALENCES)
-    called = clustered.score >= 0.3
-    sensitivity, specificity = called[clustered.label == 1].mean(), (~called[clustered.label == 0]).mean()
     for row in rows:
-        expected = predictive_values(np.array([sensitivity]), np.array([specificity]), row["prevalence"])
-        assert (row["ppv"]["value"], row["npv"]["value"]) == pytest.approx((expected[0][0], expected[1][0]))
-        assert row["ppv"]["low"] < row["ppv"]["value"] < row["ppv"]["high"]
-        odds = 0.3 / 0.7 * row["prevalence"] / (1 - row["prevalence"]) / (0.3 / 0.7)
-        assert row["risk_at_threshold"] == pytest.approx(odds / (1 + odds))
-
-
-def test_certain_rates_claim_no_interval(clustered):
-    row = prevalence_figures(clustered, 0.0, threshold_risk=0.0, calibrated_at=0.3, resamples=20, seed=0)[0]
-    assert row["ppv"]["value"] == pytest.approx(0.018)
-    assert row["ppv"]["low"] is None
-    assert "sensitivity is 1" in row["ppv"]["reason"]
-    assert row["npv"]["value"] is None
+        assert (row["ppv"], row["npv"]) == predictive_estimates(sensitivity, specificity, row["prevalence"])
+        assert row["risk_at_threshold"] == pytest.approx(row["prevalence"])  # a score at the mean stays at the mean
+    rows = prevalence_estimates(sensitivity, specificity, threshold_risk=None, calibrated_at=0.5)
+    assert [row["risk_at_threshold"] for row in rows] == [None] * 4

@@ -6,7 +6,11 @@ import sklearn.metrics as sk
 
 from mole_jax.errors import UserError
 from mole_jax.evaluation.operating_points import given_threshold
-from mole_jax.evaluation.subgroups import subgroup_figures
+from mole_jax.evaluation.split_estimates import shares_at
+from mole_jax.evaluation.statistics.area import cluster_auroc
+from mole_jax.evaluation.statistics.groups import group_images
+from mole_jax.evaluation.statistics.intervals import difference_of
+from mole_jax.evaluation.subgroups import subgroup_estimates
 
 HALF = given_threshold(0.5)
 
@@ -16,10 +20,10 @@ def with_metadata(p, **columns):
 
 
 def rows(p, attribute, main=HALF):
-    return {row["level"]: row for row in subgroup_figures(p, main, resamples=50, seed=0)[attribute]}
+    return {row["level"]: row for row in subgroup_estimates(p, main)[attribute]}
 
 
-def test_figures_are_those_of_the_subgroup(make):
+def test_estimates_are_those_of_the_subgroup(make):
     p = with_metadata(make(600, images_per_lesion=2), sex=["male", "female", ""] * 200)
     found = rows(p, "sex")
     assert list(found) == ["female", "male", "unknown"]
@@ -33,24 +37,60 @@ def test_figures_are_those_of_the_subgroup(make):
         assert row["auroc"]["low"] < row["auroc"]["value"] < row["auroc"]["high"]
 
 
-def test_fewer_than_ten_lesions_of_a_class_have_no_figure(make):
+@pytest.mark.parametrize(("lesions", "auroc", "sensitivity"), [(4, False, False), (5, False, True), (10, True, True)])
+def test_each_number_needs_its_own_number_of_lesions(make, lesions, auroc, sensitivity):
     p = make(300, images_per_lesion=3)
-    melanomas = np.unique(p.lesion_id[p.label == 1])
-    site = np.where(np.isin(p.lesion_id, melanomas[:9]), "ear", "back")
+    melanomas, others = np.unique(p.lesion_id[p.label == 1]), np.unique(p.lesion_id[p.label == 0])
+    site = np.where(np.isin(p.lesion_id, [*melanomas[:lesions], *others[:10]]), "ear", "back")
     found = rows(with_metadata(p, localization=site), "localization")
-    assert found["ear"]["positives"] == 27
-    assert found["ear"]["sensitivity"]["value"] is None  # 27 images, but of nine lesions
-    assert found["ear"]["sensitivity"]["reason"] == "9 melanoma lesions; figures need 10"
-    assert found["ear"]["specificity"]["reason"] == "0 non-melanoma lesions; figures need 10"
-    assert found["ear"]["auroc"]["value"] is None
+    ear = found["ear"]
+    assert ear["positives"] == 3 * lesions
+    assert (ear["auroc"]["value"] is not None) == auroc
+    assert (ear["sensitivity"]["value"] is not None) == sensitivity
+    assert ear["specificity"]["value"] is not None
     assert found["back"]["sensitivity"]["value"] is not None
+    if not sensitivity:  # 12 images, but of four lesions
+        assert ear["sensitivity"]["reason"] == "4 melanoma lesions; this number needs 5"
+        assert ear["difference"]["sensitivity"]["reason"] == "4 melanoma lesions; this number needs 5"
 
 
-def test_ten_lesions_are_enough(make):
+def test_few_lesions_without_melanoma_have_no_specificity(make):
     p = make(300, images_per_lesion=3)
-    melanomas = np.unique(p.lesion_id[p.label == 1])
-    site = np.where(np.isin(p.lesion_id, melanomas[:10]), "ear", "back")
-    assert rows(with_metadata(p, localization=site), "localization")["ear"]["sensitivity"]["value"] is not None
+    site = np.where(np.isin(p.lesion_id, np.unique(p.lesion_id[p.label == 0])[:1]), "ear", "back")
+    ear = rows(with_metadata(p, localization=site), "localization")["ear"]
+    assert ear["specificity"]["reason"] == "1 non-melanoma lesion; this number needs 5"
+
+
+def test_each_level_is_compared_with_all_the_rest(make):
+    p = with_metadata(make(600, images_per_lesion=2), sex=["male", "male", "female", "female", "", ""] * 100)
+    for level, row in rows(p, "sex").items():
+        of = p.metadata["sex"] == ("" if level == "unknown" else level)
+        rest = p.select(~of)
+        groups = group_images(rest.group, rest.label)
+        shares = shares_at(rest.score >= 0.5, rest.label == 1, groups)
+        assert row["difference"]["sensitivity"] == difference_of(row["sensitivity"], shares["sensitivity"])
+        assert row["difference"]["specificity"] == difference_of(row["specificity"], shares["specificity"])
+        auroc = cluster_auroc(rest.score, rest.label, groups)
+        assert row["difference"]["auroc"] == difference_of(row["auroc"], auroc)
+
+
+def test_the_contrasts_of_alike_subgroups_leave_out_zero_about_once_in_twenty(make):
+    apart = total = 0
+    for seed in range(60):
+        p = make(400, seed=seed)
+        p = with_metadata(p, localization=np.random.default_rng(seed).choice(["ear", "back", "leg"], 400))
+        for row in rows(p, "localization", given_threshold(0.3)).values():
+            for of in row["difference"].values():
+                if of["low"] is not None:
+                    total += 1
+                    apart += not of["low"] <= 0 <= of["high"]
+    assert total > 300
+    assert 0.02 < apart / total < 0.09
+
+
+def test_one_level_alone_has_nothing_to_be_compared_with(make):
+    row = rows(with_metadata(make(200), sex=["male"] * 200), "sex")["male"]
+    assert row["difference"]["auroc"]["reason"] == "there is no other level"
 
 
 def test_ages_are_put_in_bands_in_order(make):
@@ -79,4 +119,4 @@ def test_without_a_threshold_there_is_auroc_alone(make):
 
 
 def test_files_without_metadata_have_no_subgroups(single):
-    assert subgroup_figures(single, HALF, resamples=10, seed=0) == {}
+    assert subgroup_estimates(single, HALF) == {}

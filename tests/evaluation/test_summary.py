@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from mole_jax.errors import UserError
-from mole_jax.evaluation.clinical import write_calibrated_scores
+from mole_jax.evaluation.clinical import calibrate, write_calibrated_scores
 from mole_jax.evaluation.predictions import Predictions
-from mole_jax.evaluation.split_figures import split_figures
+from mole_jax.evaluation.split_estimates import split_estimates
 from mole_jax.evaluation.statistics.metrics import AT_THRESHOLD, THRESHOLD_FREE
-from mole_jax.evaluation.summary import evaluate, evaluate_run, write_metrics
+from mole_jax.evaluation.summary import evaluate, evaluate_run, renewed, write_metrics
 
-FIGURE_KEYS = {"value", "low", "high", "method", "reason", "undefined_resamples"}
+ESTIMATE_KEYS = {"value", "low", "high", "method", "reason", "undefined_resamples"}
 
 
 @pytest.fixture
@@ -25,15 +25,15 @@ def splits(make):
     }
 
 
-def figures_in(node, path=""):
+def estimates_in(node, path=""):
     if isinstance(node, dict):
         if "value" in node:
             yield path, node
         for key, child in node.items():
-            yield from figures_in(child, f"{path}/{key}")
+            yield from estimates_in(child, f"{path}/{key}")
     elif isinstance(node, list):
         for i, child in enumerate(node):
-            yield from figures_in(child, f"{path}/{i}")
+            yield from estimates_in(child, f"{path}/{i}")
 
 
 def test_schema_of_a_run(splits):
@@ -51,10 +51,10 @@ def test_schema_of_a_run(splits):
         "shared_groups",
         "warnings",
     ]
-    assert (found["schema"], found["protocol"], found["leaky"], found["level"]) == (1, "grouped", False, 0.95)
+    assert (found["schema"], found["protocol"], found["leaky"], found["level"]) == (2, "grouped", False, 0.95)
     points = ["accuracy", "youden", "sensitivity_0.9", "sensitivity_0.95", "sensitivity_0.98"]
     assert list(found["operating_points"]) == points
-    assert found["main_operating_point"] == "accuracy"
+    assert found["main_operating_point"] == "sensitivity_0.95"
     assert list(found["splits"]) == ["train", "validation", "test"]
     for name, split in found["splits"].items():
         assert {"images", "groups", "resamples", "auroc_delong", *THRESHOLD_FREE} <= set(split)
@@ -67,18 +67,19 @@ def test_schema_of_a_run(splits):
     assert set(test["calibration"]) == {"before", "temperature", "after_temperature", "platt", "after_platt"}
     assert len(test["calibration"]["before"]["bins"]) == 10
     assert [row["level"] for row in test["subgroups"]["sex"]] == ["female", "male"]
-    assert test["decision_curve"]["scores"] == test["prevalence"]["scores"] == "platt_scaled"
+    assert test["decision_curve"]["scores"] == "platt_scaled"
+    assert test["prevalence"]["reason"] is None
     assert found["warnings"] == []
 
 
-def test_every_figure_is_whole_or_says_why(splits):
+def test_every_estimate_is_whole_or_says_why(splits):
     found = evaluate_run(splits, leaky=False, protocol="grouped", resamples=50)
-    figures = dict(figures_in(found))
-    assert len(figures) > 150
-    for path, figure in figures.items():
-        assert set(figure) <= FIGURE_KEYS, path
-        complete = None not in (figure["value"], figure["low"], figure["high"], figure["method"])
-        assert complete != ("reason" in figure), path
+    estimates = dict(estimates_in(found))
+    assert len(estimates) > 150
+    for path, estimate in estimates.items():
+        assert set(estimate) <= ESTIMATE_KEYS, path
+        complete = None not in (estimate["value"], estimate["low"], estimate["high"], estimate["method"])
+        assert complete != ("reason" in estimate), path
 
 
 def test_thresholds_come_from_validation_and_are_frozen(splits):
@@ -92,7 +93,7 @@ def test_thresholds_come_from_validation_and_are_frozen(splits):
     assert found["splits"]["validation"]["operating_points"]["sensitivity_0.95"]["sensitivity"]["value"] >= 0.95
 
 
-def test_run_and_file_give_the_same_test_figures(splits):
+def test_run_and_file_give_the_same_test_estimates(splits):
     run = evaluate_run(splits, leaky=False, protocol="grouped", resamples=30, seed=4)
     file = evaluate(splits["test"], validation=splits["validation"], resamples=30, seed=4)
     assert run["splits"]["test"] == file["splits"]["test"]
@@ -101,8 +102,8 @@ def test_run_and_file_give_the_same_test_figures(splits):
 
 def test_seed_decides_the_intervals(splits):
     def interval(seed):
-        figure = evaluate(splits["test"], resamples=30, seed=seed)["splits"]["test"]["auroc"]
-        return figure["low"], figure["high"]
+        estimate = evaluate(splits["test"], resamples=30, seed=seed)["splits"]["test"]["brier"]
+        return estimate["low"], estimate["high"]
 
     assert interval(0) == interval(0) != interval(1)
 
@@ -113,10 +114,15 @@ def test_a_threshold_of_ones_own_is_the_main_one(splits):
     assert list(found["operating_points"])[:2] == ["given", "accuracy"]
     alone = evaluate(splits["test"], threshold=0.5, resamples=20)
     assert list(alone["operating_points"]) == ["given"]
-    assert alone["splits"]["test"]["prevalence"]["scores"] == "as_given"
+    prevalence = alone["splits"]["test"]["prevalence"]
+    assert alone["splits"]["test"]["decision_curve"]["scores"] == "as_given"
+    assert prevalence["calibrated_at"] is None
+    assert prevalence["reason"] == "there are no validation predictions to calibrate on"
+    assert [row["risk_at_threshold"] for row in prevalence["rows"]] == [None] * 4
+    assert all(row["ppv"]["low"] is not None for row in prevalence["rows"])
 
 
-def test_without_validation_and_threshold_there_are_threshold_free_figures(splits):
+def test_without_validation_and_threshold_there_are_threshold_free_estimates(splits):
     found = evaluate(splits["test"], resamples=20)
     assert found["main_operating_point"] is None
     assert found["operating_points"] == found["splits"]["test"]["operating_points"] == {}
@@ -132,6 +138,48 @@ def test_target_sensitivity_without_validation_is_refused(splits):
     assert "--threshold=NUMBER" in str(caught.value)
 
 
+def test_confidence_without_validation_is_refused(splits):
+    with pytest.raises(UserError) as caught:
+        evaluate(splits["test"], threshold_confidence=0.95)
+    assert "threshold_confidence=0.95 needs validation predictions" in str(caught.value)
+    assert "give --validation=FILE, or leave it away" in str(caught.value)
+
+
+def test_confident_thresholds_are_there_where_they_are_asked_for(splits):
+    found = evaluate(splits["test"], validation=splits["validation"], threshold_confidence=0.9, resamples=20)
+    assert list(found["operating_points"])[-3:] == ["confident_0.9", "confident_0.95", "confident_0.98"]
+    run = evaluate_run(splits, leaky=False, protocol="given", threshold_confidence=0.9, resamples=20)
+    assert run["operating_points"] == found["operating_points"]
+    points = found["operating_points"]
+    assert points["confident_0.9"]["threshold"] < points["sensitivity_0.9"]["threshold"]
+
+
+def test_targets_that_give_one_threshold_are_said(make):
+    p = make(60, seed=1)
+    few = p.select((np.cumsum(p.label) <= 5) | (p.label == 0))
+    found = evaluate(make(100), validation=few, resamples=20)
+    assert (
+        "sensitivity 0.9, sensitivity 0.95 and sensitivity 0.98 are one and the same threshold: validation has too few "
+        "melanomas to part them"
+    ) in found["warnings"]
+
+
+def test_a_file_of_one_image_a_lesion_has_no_estimates_by_lesion(splits, single):
+    assert "by_lesion" not in evaluate(single, resamples=20)["splits"]["test"]
+    assert "by_lesion" in evaluate(splits["test"], resamples=20)["splits"]["test"]
+
+
+def test_metrics_of_an_older_schema_are_made_again(splits):
+    found = evaluate_run(splits, leaky=True, leak="why", protocol="paper", target_sensitivity=(0.8,), resamples=20)
+    assert renewed(found, splits) is found
+    old = {**found, "schema": 1, "splits": {}}
+    del old["leak"]
+    again = renewed(old, splits)
+    assert again["splits"] == found["splits"]
+    assert again["operating_points"] == found["operating_points"]
+    assert (again["leaky"], again["protocol"], again["leak"]) == (True, "paper", "")
+
+
 def test_other_splits_are_refused(splits):
     with pytest.raises(UserError, match="the splits are train, test; give validation and test"):
         evaluate_run({"train": splits["train"], "test": splits["test"]}, leaky=False, protocol="given")
@@ -144,7 +192,7 @@ def test_leakage_is_reported(splits):
     assert found["leaky"] is True
     assert found["shared_groups"][0]["splits"] == ["validation", "test"]
     assert found["shared_groups"][0]["affected_images"] == 300
-    assert found["warnings"][0] == "LEAKY: protocol 'paper'; these figures say nothing of new patients"
+    assert found["warnings"][0] == "LEAKY: protocol 'paper'; its numbers say nothing of new patients"
     assert found["warnings"][1].startswith(
         "LEAKAGE: 150 lesions lie in both validation and test (300 images of test), for"
     )
@@ -154,7 +202,7 @@ def test_the_stamp_says_why(splits):
     found = evaluate_run(splits, leaky=True, protocol="paper_by_lesion", leak="only melanomas are copies", resamples=20)
     assert (found["leaky"], found["leak"]) == (True, "only melanomas are copies")
     assert found["warnings"] == [
-        "LEAKY: protocol 'paper_by_lesion' (only melanomas are copies); these figures say nothing of new patients"
+        "LEAKY: protocol 'paper_by_lesion' (only melanomas are copies); its numbers say nothing of new patients"
     ]
 
 
@@ -216,9 +264,23 @@ def test_calibrated_scores_keep_the_ranking_and_fall_with_prevalence(tmp_path, s
     np.testing.assert_allclose(table["risk_at_0.5"], odds / (1 + odds))
 
 
-def test_split_figures_are_those_of_the_summary(splits):
+def test_without_validation_nothing_is_called_calibrated(tmp_path, splits):
+    path = tmp_path / "scores.csv"
+    assert write_calibrated_scores(path, splits["test"], splits["validation"]) is None
+    reason = "there are no validation predictions to calibrate on"
+    assert write_calibrated_scores(path, splits["test"], None) == reason
+    assert not path.exists()  # the older file is gone too
+    apart = Predictions(np.array(["a", "b"]), np.array([0, 1]), np.array([0.2, 0.8]))
+    said = write_calibrated_scores(path, splits["test"], apart)
+    assert said.startswith("Platt scaling cannot be fitted on validation: the scores separate the classes perfectly")
+    assert calibrate(splits["test"], None) is None
+    prevalence = evaluate(splits["test"], validation=apart, resamples=20)["splits"]["test"]["prevalence"]
+    assert prevalence["reason"] == said
+
+
+def test_split_estimates_are_those_of_the_summary(splits):
     found = evaluate(splits["test"], resamples=20, seed=3)["splits"]["test"]
-    alone = split_figures(splits["test"], [], resamples=20, seed=3)
+    alone = split_estimates(splits["test"], [], resamples=20, seed=3)
     assert {key: found[key] for key in alone} == alone
 
 

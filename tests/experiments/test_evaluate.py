@@ -31,12 +31,28 @@ def test_prints_the_table_and_writes_metrics(tmp_path, test_csv):
     done = run(f"--predictions={test_csv}", f"--validation={validation}", "--resamples=50", f"--out={out}")
     assert (done.returncode, done.stderr) == (0, "")
     assert "Sensitivity" in done.stdout
-    assert "20 of them melanoma" in done.stdout
+    assert "20 images of 10 lesions are melanoma" in done.stdout
     metrics = json.loads((out / "metrics.json").read_text())
-    assert metrics["main_operating_point"] == "accuracy"
+    assert metrics["main_operating_point"] == "sensitivity_0.95"
     assert f"{metrics['splits']['test']['auroc']['value']:.3f}" in done.stdout
     assert (out / "calibrated_scores.csv").read_text().startswith("image_id,label,score,calibrated,risk_at_0.018,")
     assert str(out / "metrics.json") in done.stdout
+
+
+def test_without_validation_no_calibrated_scores_are_written_and_the_reason_is_said(tmp_path, test_csv):
+    done = run(f"--predictions={test_csv}", "--threshold=0.5", "--resamples=20", f"--out={tmp_path}")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "No calibrated scores: there are no validation predictions to calibrate on." in done.stdout
+    assert not (tmp_path / "calibrated_scores.csv").exists()
+
+
+def test_a_confident_threshold_can_be_asked_for(tmp_path, test_csv):
+    validation = csv(tmp_path / "validation.csv", "v")
+    done = run(
+        f"--predictions={test_csv}", f"--validation={validation}", "--threshold_confidence=0.5", "--resamples=20"
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "confident >= 0.9" in done.stdout
 
 
 def test_leakage_between_the_files_is_loud(tmp_path, test_csv):
@@ -52,6 +68,8 @@ def test_leakage_between_the_files_is_loud(tmp_path, test_csv):
         (["--target_sensitivity=0.95"], "needs validation predictions"),
         (["--target_sensitivity=high", "--validation=SAME"], "--target_sensitivity=high is not a list of numbers"),
         (["--target_sensitivity=95", "--validation=SAME"], "target_sensitivity=95.0 is not in (0, 1]"),
+        (["--threshold_confidence=0.9"], "threshold_confidence=0.9 needs validation predictions"),
+        (["--threshold_confidence=2", "--validation=SAME"], "threshold_confidence=2.0 is not in (0, 1)"),
         (["--threshold=50"], "threshold=50.0 is not in [0, 1]"),
         (["--validation=nowhere.csv"], "no predictions file at nowhere.csv"),
         (["--resamples=1"], "resamples"),

@@ -5,6 +5,7 @@ import re
 import numpy as np
 
 from mole_jax.evaluation.predictions import read_predictions
+from mole_jax.evaluation.statistics.intervals import difference_of
 from mole_jax.evaluation.summary import write_metrics
 from mole_jax.report.page import write_report
 
@@ -19,8 +20,18 @@ def test_the_section_says_in_words_what_was_found(validated):
     cells = test["operating_points"]["sensitivity_0.95"]["confusion"]
     assert "On other images" in page
     assert "run on elsewhere" in page
-    assert f"Of 100 images {test['positives']} are melanomas ({test['positives'] / 100:.1%})." in page
-    assert f"the run finds {cells['tp']} of the {test['positives']} melanomas, misses {cells['fn']}" in page
+    lesions = test["by_lesion"]["maximum"]["operating_points"]["sensitivity_0.95"]["confusion"]
+    melanomas = test["by_lesion"]["melanomas"]
+    assert (
+        f"100 images of {test['groups']} lesions; {test['positives']} images of {melanomas} lesions are melanoma "
+        f"({test['positives'] / 100:.1%} of the images)."
+    ) in page
+    assert f"the run finds {cells['tp']} of the {test['positives']} images of melanomas, misses {cells['fn']}" in page
+    assert (
+        f"By lesion, called by the highest score of its images, it finds {lesions['tp']} of {melanomas} melanomas, "
+        f"with false alarms at {lesions['fp']} of {test['groups'] - melanomas} other lesions."
+    ) in page
+    assert melanomas < test["positives"]
     assert f"raises {cells['fp']} false alarms among the {test['negatives']} other images" in page
     assert page.index("raises") < page.index("external-run-elsewhere-roc"), "words first"
     assert "Do not trust these figures" not in page
@@ -40,9 +51,15 @@ def test_numbers_as_csv_put_both_sets_side_by_side(validated):
     run, metrics = validated()
     page_of(run)
     lines = (run / "figures" / "external-run-elsewhere.csv").read_text().splitlines()
-    assert lines[0] == "group,measure,own_test,own_test_low,own_test_high,external,external_low,external_high"
+    assert lines[0] == (
+        "group,measure,own_test,own_test_low,own_test_high,external,external_low,external_high,"
+        "difference,difference_low,difference_high"
+    )
     assert f",AUROC,{json.loads((run / 'metrics.json').read_text())['splits']['test']['auroc']['value']}," in lines[1]
     assert f",{metrics['splits']['test']['auroc']['value']}," in lines[1]
+    own = json.loads((run / "metrics.json").read_text())["splits"]["test"]
+    expected = difference_of(metrics["splits"]["test"]["auroc"], own["auroc"])
+    assert lines[1].endswith(f",{expected['value']},{expected['low']},{expected['high']}")
 
 
 def test_overlap_is_loud(validated):

@@ -136,7 +136,7 @@ def test_numbers_are_those_of_metrics_json(plain, plain_run):
     for row in csv.DictReader(io.StringIO(_numbers(plain, "results.csv"))):
         if row["source"] == "plain" and row["split"] == "test":
             assert float(row["auroc"]) == test["auroc"]["value"]
-            assert float(row["f1_low"]) == test["operating_points"]["accuracy"]["f1"]["low"]
+            assert float(row["sensitivity_low"]) == test["operating_points"]["accuracy"]["sensitivity"]["low"]
 
 
 def test_the_papers_table_stands_beside_ours_in_both_readings(plain):
@@ -195,7 +195,7 @@ def test_test_images_of_one_class_and_one_score(moles_run, tmp_path):
     page = Reader(write_report([moles_run], tmp_path / "report.html"))
     assert "The test images are all of one class, so there is no ROC curve." in page.text
     assert "only one class is present" in page.text
-    assert "No melanomas were called moles" in page.text
+    assert "No melanomas were missed" in page.text
 
 
 def test_photographs_are_inside_the_page_where_the_dataset_is_at_hand(plain):

@@ -2,16 +2,18 @@
 
 DeLong, DeLong & Clarke-Pearson, Biometrics 44 (1988) 837. The placements are found by sorting, in O(n log n), as in
 Sun & Xu, IEEE Signal Processing Letters 21 (2014) 1389. Images are taken as independent: with several images of one
-lesion the variance comes out wrong, so the cluster bootstrap is the main interval and this the second opinion.
+lesion the variance comes out wrong, so `area.py` makes the main interval and this is the second opinion.
 """
 
-from typing import Any
+from typing import cast
 
 import numpy as np
 from jaxtyping import Float, Integer
 from scipy.special import ndtr
 
-from mole_jax.evaluation.statistics.intervals import Figure, Z, figure, point, undefined
+from mole_jax.evaluation.statistics.intervals import FEWEST_AREA, DelongTest, Estimate, Z, estimate, point, undefined
+
+NO_VARIANCE = "nothing varies from image to image, which says nothing of its uncertainty"
 
 
 def placements(
@@ -30,36 +32,57 @@ def placements(
     return _share_below(negative, positive), 1 - _share_below(positive, negative)
 
 
-def delong_auroc(score: Float[np.ndarray, " n"], label: Integer[np.ndarray, " n"]) -> Figure:
-    """The AUROC with DeLong's interval, clamped to [0, 1]."""
+def delong_auroc(score: Float[np.ndarray, " n"], label: Integer[np.ndarray, " n"]) -> Estimate:
+    """The AUROC with DeLong's interval, clamped to [0, 1]; none for few images, nor where nothing varies."""
     smaller = min(int(label.sum()), int(len(label) - label.sum()))
     if smaller == 0:
         return undefined("only one class is present")
     of_positives, of_negatives = placements(score, label)
     value = float(of_positives.mean())
-    if smaller < 2:
-        return point(value, reason="fewer than two images of a class")
+    if smaller < FEWEST_AREA:
+        return point(value, reason=_too_few(smaller))
     half = Z * np.sqrt(of_positives.var(ddof=1) / len(of_positives) + of_negatives.var(ddof=1) / len(of_negatives))
-    return figure(value, max(0.0, value - half), min(1.0, value + half), "delong")
+    if half == 0:
+        return point(value, reason=NO_VARIANCE)
+    return estimate(value, max(0.0, value - half), min(1.0, value + half), "delong")
 
 
 def delong_test(
     score_a: Float[np.ndarray, " n"], score_b: Float[np.ndarray, " n"], label: Integer[np.ndarray, " n"]
-) -> dict[str, Any]:
+) -> DelongTest:
     """The difference of two AUROCs over the same images, a minus b, with DeLong's interval and two-sided p value.
 
     Returns:
-        A figure with `z` and `p_value`; where the two rank the images alike in every respect, p is 1.
+        An estimate with `z` and `p_value`, neither for few images; where the two rank the images alike in every
+        respect, p is 1.
     """
-    if min(int(label.sum()), int(len(label) - label.sum())) < 2:
-        return undefined("fewer than two images of a class")
+    smaller = min(int(label.sum()), int(len(label) - label.sum()))
+    if smaller == 0:
+        return _without_test(undefined("only one class is present"))
     (positives_a, negatives_a), (positives_b, negatives_b) = placements(score_a, label), placements(score_b, label)
     positives, negatives = positives_a - positives_b, negatives_a - negatives_b
     difference = float(positives.mean())
+    if smaller < FEWEST_AREA:
+        return _without_test(point(difference, reason=_too_few(smaller)))
     error = float(np.sqrt(positives.var(ddof=1) / len(positives) + negatives.var(ddof=1) / len(negatives)))
-    z = difference / error if error > 0 else 0.0 if difference == 0 else float(np.copysign(np.inf, difference))
-    result = figure(difference, max(-1.0, difference - Z * error), min(1.0, difference + Z * error), "delong")
-    return result | {"z": z if np.isfinite(z) else None, "p_value": float(2 * ndtr(-abs(z)))}
+    if error == 0:
+        found = _without_test(point(difference, reason=NO_VARIANCE))
+        if difference == 0:
+            found["z"], found["p_value"] = 0.0, 1.0
+        return found
+    z = difference / error
+    low, high = max(-1.0, difference - Z * error), min(1.0, difference + Z * error)
+    result = _without_test(estimate(difference, low, high, "delong"))
+    result["z"], result["p_value"] = z, float(2 * ndtr(-abs(z)))
+    return result
+
+
+def _without_test(of: Estimate) -> DelongTest:
+    return cast(DelongTest, dict(of))
+
+
+def _too_few(images: int) -> str:
+    return f"{images} {'image' if images == 1 else 'images'} of a class; an interval needs {FEWEST_AREA}"
 
 
 def _share_below(reference: Float[np.ndarray, " m"], score: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:

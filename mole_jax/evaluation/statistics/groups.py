@@ -1,40 +1,50 @@
-"""Which images belong to one lesion, and drawing lesions with replacement within each class."""
+"""Which images belong together (one lesion, or one patient), and drawing those groups with replacement."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Integer, Shaped
-
-STRATA = ("negative", "positive", "mixed")
+from jaxtyping import Bool, Float, Integer, Shaped
 
 
 @dataclass(frozen=True)
 class Groups:
-    """The lesions of a set of images."""
+    """The lesions (or patients) of a set of images. A group may hold images of both classes."""
 
-    index: Integer[np.ndarray, " n"]  # each image's lesion, 0..g-1, in the sorted order of their ids
-    stratum: Integer[np.ndarray, " g"]  # by the lesion's images: 0 none positive, 1 all positive, 2 some
+    index: Integer[np.ndarray, " n"]  # each image's group, 0..g-1, in the sorted order of their ids
+    stratum: Integer[np.ndarray, " g"]  # by the group's images: 0 none positive, 1 all positive, 2 some
 
     @property
     def count(self) -> int:
-        """How many lesions."""
+        """How many groups."""
         return len(self.stratum)
 
     @property
-    def single(self) -> bool:
-        """Whether every lesion has one image, so that images are independent draws."""
-        return self.count == len(self.index)
+    def positives(self) -> int:
+        """How many groups have a positive image."""
+        return int((self.stratum > 0).sum())
 
     @property
-    def resamplable(self) -> bool:
-        """Whether every stratum that is there has two lesions at least; one alone would always be drawn."""
-        sizes = np.bincount(self.stratum)
-        return bool((sizes[sizes > 0] >= 2).all())
+    def negatives(self) -> int:
+        """How many groups have a negative image."""
+        return int((self.stratum != 1).sum())
+
+    def sums(self, values: Shaped[np.ndarray, " n"]) -> Float[np.ndarray, " g"]:
+        """The sum over each group's images."""
+        return np.bincount(self.index, weights=values, minlength=self.count)
+
+    def effective(self, among: Bool[np.ndarray, " n"]) -> float:
+        """Kish's effective number of some of the images: their number where each is of another group.
+
+        (sum of n_i) ** 2 / sum of n_i ** 2 for n_i images of group i (Kish, Survey Sampling, 1965): as many independent
+        images as would say the same if all images of a group were alike. 0 where there are none.
+        """
+        sizes = np.bincount(self.index[among], minlength=self.count).astype(np.float64)
+        return float(sizes.sum() ** 2 / (sizes**2).sum()) if sizes.any() else 0.0
 
 
 def group_images(group: Shaped[np.ndarray, " n"], label: Integer[np.ndarray, " n"]) -> Groups:
-    """Numbers the lesions and tells each one's class.
+    """Numbers the groups and tells which classes each one holds.
 
     Args:
         group: each image's lesion id.
@@ -47,10 +57,11 @@ def group_images(group: Shaped[np.ndarray, " n"], label: Integer[np.ndarray, " n
 
 
 def draw_weights(groups: Groups, *, resamples: int, seed: int, at_a_time: int) -> Iterator[Float[np.ndarray, "g r"]]:
-    """Draws lesions with replacement, as many of each stratum as there are: how often each lesion was drawn.
+    """Draws as many groups as there are, with replacement, whatever their class: how often each was drawn.
 
-    Each stratum has a random stream of its own, so the draws depend on the seed and the lesions alone, not on
-    `at_a_time`; two files over the same lesions get the same draws, which is what makes their comparison paired.
+    The class comes with the group, so the share of melanomas varies from draw to draw as it would from study to study.
+    The draws depend on the seed and the number of groups alone, not on `at_a_time`; two files over the same lesions get
+    the same draws, which is what makes their comparison paired.
 
     Args:
         groups: the lesions.
@@ -58,14 +69,8 @@ def draw_weights(groups: Groups, *, resamples: int, seed: int, at_a_time: int) -
         seed: of the draws.
         at_a_time: resamples yielded in one piece, to bound memory.
     """
-    streams = [np.random.default_rng([seed, stratum]) for stratum in range(len(STRATA))]
-    members = [np.flatnonzero(groups.stratum == stratum) for stratum in range(len(STRATA))]
+    stream, g = np.random.default_rng(seed), groups.count
     for start in range(0, resamples, at_a_time):
         r = min(at_a_time, resamples - start)
-        weights = np.zeros((groups.count, r))
-        for stream, lesions in zip(streams, members, strict=True):
-            m = len(lesions)
-            if m:
-                drawn = stream.integers(m, size=(r, m)) + m * np.arange(r)[:, None]
-                weights[lesions] = np.bincount(drawn.ravel(), minlength=r * m).reshape(r, m).T
-        yield weights
+        drawn = stream.integers(g, size=(r, g)) + g * np.arange(r)[:, None]
+        yield np.bincount(drawn.ravel(), minlength=r * g).reshape(r, g).T.astype(np.float64)

@@ -6,7 +6,7 @@ from typing import Any
 from matplotlib.axes import Axes
 
 from mole_jax.report.figures.drawing import BLUE, GREEN, GREY, VERMILLION, draw
-from mole_jax.report.parts import Panel, Part, Row, Table, figure_columns, figure_text
+from mole_jax.report.parts import Panel, Part, Row, Table, estimate_columns, estimate_text, interval_text
 from mole_jax.runs.read import Run
 
 LOOKS = {
@@ -15,9 +15,11 @@ LOOKS = {
     "after_platt": ("Platt-scaled", GREEN, "-.", "^"),
 }
 MEASURES = {
-    "Calibration error": "ece",
+    "In the large": "in_the_large",
+    "O:E": "observed_expected",
     "Slope": "slope",
-    "Intercept": "intercept",
+    "Intercept beside it": "intercept",
+    "Calibration error": "ece",
     "Brier": "brier",
     "Log loss": "log_loss",
 }
@@ -30,16 +32,19 @@ def calibration_figure(runs: Sequence[Run]) -> Part:
         "run": [run.name for run, _, _ in rows],
         "scores": [LOOKS[key][0] for _, key, _ in rows],
         **{key: [row[key] for _, _, row in rows] for key in ("images", "positives", "mean_score")},
-        **figure_columns("observed", [row["observed"] for _, _, row in rows]),
+        **estimate_columns("observed", [row["observed"] for _, _, row in rows]),
     }
     images = sorted({row["images"] for _, _, row in rows})
     per_bin = f"{images[0]}" if len(images) == 1 else f"{images[0]} to {images[-1]}"
     caption = (
         "On the diagonal a score is a risk. Below it the model claims too much, above it too little; a model that "
-        f"was trained on balanced batches claims too much. Each point is a bin of {per_bin} images, the bars are 95% "
-        "intervals. Temperature and Platt scaling are fitted on validation and change no ranking. In the table the "
-        "error should be near 0 (its interval is drawn upwards: read the low end), the slope near 1 (below 1: too "
-        "extreme) and the intercept near 0."
+        f"was trained on balanced batches claims too much. Each point is a bin of {per_bin} images with its 95% "
+        "interval; the lines are restricted cubic splines of the logit with pointwise 95% bands. Temperature and Platt "
+        "scaling are fitted on validation and change no ranking. In the large: what would have to be added to every "
+        "logit, the slope held at 1, to expect as many melanomas as there are (0 is right); O:E: melanomas observed "
+        "over expected (1 is right). The slope, below 1 where scores are too extreme, and the intercept beside it come "
+        "from one regression: that intercept says nothing of the large unless the slope is 1. The calibration error is "
+        "freed of its upward drift, so that 0 is right."
     )
     panels = [
         calibration_panel(f"calibration-{run.key}", run.metrics["splits"]["test"]["calibration"], label=run.name)
@@ -67,7 +72,13 @@ def calibration_panel(name: str, calibration: Mapping[str, Any], *, label: str) 
             text, color, dashes, marker = LOOKS[key]
             x = [row["mean_score"] for row in curve["bins"]]
             y = [row["observed"]["value"] for row in curve["bins"]]
-            axes.plot(x, y, dashes, color=color, marker=marker, markersize=4, label=text)
+            axes.plot(x, y, marker, color=color, markersize=4, label=text)
+            smooth = curve["curve"]["rows"]
+            axes.plot(
+                [row["score"] for row in smooth], [row["observed"]["value"] for row in smooth], dashes, color=color
+            )
+            low, high = ([row["observed"][end] for row in smooth] for end in ("low", "high"))
+            axes.fill_between([row["score"] for row in smooth], low, high, color=color, alpha=0.12, lw=0)
             for row in curve["bins"]:
                 low, high = row["observed"]["low"], row["observed"]["high"]
                 if low is not None:
@@ -78,8 +89,8 @@ def calibration_panel(name: str, calibration: Mapping[str, Any], *, label: str) 
         axes.set_xlabel("mean score of the images in a bin")
         axes.set_ylabel("share of melanomas among them")
 
-    said = "; ".join(f"{LOOKS[key][0]} {figure_text(curve['ece'])}" for key, curve in curves.items())
-    alt = f"Reliability curve. Expected calibration error {said}."
+    said = "; ".join(f"{LOOKS[key][0]} {estimate_text(curve['observed_expected'])}" for key, curve in curves.items())
+    alt = f"Reliability curve. Melanomas observed over expected: {said}."
     return Panel(name, alt, draw(name, plot, size=(4.4, 3.6)), label=label)
 
 
@@ -88,7 +99,7 @@ def _table(runs: Sequence[Run]) -> Table:
     for run in runs:
         rows.append(Row([f"{run.name}{_scalings(run)}"], "head"))
         for key, curve in _curves(run).items():
-            rows.append(Row([LOOKS[key][0], *(figure_text(curve[measure]) for measure in MEASURES.values())]))
+            rows.append(Row([LOOKS[key][0], *(estimate_text(curve[measure]) for measure in MEASURES.values())]))
     return Table(["", *MEASURES], rows)
 
 
@@ -98,6 +109,6 @@ def _scalings(run: Run) -> str:
         return ""
     platt = calibration["platt"]
     return (
-        f": temperature {figure_text(calibration['temperature'])}; Platt slope {figure_text(platt['slope'])}, "
-        f"intercept {figure_text(platt['intercept'])}"
+        f": temperature {interval_text(calibration['temperature'])}; Platt slope {interval_text(platt['slope'])}, "
+        f"intercept {interval_text(platt['intercept'])}"
     )

@@ -4,23 +4,24 @@ from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 
+from mole_jax.evaluation.table import threshold_text
 from mole_jax.report.figures.drawing import BLUE, draw
-from mole_jax.report.figures.roc_figure import point_name
+from mole_jax.report.figures.roc_figure import point_name, shown_points
 from mole_jax.report.parts import Panel, Part
 from mole_jax.runs.read import Run
 
-CLASSES = ("mole", "melanoma")
-CELLS = {"tp": ("melanoma", "melanoma"), "fn": ("melanoma", "mole"), "fp": ("mole", "melanoma"), "tn": ("mole", "mole")}
+NOT, MELANOMA = CLASSES = ("not melanoma", "melanoma")
+CELLS = {"tp": (MELANOMA, MELANOMA), "fn": (MELANOMA, NOT), "fp": (NOT, MELANOMA), "tn": (NOT, NOT)}
 
 
 def confusion_figure(runs: Sequence[Run]) -> Part:
-    """What became of the melanomas and the moles."""
-    shown = [(run, point) for run in runs for point in dict.fromkeys((run.main, run.screening))]
+    """What became of the melanomas and of the other images."""
+    shown = [(run, point) for run in runs for point in shown_points(run)]
     rows = [(run.name, point, *CELLS[cell], run.at[point]["confusion"][cell]) for run, point in shown for cell in CELLS]
     heads = ("run", "operating_point", "truth", "called", "images")
     caption = (
         "Read along a row: of the true melanomas, how many are called melanoma? The cell to fear is the melanoma "
-        "that is called a mole. Percentages are of the row; the shade follows them."
+        "that is called none. Percentages are of the row; the shade follows them."
     )
     numbers = dict(zip(heads, map(list, zip(*rows, strict=True)), strict=True))
     panels = [_panel(run, point) for run, point in shown]
@@ -50,10 +51,10 @@ def _panel(run: Run, point: str) -> Panel:
         axes.set_xlim(-0.5, 1.5)
         axes.set_ylim(-0.5, 1.5)
 
-    threshold = f"{run.at[point]['threshold']:.4f}"
+    threshold = threshold_text(run.at[point]["threshold"])
     alt = (
         f"Threshold {threshold}: of {cells['tp'] + cells['fn']} melanomas {cells['tp']} are found and {cells['fn']} "
-        f"missed; of {cells['tn'] + cells['fp']} moles {cells['fp']} are called melanoma."
+        f"missed; of {cells['tn'] + cells['fp']} other images {cells['fp']} are called melanoma."
     )
     label = f"{run.name}: {point_name(point)}, threshold {threshold}"
     return Panel(name, alt, draw(name, plot, size=(4.0, 2.9)), label=label)

@@ -6,7 +6,7 @@ from typing import Any
 from matplotlib.axes import Axes
 
 from mole_jax.report.figures.drawing import INK, draw, series, shortened
-from mole_jax.report.parts import Panel, Part, figure_columns
+from mole_jax.report.parts import Panel, Part, estimate_columns
 from mole_jax.runs.read import Run
 
 SCORES = {"platt_scaled": "Platt-scaled scores", "as_given": "scores as given"}
@@ -44,14 +44,14 @@ def decision_figure(runs: Sequence[Run]) -> Part:
     numbers = {
         "run": [name for name, _ in rows],
         "risk": [row["risk"] for _, row in rows],
-        **figure_columns("net_benefit", [row["model"] for _, row in rows]),
+        **estimate_columns("net_benefit", [row["model"] for _, row in rows]),
         **{key: [row[key] for _, row in rows] for key in ("treat_all", "treat_none")},
     }
     scores = ", ".join(dict.fromkeys(SCORES[curve["scores"]] for curve in curves))
     caption = (
         "A model is of use at a risk where its curve lies above both excising every lesion and excising none; the "
-        f"bands are 95% intervals. Drawn from {scores}, at the share of melanomas of the test set: in a population "
-        "with fewer melanomas the benefit is smaller (Vickers and Elkin 2006)."
+        f"bands are pointwise 95% intervals. Drawn from {scores}, at the share of melanomas of the test set: in a "
+        "population with fewer melanomas the benefit is smaller (Vickers and Elkin 2006)."
     )
     alt = "Decision curves. " + " ".join(
         _useful(run.name, curve["rows"]) for run, curve in zip(runs, curves, strict=True)

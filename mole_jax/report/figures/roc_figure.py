@@ -11,7 +11,7 @@ from mole_jax.evaluation.statistics.counts import Counter
 from mole_jax.evaluation.statistics.groups import group_images
 from mole_jax.evaluation.statistics.metrics import roc_curve
 from mole_jax.report.figures.drawing import GREY, INK, draw, series, shortened
-from mole_jax.report.parts import Panel, Part, figure_text
+from mole_jax.report.parts import Panel, Part, estimate_text
 from mole_jax.runs.read import Run
 
 MARKERS = {"accuracy": "o", "youden": "D", "sensitivity_0.9": "^", "sensitivity_0.95": "s", "sensitivity_0.98": "P"}
@@ -31,7 +31,7 @@ def roc_figure(runs: Sequence[Run], *, name: str = "roc", title: str = "ROC curv
     def plot(axes: Axes, zoom: bool) -> None:
         for run, look in zip(drawn, series(), strict=False):
             false_alarms, sensitivity, _ = curves[run.key]
-            label = f"{shortened(run.name)}, AUROC {figure_text(run.metrics['splits']['test']['auroc'])}"
+            label = f"{shortened(run.name)}, AUROC {estimate_text(run.metrics['splits']['test']['auroc'])}"
             axes.plot(false_alarms, sensitivity, look.linestyle, color=look.color, label=None if zoom else label)
             for name, at in run.at.items():
                 if at["threshold"] is None:
@@ -46,10 +46,10 @@ def roc_figure(runs: Sequence[Run], *, name: str = "roc", title: str = "ROC curv
         axes.plot([0, 1], [0, 1], color=GREY, linestyle=(0, (1, 3)), label=None if zoom else "chance")
         axes.set_xlim(-0.01, 1.01)
         axes.set_ylim(ZOOM if zoom else -0.01, 1.005 if zoom else 1.01)
-        axes.set_xlabel("1 − specificity (moles called melanoma)")
+        axes.set_xlabel("1 − specificity (others called melanoma)")
         axes.set_ylabel("sensitivity (melanomas found)")
 
-    aurocs = "; ".join(f"{run.name} {figure_text(run.metrics['splits']['test']['auroc'])}" for run in drawn)
+    aurocs = "; ".join(f"{run.name} {estimate_text(run.metrics['splits']['test']['auroc'])}" for run in drawn)
     panels = [
         Panel(
             f"{name}-full",
@@ -76,15 +76,27 @@ def point_name(name: str) -> str:
     """The name of an operating point for people."""
     known = {"accuracy": "best accuracy", "youden": "Youden", "given": "given"}
     if name.startswith("sensitivity_"):
-        return f"{float(name.removeprefix('sensitivity_')):.0%} sensitivity on validation"
+        return f"{_percent(name.removeprefix('sensitivity_'))} sensitivity on validation"
+    if name.startswith("confident_"):
+        return f"{_percent(name.removeprefix('confident_'))} sensitivity with confidence"
     return known.get(name, name)
 
 
+def _percent(share: str) -> str:
+    """`0.975` as 97.5%, without digits that say nothing."""
+    return f"{100 * float(share):.6g}%"
+
+
+def shown_points(run: Run) -> list[str]:
+    """The operating points of drawings with room for few: the paper's and the main one."""
+    return [name for name in dict.fromkeys(("accuracy", run.main)) if name in run.at]
+
+
 def _screening_text(run: Run) -> str:
-    at = run.at[run.screening]
+    at = run.at[run.main]
     return (
-        f"{run.name} at the threshold for {point_name(run.screening)}: sensitivity {figure_text(at['sensitivity'])}, "
-        f"specificity {figure_text(at['specificity'])}."
+        f"{run.name} at the threshold for {point_name(run.main)}: sensitivity {estimate_text(at['sensitivity'])}, "
+        f"specificity {estimate_text(at['specificity'])}."
     )
 
 

@@ -1,4 +1,4 @@
-"""Histograms of the scores of moles and melanomas."""
+"""Histograms of the scores of melanomas and of the other images."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,7 +8,7 @@ from jaxtyping import Float, Integer
 from matplotlib.axes import Axes
 
 from mole_jax.report.figures.drawing import BLUE, INK, VERMILLION, draw
-from mole_jax.report.figures.roc_figure import point_name
+from mole_jax.report.figures.roc_figure import point_name, shown_points
 from mole_jax.report.parts import Panel, Part
 from mole_jax.runs.read import Run
 
@@ -21,18 +21,18 @@ def score_figure(runs: Sequence[Run]) -> Part:
     """How far the scores of the classes lie apart on the test split."""
     drawn = [(run, *_histogram(run)) for run in runs]
     caption = (
-        "The less the two shapes overlap, the better. Melanomas (line) to the left of a threshold are missed, moles "
-        "(filled) to the right of it are false alarms. Each class adds up to 1, however rare it is; the axis spans the "
-        "scores that occur."
+        "The less the two shapes overlap, the better. Melanomas (line) to the left of a threshold are missed, other "
+        "images (filled) to the right of it are false alarms. Each class adds up to 1, however rare it is; the axis "
+        "spans the scores that occur."
     )
     numbers: dict[str, list[Any]] = {
         "run": [run.name for run, edges, _, _ in drawn for _ in edges[1:]],
         "from": [float(edge) for _, edges, _, _ in drawn for edge in edges[:-1]],
         "to": [float(edge) for _, edges, _, _ in drawn for edge in edges[1:]],
-        "moles": [int(count) for _, _, moles, _ in drawn for count in moles],
+        "not_melanoma": [int(count) for _, _, others, _ in drawn for count in others],
         "melanomas": [int(count) for _, _, _, melanomas in drawn for count in melanomas],
     }
-    panels = [_panel(run, edges, moles, melanomas) for run, edges, moles, melanomas in drawn]
+    panels = [_panel(run, edges, others, melanomas) for run, edges, others, melanomas in drawn]
     return Part("scores", "Scores", caption, panels, numbers=numbers)
 
 
@@ -50,14 +50,17 @@ def _edges(score: Float[np.ndarray, " n"]) -> Float[np.ndarray, " edges"]:
 
 
 def _panel(
-    run: Run, edges: Float[np.ndarray, " edges"], moles: Integer[np.ndarray, " b"], melanomas: Integer[np.ndarray, " b"]
+    run: Run,
+    edges: Float[np.ndarray, " edges"],
+    others: Integer[np.ndarray, " b"],
+    melanomas: Integer[np.ndarray, " b"],
 ) -> Panel:
     name = f"scores-{run.key}"
-    points = [point for point in dict.fromkeys((run.main, run.screening)) if run.at[point]["threshold"] is not None]
+    points = [point for point in shown_points(run) if run.at[point]["threshold"] is not None]
 
     def plot(axes: Axes) -> None:
-        shares = [counts / max(counts.sum(), 1) for counts in (moles, melanomas)]
-        axes.stairs(shares[0], edges, fill=True, color=BLUE, alpha=0.4, label=f"{moles.sum():,} moles")
+        shares = [counts / max(counts.sum(), 1) for counts in (others, melanomas)]
+        axes.stairs(shares[0], edges, fill=True, color=BLUE, alpha=0.4, label=f"{others.sum():,} not melanoma")
         axes.stairs(shares[1], edges, color=VERMILLION, lw=1.8, label=f"{melanomas.sum():,} melanomas")
         for point, dashes in zip(points, ("--", ":"), strict=False):
             threshold, label = run.at[point]["threshold"], f"threshold: {point_name(point)}"
@@ -68,7 +71,7 @@ def _panel(
 
     said = [
         f"{what} score {np.median(run.test.score[run.test.label == label]):.3f} in the median"
-        for label, what in enumerate(("moles", "melanomas"))
+        for label, what in enumerate(("other images", "melanomas"))
         if (run.test.label == label).any()
     ]
     return Panel(name, f"Histogram of test scores: {'; '.join(said)}.", draw(name, plot), label=run.name)

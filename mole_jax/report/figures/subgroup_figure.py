@@ -1,13 +1,13 @@
 """AUROC, sensitivity and specificity by sex, age, site and diagnosis."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
 
-from mole_jax.report.figures.drawing import BLUE, INK, draw, shortened
+from mole_jax.report.figures.drawing import BLUE, INK, VERMILLION, draw, shortened
 from mole_jax.report.figures.roc_figure import point_name
-from mole_jax.report.parts import Panel, Part, figure_columns
+from mole_jax.report.parts import Panel, Part, estimate_columns
 from mole_jax.runs.read import Run
 
 MEASURES = {"auroc": "AUROC", "sensitivity": "sensitivity", "specificity": "specificity"}
@@ -32,52 +32,69 @@ def _figure(run: Run) -> Part:
         **{key: [row[key] for _, row in rows] for key in ("level", "images", "positives", "groups")},
     }
     for measure in MEASURES:
-        numbers |= figure_columns(measure, [row[measure] for _, row in rows])
+        numbers |= estimate_columns(measure, [row[measure] for _, row in rows])
         numbers[f"{measure}_reason"] = [row[measure].get("reason") for _, row in rows]
+        numbers |= estimate_columns(f"{measure}_difference", [row["difference"][measure] for _, row in rows])
+    contrasts = [row["difference"][measure] for _, row in rows for measure in MEASURES]
+    compared = sum(contrast["low"] is not None for contrast in contrasts)
+    apart = sum(map(_apart, contrasts))
     caption = (
-        f"Sensitivity and specificity are at the threshold for {point_name(run.main)}. Look for levels whose "
-        "interval does not touch the dashed line, the whole test set: there the model does better or worse than its "
-        "average. In brackets melanomas of images. Where fewer than 10 lesions of a class are left there is no "
-        "figure, and the reason stands in the numbers. With this many intervals one in twenty lies apart by chance "
-        "alone."
+        f"Sensitivity and specificity are at the threshold for {point_name(run.main)}; the dashed line is the whole "
+        "test set, in brackets stand melanomas of images. Diamonds mark levels that differ from all other images: the "
+        f"95% interval of that difference, which stands in the numbers, leaves out 0. That is so for {apart} of "
+        f"{compared} differences. The intervals are not adjusted for their number: were there no difference at all, "
+        "about one in twenty would leave out 0. Where a level has too few lesions there is no number, and the reason "
+        "stands in the numbers."
     )
     panels = [_panel(run, name, measure, subgroups) for measure in MEASURES]
     return Part(name, title, caption, panels, numbers=numbers, layout="thirds")
+
+
+def _apart(difference: Mapping[str, Any]) -> bool:
+    """Whether the interval of a difference leaves out 0."""
+    return difference["low"] is not None and not difference["low"] <= 0 <= difference["high"]
 
 
 def _panel(run: Run, name: str, measure: str, subgroups: dict[str, list[dict[str, Any]]]) -> Panel:
     test = run.metrics["splits"]["test"]
     whole = (test if measure == "auroc" else run.at[run.main])[measure]
     lines: list[tuple[str, dict[str, Any] | None]] = []
+    marked = set()
     for attribute, levels in subgroups.items():
         lines.append((ATTRIBUTES.get(attribute, attribute), None))
-        lines += [
-            (f"{shortened(row['level'], 18)} ({row['positives']}/{row['images']})", row[measure]) for row in levels
-        ]
-    defined = [(text, figure) for text, figure in lines if figure is not None and figure["value"] is not None]
+        for row in levels:
+            if _apart(row["difference"][measure]):
+                marked.add(len(lines))
+            lines.append((f"{shortened(row['level'], 18)} ({row['positives']}/{row['images']})", row[measure]))
+    defined = [(text, estimate) for text, estimate in lines if estimate is not None and estimate["value"] is not None]
 
     def plot(axes: Axes) -> None:
         if whole["value"] is not None:
             axes.axvline(whole["value"], color=INK, linestyle="--", lw=1)
-        for y, (_, figure) in enumerate(lines):
-            if figure is None:
+        for y, (_, estimate) in enumerate(lines):
+            if estimate is None:
                 continue
-            if figure["value"] is None:
+            if estimate["value"] is None:
                 axes.text(0.02, y, "too few", ha="left", va="center", fontsize=7.5, alpha=0.65)
                 continue
-            if figure["low"] is not None:
-                axes.plot([figure["low"], figure["high"]], [y, y], color=BLUE, lw=1.6)
-            axes.plot(figure["value"], y, "o", color=BLUE, markersize=5, clip_on=False)
+            if estimate["low"] is not None:
+                axes.plot(
+                    [estimate["low"], estimate["high"]], [y, y], color=VERMILLION if y in marked else BLUE, lw=1.6
+                )
+            look: dict[str, Any] = (
+                {"color": VERMILLION, "marker": "D"} if y in marked else {"color": BLUE, "marker": "o"}
+            )
+            axes.plot(estimate["value"], y, markersize=5, clip_on=False, **look)
         axes.set_yticks(range(len(lines)), [text for text, _ in lines])
-        for tick, (_, figure) in zip(axes.get_yticklabels(), lines, strict=True):
-            tick.set_fontweight("bold" if figure is None else "normal")
+        for tick, (_, estimate) in zip(axes.get_yticklabels(), lines, strict=True):
+            tick.set_fontweight("bold" if estimate is None else "normal")
             tick.set_fontsize(8.5)
         axes.tick_params(axis="y", length=0)
         axes.grid(False, axis="y")
         axes.set_xlim(0, 1)
         axes.set_ylim(len(lines) - 0.4, -0.6)
 
-    alt = f"{MEASURES[measure]} by subgroup, {len(defined)} of {sum(f is not None for _, f in lines)} with a figure"
+    alt = f"{MEASURES[measure]} by subgroup, {len(defined)} of {sum(e is not None for _, e in lines)} with a figure"
     if defined:
         lowest, highest = (pick(defined, key=lambda item: float(item[1]["value"])) for pick in (min, max))
         alt += f": from {lowest[1]['value']:.3f} in {lowest[0]} to {highest[1]['value']:.3f} in {highest[0]}"

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from mole_jax.data.prepare.protocols import PROTOCOLS
 from mole_jax.evaluation.paper_results import Reading, read_paper_results
+from mole_jax.evaluation.table import PAPERS
 from mole_jax.report.parts import Part
 from mole_jax.report.reproduction.grid_table import grid_table
 from mole_jax.report.tables import COLUMNS, PAPER_MODELS, READINGS
@@ -145,7 +146,7 @@ def _ours(attempt: Attempt, run: Run | None) -> Line:
         name = _name(attempt.protocol, leaky=PROTOCOLS[attempt.protocol].leaky)
         return Line(attempt.label, attempt.protocol, name, missing=attempt.missing)
     test = run.metrics["splits"]["test"]
-    found = {**test["operating_points"][run.main], "auroc": test["auroc"]}
+    found = {**test["operating_points"][PAPERS], "auroc": test["auroc"]}
     name = _name(attempt.protocol, leaky=run.metrics["leaky"])
     # On this page runs are known by model and protocol, not by their directories.
     named = replace(run, name=f"{attempt.label}, {name.removeprefix('ours, ')}")

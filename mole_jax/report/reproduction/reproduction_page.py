@@ -12,7 +12,7 @@ from mole_jax.report.figures.drawing import BLUE, GREEN, GREY, INK, ORANGE, PURP
 from mole_jax.report.figures.roc_figure import roc_figure
 from mole_jax.report.figures.training_figure import training_figures
 from mole_jax.report.figures.weight_figure import weight_figure
-from mole_jax.report.parts import Panel, Part, Row, Table, figure_columns, figure_text, write_files
+from mole_jax.report.parts import Panel, Part, Row, Table, estimate_columns, estimate_text, write_files
 from mole_jax.report.render import render, write_page
 from mole_jax.report.reproduction.reproduction import WORDS, Comparison, Line, epochs_of, grid_parts
 from mole_jax.report.reproduction.reproduction_texts import write_texts
@@ -27,7 +27,7 @@ LOOKS = {
 }
 TABLE_CAPTION = (
     "Test images, at the threshold with the best accuracy on validation. Where melanomas are rare (grouped) that "
-    "threshold calls nearly everything a mole: compare AUROC then. The paper printed sensitivity, precision and "
+    "threshold calls nearly nothing melanoma: compare AUROC then. The paper printed sensitivity, precision and "
     "negative predictive value in each other's columns; the second line has them put right."
 )
 SETTINGS = ("batch_size", "optimizer", "learning_rate", "bn_momentum", "normalize", "balance", "seed")
@@ -115,15 +115,15 @@ def _headline_figure(comparison: Comparison) -> Part:
     def plot(axes: Axes) -> None:
         named: set[str] = set()
         for y, line in drawn:
-            figure = line.figures["auroc"]
+            estimate = line.figures["auroc"]
             color, marker = LOOKS.get(line.source, OTHER_LOOK)
-            if figure["value"] is None:
+            if estimate["value"] is None:
                 continue
-            if figure["low"] is not None:
-                axes.plot([figure["low"], figure["high"]], [y, y], color=color, linewidth=1.2)
+            if estimate["low"] is not None:
+                axes.plot([estimate["low"], estimate["high"]], [y, y], color=color, linewidth=1.2)
             hollow = "(leaky)" in line.name
             axes.plot(
-                [figure["value"]],
+                [estimate["value"]],
                 [y],
                 marker,
                 color=color,
@@ -140,23 +140,23 @@ def _headline_figure(comparison: Comparison) -> Part:
         axes.set_ylim(top - 1, -1)
         axes.set_xlabel("AUROC (0.5 is guessing, 1 is perfect)")
 
-    texts = "; ".join(f"{line.label}, {line.name}: {figure_text(line.figures['auroc'])}" for _, line in drawn)
+    texts = "; ".join(f"{line.label}, {line.name}: {estimate_text(line.figures['auroc'])}" for _, line in drawn)
     panel = Panel(
         "auroc-by-protocol",
         f"AUROC with 95% intervals. {texts}.",
         draw("auroc-by-protocol", plot, size=(4.8, 0.7 + LINE_HEIGHT * top)),
     )
     caption = (
-        "Each mark is one model, trained and tested on one way of building the data set; lines are 95% intervals from "
-        "resampling whole lesions. Hollow marks are leaky: the test gives the answer away, so they say nothing of new "
-        "patients. Read from the cross (what the paper printed) and the hollow circle (the paper's way, repeated) to "
-        "the filled marks: that distance is what the data set's faults are worth. The interval covers chance in the "
-        "choice of test lesions, not in training: each run is one seed."
+        "Each mark is one model, trained and tested on one way of building the data set; lines are 95% intervals that "
+        "count the images of a lesion together. Hollow marks are leaky: the test gives the answer away, so they say "
+        "nothing of new patients. Read from the cross (what the paper printed) and the hollow circle (the paper's way, "
+        "repeated) to the filled marks: that distance is what the data set's faults are worth. The interval covers "
+        "chance in the choice of test lesions, not in training: each run is one seed."
     )
     numbers: dict[str, list[Any]] = {
         "model": [line.label for _, line in drawn],
         "source": [line.source for _, line in drawn],
-        **figure_columns("auroc", [line.figures["auroc"] for _, line in drawn]),
+        **estimate_columns("auroc", [line.figures["auroc"] for _, line in drawn]),
     }
     return Part("auroc-by-protocol", title, caption, [panel], numbers=numbers, layout="wide")
 
@@ -187,7 +187,7 @@ def _model_table(label: str, lines: Sequence[Line], index: int) -> Part:
     drawn = [line for line in lines if line.figures]
     numbers: dict[str, list[Any]] = {"source": [line.source for line in drawn]}
     for key in COLUMNS.values():
-        numbers |= figure_columns(key, [line.figures[key] for line in drawn])
+        numbers |= estimate_columns(key, [line.figures[key] for line in drawn])
     caption = "" if index else TABLE_CAPTION
     return Part(f"metrics-{index}", label, caption, table=Table(["", *COLUMNS], rows), numbers=numbers)
 
@@ -207,7 +207,7 @@ def _roc_figures(comparison: Comparison) -> list[Part]:
 def _cell(line: Line | None, key: str) -> str:
     if line is None:
         return "–"
-    return figure_text(line.figures[key]) if line.figures else line.missing.split(":")[0]
+    return estimate_text(line.figures[key]) if line.figures else line.missing.split(":")[0]
 
 
 def _link(run: Path, folder: Path) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from mole_jax.evaluation.table import WIDTH, grid
 from mole_jax.files.writing import write_text
-from mole_jax.report.parts import figure_text
+from mole_jax.report.parts import estimate_text
 from mole_jax.report.reproduction.reproduction import WORDS, Comparison, epochs_of, grid_parts
 from mole_jax.report.tables import COLUMNS
 
@@ -39,7 +39,8 @@ def format_markdown(comparison: Comparison) -> str:
     ]
     for label, of_model in comparison.models.items():
         for i, line in enumerate(of_model):
-            cells = [figure_text(line.figures.get(key)) for key in COLUMNS.values()] if line.figures else [line.missing]
+            found = [estimate_text(line.figures.get(key)) for key in COLUMNS.values()]
+            cells = found if line.figures else [line.missing]
             cells += [""] * (len(COLUMNS) - len(cells))
             lines.append("| " + " | ".join([label if not i else "", line.name, epochs_of(line), *cells]) + " |")
     for part in grid_parts(comparison):

@@ -29,10 +29,10 @@ def test_worked_by_hand():
     of_positives, of_negatives = placements(score, label)
     assert of_positives.tolist() == [1.0, 0.75]
     assert of_negatives.tolist() == [0.75, 1.0]
-    found = delong_auroc(score, label)
+    # Every image three times: the variance of 1, 1, 1, .75, .75, .75 is .01875, over six images of either class.
+    found = delong_auroc(np.tile(score, 3), np.tile(label, 3))
     assert found["value"] == 0.875
-    # Each variance is 1/32, over two images each: the standard error is sqrt(1/32).
-    assert found["low"] == pytest.approx(0.875 - 1.959963984540054 * 32**-0.5)
+    assert found["low"] == pytest.approx(0.875 - 1.959963984540054 * (2 * 0.01875 / 6) ** 0.5)
     assert found["high"] == 1.0  # clamped
 
 
@@ -70,5 +70,32 @@ def test_too_few_images_have_no_interval():
     score = np.array([0.1, 0.2, 0.3])
     assert delong_auroc(score, np.zeros(3, dtype=int))["reason"] == "only one class is present"
     one = delong_auroc(score, np.array([0, 0, 1]))
-    assert (one["value"], one["low"], one["reason"]) == (1.0, None, "fewer than two images of a class")
-    assert delong_test(score, score, np.array([0, 0, 1]))["reason"] == "fewer than two images of a class"
+    assert (one["value"], one["low"], one["reason"]) == (1.0, None, "1 image of a class; an interval needs 5")
+    label = np.repeat([0, 1], 4)
+    score = np.linspace(0, 1, 8)
+    found = delong_test(score, -score, label)
+    assert (found["value"], found["low"], found["reason"]) == (1.0, None, "4 images of a class; an interval needs 5")
+    assert "p_value" not in found
+    assert "p_value" not in delong_test(score, score, np.zeros(8, int))
+
+
+def test_what_does_not_vary_is_not_certain():
+    label = np.repeat([0, 1], 6)
+    perfect, reversed_ = label.astype(float), 1.0 - label
+    found = delong_auroc(perfect, label)
+    assert (found["value"], found["low"]) == (1.0, None)
+    assert found["reason"].startswith("nothing varies from image to image")
+    test = delong_test(perfect, reversed_, label)
+    assert (test["value"], test["low"]) == (1.0, None)
+    assert "p_value" not in test
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_difference_is_bounded_by_one(sign):
+    label = np.repeat([0, 1], 6)
+    second = 1.0 - label
+    second[[0, 6]] = [0.1, 0.6]
+    a, b = (label.astype(float), second)[::sign]
+    found = delong_test(a, b, label)
+    assert found["value"] * sign > 0.6
+    assert (found["high"] if sign == 1 else found["low"]) == sign
