@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
 from tqdm import tqdm
@@ -94,7 +95,9 @@ def in_workers(
         try:
             with _pool(workers, in_work) as pool:
                 try:
-                    for result in pool.map(do, left, chunksize=min(16, 1 + len(left) // (16 * workers))):
+                    with _main_hidden():
+                        results = pool.map(do, left, chunksize=min(16, 1 + len(left) // (16 * workers)))
+                    for result in results:
                         done += 1
                         yield result
                 except BrokenProcessPool:
@@ -120,6 +123,20 @@ def in_workers(
             left = left[place + 1 :]
 
 
+@contextmanager
+def _main_hidden() -> Iterator[None]:
+    """Keeps workers from importing the program that runs: a script without a guard would run again in each of them."""
+    main = sys.modules["__main__"]
+    hidden: dict[str, Any] = {
+        name: main.__dict__.pop(name) for name in ("__file__", "__spec__") if name in main.__dict__
+    }
+    main.__spec__ = None
+    try:
+        yield
+    finally:
+        main.__dict__.update(hidden)
+
+
 def _counted(bar: Any, result: Result) -> Result:
     bar.update()
     return result
@@ -130,7 +147,9 @@ def _deadly(do: Callable[[Any], Any], suspects: Sequence[tuple[int, Job]]) -> tu
     for number, job in suspects:
         with _pool(1, _CONTEXT.RawArray("b", number + 1)) as pool:
             try:
-                pool.submit(do, (number, job)).result()
+                with _main_hidden():
+                    future = pool.submit(do, (number, job))
+                future.result()
             except BrokenProcessPool:
                 return number, job
     return None

@@ -7,6 +7,17 @@ trap 'rm -rf "$work"' EXIT
 "$BIN/python" -m experiments.prepare --dataset=synthetic --examples=60 --data_dir="$work/data"
 "$BIN/python" -m experiments.run --model=logistic --epochs=2 --data_dir="$work/data" --run_dir="$work/a"
 "$BIN/python" -m experiments.run --model=cnn --batch_size=8 --epochs=1 --bn_momentum=0.9 --data_dir="$work/data" --run_dir="$work/b"
+mkdir "$work/photos"
+"$BIN/python" -c "
+import sys
+from PIL import Image
+import mole_jax
+from pathlib import Path
+source = mole_jax.load_dataset(Path(sys.argv[1]), 'synthetic').splits['test']
+for i in range(3): Image.fromarray(source[i]['image']).save(f'{sys.argv[2]}/{i}.png')
+" "$work/data" "$work/photos"
+"$BIN/python" -m experiments.predict --run="$work/a" --images="$work/photos" --out="$work/scores.csv"
+"$BIN/python" -m experiments.predict --run="$work/a,$work/b" --images="$work/photos/0.png"
 "$BIN/python" -m experiments.evaluate --predictions="$work/a/predictions/test.csv" --validation="$work/a/predictions/validation.csv" --out="$work/evaluation"
 "$BIN/python" -m experiments.prepare --dataset=other --layout=synthetic --seed=1 --examples=40 --protocol=external --data_dir="$work/data"
 "$BIN/python" -m experiments.evaluate --run="$work/a" --dataset=other --data_dir="$work/data"

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import os
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -56,13 +57,14 @@ class LoadedImage(NamedTuple):
     height: int
 
 
-def load_image(path: Path) -> LoadedImage:
+def load_image(path: str | os.PathLike[str]) -> LoadedImage:
     """Reads one file once: hashes it, decodes it and brings it to 224x224.
 
     Raises:
         UnusableImageError: empty, too large, not an image, truncated, or of a kind that has no plain RGB.
     """
     try:
+        path = Path(path)
         size = path.stat().st_size
         if size == 0:
             raise UnusableImageError("empty file")
