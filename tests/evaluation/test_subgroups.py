@@ -120,3 +120,13 @@ def test_without_a_threshold_there_is_auroc_alone(make):
 
 def test_files_without_metadata_have_no_subgroups(single):
     assert subgroup_estimates(single, HALF) == {}
+
+
+def test_a_level_of_one_class_has_the_number_of_that_class(make):
+    p = make(300)
+    found = rows(with_metadata(p, dx=np.where(p.label == 1, "mel", "nv")), "dx")
+    assert found["mel"]["sensitivity"]["value"] is not None
+    assert found["mel"]["specificity"]["reason"] == "0 non-melanoma lesions; this number needs 5"
+    assert found["nv"]["specificity"]["value"] is not None
+    assert found["nv"]["sensitivity"]["reason"] == "0 melanoma lesions; this number needs 5"
+    assert found["nv"]["auroc"]["reason"] == "0 melanoma lesions; this number needs 10"
