@@ -1,6 +1,6 @@
 """Do 95 % intervals hold the truth 95 times in 100? Simulated studies of known truth, judged by evaluation/ itself.
 
-    python -m benchmarks.coverage                  the table of RESULTS.md, about a quarter of an hour on one core
+    python -m benchmarks.coverage                  the table of RESULTS.md, 25 to 45 minutes on one core
     python -m benchmarks.coverage --quick          a tenth of it
     python -m benchmarks.coverage --lesions=20 --sets=2000
 

@@ -49,5 +49,6 @@ def _estimate_cell(text: str) -> Markup:
     value, space, rest = text.partition(" (")
     if not space:
         return escape(text)
-    kind = "interval" if rest[:1].isdigit() or rest[:1] == "−" else "reason"  # which may be long, and wraps
+    # A reason may be long, so it wraps.
+    kind = "reason" if value == "–" or rest.startswith("no interval") else "interval"
     return Markup('{}<span class="{}">{}</span>').format(value, kind, rest.removesuffix(")"))

@@ -157,3 +157,4 @@ def test_impossible_numbers_are_told(single):
     with pytest.raises(UserError, match=r"threshold=50 is not in \[0, 1\]"):
         given_threshold(50)
     assert given_threshold(0.5).chosen_on == "given"
+    assert (given_threshold(0).threshold, given_threshold(1).threshold) == (0, 1)

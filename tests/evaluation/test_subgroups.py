@@ -120,3 +120,31 @@ def test_without_a_threshold_there_is_auroc_alone(make):
 
 def test_files_without_metadata_have_no_subgroups(single):
     assert subgroup_estimates(single, HALF) == {}
+
+
+def test_a_level_of_one_class_has_the_number_of_that_class(make):
+    p = make(300)
+    found = rows(with_metadata(p, dx=np.where(p.label == 1, "mel", "nv")), "dx")
+    assert found["mel"]["sensitivity"]["value"] is not None
+    assert found["mel"]["specificity"]["reason"] == "0 non-melanoma lesions; this number needs 5"
+    assert found["nv"]["specificity"]["value"] is not None
+    assert found["nv"]["sensitivity"]["reason"] == "0 melanoma lesions; this number needs 5"
+    assert found["nv"]["auroc"]["reason"] == "0 melanoma lesions; this number needs 10"
+
+
+@pytest.mark.parametrize(
+    ("age", "band"),
+    [
+        ("0", "under 30"),
+        ("29.9", "under 30"),
+        ("30", "30-44"),
+        ("44.9", "30-44"),
+        ("45", "45-59"),
+        ("59.9", "45-59"),
+        ("60", "60-74"),
+        ("74.9", "60-74"),
+        ("75", "75 and over"),
+    ],
+)
+def test_a_band_begins_at_its_first_year(make, age, band):
+    assert list(rows(with_metadata(make(1), age=[age]), "age")) == [band]

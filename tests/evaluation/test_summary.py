@@ -290,3 +290,16 @@ def test_evaluation_needs_no_jax():
         "sys.exit('jax' in sys.modules or 'flax' in sys.modules or 'sklearn' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_scaled_scores_have_the_slope_that_their_scaling_gives_them(splits):
+    """A logit divided by T has T times the slope; Platt's slope and intercept are taken off likewise."""
+    test = evaluate(splits["test"], validation=splits["validation"], resamples=20)["splits"]["test"]["calibration"]
+    before, platt = test["before"], test["platt"]
+    assert test["temperature"]["value"] != pytest.approx(1, abs=0.05)
+    slope = before["slope"]["value"]
+    assert test["after_temperature"]["slope"]["value"] == pytest.approx(slope * test["temperature"]["value"], rel=1e-6)
+    assert test["after_temperature"]["intercept"]["value"] == pytest.approx(before["intercept"]["value"], rel=1e-6)
+    assert test["after_platt"]["slope"]["value"] == pytest.approx(slope / platt["slope"]["value"], rel=1e-6)
+    shift = slope * platt["intercept"]["value"] / platt["slope"]["value"]
+    assert test["after_platt"]["intercept"]["value"] == pytest.approx(before["intercept"]["value"] - shift, rel=1e-5)

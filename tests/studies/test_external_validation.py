@@ -60,12 +60,12 @@ def test_the_command_writes_results_and_the_reports_section(run_dir, data_dir):
     done = command("evaluate", f"--run={run_dir}", "--dataset=other", f"--data_dir={data_dir}", "--resamples=40")
     assert (done.returncode, done.stderr) == (0, "")
     folder = run_dir / "external" / "other"
-    assert sorted(path.name for path in folder.iterdir()) == [
-        "calibrated_scores.csv",
-        "metrics.json",
-        "predictions.csv",
-    ]
+    written = {path.name for path in folder.iterdir()}
+    assert written - {"calibrated_scores.csv"} == {"metrics.json", "predictions.csv"}
     metrics, own = (json.loads((path / "metrics.json").read_text()) for path in (folder, run_dir))
+    fitted = metrics["splits"]["test"]["calibration"]["platt"]["slope"]["value"] is not None
+    assert ("calibrated_scores.csv" in written) == fitted
+    assert ", ".join(sorted(written - {"calibrated_scores.csv"})) in done.stdout
     assert metrics["operating_points"] == own["operating_points"], "frozen"
     assert f"{metrics['splits']['test']['auroc']['value']:.3f}" in done.stdout
     about = metrics["external"]

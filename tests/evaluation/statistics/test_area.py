@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from scipy.special import logit
 from scipy.stats import t as student
 
 from mole_jax.evaluation.statistics.area import (
@@ -134,6 +135,12 @@ def test_the_partial_interval_stays_within_its_scale():
     score, label, patient = patients(5, n=400)
     found = cluster_partial_auroc(score, label, group_images(patient, label))
     assert 0 < found["low"] < found["value"] < found["high"] < 0.2
+    # On the logit scale of its share of .2, with the degrees of freedom of a fifth of the groups that have a melanoma.
+    influence = partial_influence(score, label, groups := group_images(patient, label))
+    share = influence.value / 0.2
+    half = np.sqrt(influence.variance) / 0.2 / (share * (1 - share)) * student.ppf(0.975, 0.2 * groups.positives - 1)
+    assert logit(found["high"] / 0.2) - logit(share) == pytest.approx(half)
+    assert logit(share) - logit(found["low"] / 0.2) == pytest.approx(half)
     perfect = cluster_partial_auroc(label.astype(float), label, group_images(patient, label))
     assert (perfect["value"], perfect["low"]) == (pytest.approx(0.2), None)
     assert "says nothing of its uncertainty" in perfect["reason"]
