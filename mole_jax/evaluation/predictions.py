@@ -7,8 +7,8 @@ and 3.5 GB to evaluate.
 """
 
 import csv
+import itertools
 import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
@@ -19,6 +19,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Integer, Shaped
 
 from mole_jax.errors import UserError
+from mole_jax.files.csv_table import write_rows
 
 REQUIRED = ("image_id", "label", "score")
 METADATA = ("age", "sex", "localization", "dx", "dx_type", "split")
@@ -126,20 +127,11 @@ def write_predictions(path: str | os.PathLike[str], predictions: Predictions) ->
 
 def write_csv(path: str | os.PathLike[str], columns: Mapping[str, Shaped[np.ndarray, " n"]]) -> None:
     """Writes columns of equal length under their names, all of it or nothing (a temporary file is renamed)."""
-    path = Path(path)
-    n = len(next(iter(columns.values())))
-    # The reader ends a line at a bare carriage return, which the writer does not think of: file names may hold one.
-    texts = (str(value) for column in columns.values() if column.dtype.kind in "OU" for value in column)
-    odd = any("\r" in text for text in texts)
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        temporary = Path(folder) / path.name
-        with temporary.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL if odd else csv.QUOTE_MINIMAL)
-            writer.writerow(columns)
-            for start in range(0, n, ROWS_AT_A_TIME):
-                piece = slice(start, start + ROWS_AT_A_TIME)
-                writer.writerows(zip(*(column[piece].tolist() for column in columns.values()), strict=True))
-        temporary.replace(path)
+    pieces = (
+        slice(start, start + ROWS_AT_A_TIME) for start in range(0, len(next(iter(columns.values()))), ROWS_AT_A_TIME)
+    )
+    rows = (zip(*(column[piece].tolist() for column in columns.values()), strict=True) for piece in pieces)
+    write_rows(Path(path), list(columns), itertools.chain.from_iterable(rows))
 
 
 def _encoding(path: Path) -> str:

@@ -57,6 +57,7 @@ def write_report(runs: Sequence[Path], out: Path, *, data_dir: Path | None = Non
 def _sections(runs: Sequence[Run]) -> list[Section]:
     compared = [comparison_table(runs)] if len(runs) > 1 else []
     elsewhere = external_parts(runs)
+    linear = [weight_figure(run) for run in runs if run.config["model"] == "logistic"]
     return [
         Section("by-epoch", "Training", training_figures(runs)),
         Section("discrimination", "Telling melanomas from the rest", [roc_figure(runs), operating_points_table(runs)]),
@@ -67,7 +68,7 @@ def _sections(runs: Sequence[Run]) -> list[Section]:
         Section("benefit", "Is it of use?", [decision_figure(runs)]),
         Section("for-whom", "For whom does it work?", subgroup_figures(runs)),
         Section("worst", "The most confident mistakes", [part for run in runs for part in mistakes(run)]),
-        Section("weights", "What the linear model looks at", [weight_figure(run) for run in runs]),
+        *([Section("weights", "What the linear model looks at", linear)] if linear else []),
     ]
 
 

@@ -1,14 +1,13 @@
 """What a page is made of: figures of one or more panels with their numbers, tables, and parts that are missing."""
 
 import base64
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from mole_jax.evaluation.table import digits_of
+from mole_jax.files.csv_table import rows_as_text
 
 MEDIA = {"svg": "image/svg+xml", "png": "image/png", "jpeg": "image/jpeg"}
 EXTENSIONS = {"svg": "svg", "png": "png", "jpeg": "jpg"}
@@ -49,11 +48,7 @@ class Part:
     @property
     def csv(self) -> str:
         """The numbers as CSV; None is an empty cell."""
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(self.numbers)
-        writer.writerows(zip(*self.numbers.values(), strict=True))
-        return text.getvalue()
+        return rows_as_text(list(self.numbers), zip(*self.numbers.values(), strict=True))
 
     @property
     def csv_uri(self) -> str:

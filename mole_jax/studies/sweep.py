@@ -2,7 +2,7 @@
 
 Logistic regressions share one pass over the images (`mole_jax.studies.stacked`). Other models are trained one after
 the other, as runs of their own: one of their steps fills all cores already, and two of them stacked take longer than
-one after the other (RESULTS.md, "What did not work").
+one after the other (RESULTS.md, "What was tried and did not work").
 """
 
 import dataclasses

@@ -15,14 +15,11 @@ BRIGHTEST = 0.99  # quantile of the absolute weights that is drawn at full stren
 
 
 def weight_figure(run: Run) -> Part:
-    """What the logistic regression looks at."""
+    """What the logistic regression of a run looks at."""
     name, title = f"weights-{run.key}", f"Weight picture: {run.name}"
     weights = run.weight_picture
     if weights is None:
-        why = "The run has no weight_picture.npy, so its weights are not shown."
-        if run.config["model"] != "logistic":
-            why = f"Only the model logistic has a weight for each pixel; {run.config['model']} has none."
-        return Part(name, title, "", missing=why)
+        return Part(name, title, "", missing="The run has no weight_picture.npy, so its weights are not shown.")
     blocks = weights.reshape(weights.shape[0] // BLOCK, BLOCK, weights.shape[1] // BLOCK, BLOCK, 3).mean(axis=(1, 3))
     rows, columns = np.indices(blocks.shape[:2])
     numbers = {
