@@ -19,7 +19,7 @@ DeviceBatch = Mapping[str, Array]
 
 @runtime_checkable
 class Init(Protocol):
-    """The first variables, from the key alone; `input_shape` is [batch, ...], what `apply` takes."""
+    """Draws the initial variables from the key alone; `input_shape` is [batch, ...], the shape that `apply` takes."""
 
     def __call__(self, key: jax.Array, *, input_shape: Sequence[int]) -> Variables:
         """As the class says."""
@@ -28,10 +28,10 @@ class Init(Protocol):
 
 @runtime_checkable
 class Apply(Protocol):
-    """The logits and the new batch statistics.
+    """Computes the logits and the new batch statistics.
 
     `images` are normalised floats [batch, height, width, 3] (features [batch, ...] where a model says so). `train` uses
-    the batch's statistics and dropout, for which `key` is; else the moving statistics, and nothing changes.
+    the batch's statistics, and dropout drawn from `key`; otherwise the moving statistics are used and do not change.
     """
 
     def __call__(
@@ -68,7 +68,7 @@ def from_linen(module: nn.Module, *, trainable: Trainable = all_trainable, chunk
 
     Args:
         module: the network.
-        trainable: as in the contract.
+        trainable: gives the mask of the trained parameters; by default all are trained.
         chunked: whether inference goes through `in_chunks`: for networks whose activations outweigh their parameters.
     """
 
