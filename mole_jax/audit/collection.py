@@ -40,7 +40,7 @@ class Collection:
 
     Attributes:
         name: its name, for people.
-        members: what is known of each.
+        members: what is known of each image, in their order.
         load: gives the pixels of member i; called from several threads at once; raises UnusableImageError.
         facts: gives what the file of member i tells without its pixels.
         from_files: whether `facts` sees the files; a prepared dataset keeps only their names and sizes in pixels.

@@ -22,7 +22,7 @@ class Init(Protocol):
     """Draws the initial variables from the key alone; `input_shape` is [batch, ...], the shape that `apply` takes."""
 
     def __call__(self, key: jax.Array, *, input_shape: Sequence[int]) -> Variables:
-        """As the class says."""
+        """Gives the variables."""
         ...
 
 
@@ -37,7 +37,7 @@ class Apply(Protocol):
     def __call__(
         self, variables: Variables, images: Float[Array, "batch ..."], *, train: bool, key: jax.Array | None = None
     ) -> tuple[Float[Array, " batch"], Any]:
-        """As the class says."""
+        """Gives (logits [batch], the new batch statistics)."""
         ...
 
 
@@ -46,7 +46,7 @@ class Trainable(Protocol):
     """A pytree of bool of the structure of `params`: the mask that is handed to optax."""
 
     def __call__(self, params: Any) -> Any:
-        """As the class says."""
+        """Gives the mask."""
         ...
 
 
@@ -67,7 +67,7 @@ def from_linen(module: nn.Module, *, trainable: Trainable = all_trainable, chunk
     """Wraps a Linen module whose call is (images, *, train) -> [batch, 1] as a Model.
 
     Args:
-        module: the network.
+        module: the network, whose call gives the logits.
         trainable: gives the mask of the trained parameters; by default all are trained.
         chunked: whether inference goes through `in_chunks`: for networks whose activations outweigh their parameters.
     """

@@ -112,7 +112,7 @@ def on_images(
         head: which head, a key of WIDTHS.
         unfreeze: share of the backbone's layers, counted from its output, that is trained with the head: 0 to 1.
         backbone: {"params", "batch_stats"} of the backbone, which `init` takes over; None: drawn at random.
-        dropout: as in `Head`.
+        dropout: share of each fully connected layer's inputs that is dropped in training, 0..1.
         bn_momentum: share of the old moving statistics that the head keeps, 0..1; the backbone's never move.
         dtype: type of the activations, float32 or bfloat16.
     """
