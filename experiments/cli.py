@@ -33,12 +33,13 @@ def main(
     """Parses `sys.argv` into absl's FLAGS, calls `command` and exits with its status.
 
     Args:
-        command: does the work; imports JAX itself, so that `--help` answers at once.
-        description: shown by `--help` above the flags.
-        defaults: from the arguments to what flags will be if they are not given, by the flag's name, in words; for
-            flags whose default says less.
-        more_help: lines to show below the flags.
-        goes_on: whether the same command goes on where an interrupted one stopped.
+        command: does the work and gives the exit status, None for 0; imports JAX itself, so that `--help` answers at
+            once.
+        description: text that `--help` shows above the flags.
+        defaults: from the arguments to (flag name -> its value if it is not given, in words), for flags whose value
+            depends on the arguments.
+        more_help: gives lines that `--help` shows below the flags.
+        goes_on: whether the same command, given again, goes on where it was interrupted.
     """
     if {"--help", "-help", "-h"} & set(sys.argv[1:]):
         try:

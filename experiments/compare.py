@@ -50,7 +50,7 @@ def command() -> None:
 
 
 def model_names(paths: list[str]) -> list[str]:
-    """What to call each file: the shortest end of its path, without the suffix, that tells it from the others.
+    """A name for each file: the shortest end of its path, without the suffix, that tells it from the others.
 
     Raises:
         UserError: a file is named twice.

@@ -25,7 +25,7 @@ OF_RUN = ("dataset", "data_dir", "split", "allow_overlap")
 
 
 def command() -> None:
-    """Takes the form that was asked for."""
+    """Evaluates in the form that was asked for: from predictions, or a run on a dataset."""
     if bool(FLAGS.predictions) == bool(FLAGS.run):
         raise UserError("give --predictions=FILE, or --run=DIR with --dataset=NAME, and not both")
     form, others = ("--run", OF_PREDICTIONS) if FLAGS.run else ("--predictions", OF_RUN)
@@ -103,7 +103,7 @@ def from_predictions() -> None:
 
 
 def numbers(name: str, texts: list[str]) -> list[float] | None:
-    """The numbers of a list flag; None where it was not given.
+    """The numbers given to a list flag; None where it was not given.
 
     Raises:
         UserError: one of them is not a number.

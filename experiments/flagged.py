@@ -40,7 +40,7 @@ def defaults_for(arguments: list[str]) -> dict[str, str]:
     """What each flag of a run will be if it is not given, in words, for the model and recipe among the arguments.
 
     Args:
-        arguments: of the command line; may hold --model=NAME and --recipe=NAME.
+        arguments: arguments of the command line, possibly --model=NAME and --recipe=NAME among them.
     """
     asked = dict(a.lstrip("-").split("=", 1) for a in arguments if a.startswith("-") and "=" in a)
     model, recipe = asked.get("model", RunConfig.model), asked.get("recipe", "paper")

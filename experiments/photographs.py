@@ -6,9 +6,7 @@ from pathlib import Path
 
 
 def warn_of_photographs(page: Path) -> None:
-    """Says on stderr where a file that may hold photographs of patients lies in a git work tree that does not ignore
-    it.
-    """
+    """Warns on stderr if a file that may show patients lies in a git work tree that does not ignore it."""
     if would_be_committed(page):
         print(
             f"note: {page} may hold photographs of patients and lies in a git work tree that does not ignore it; "

@@ -94,7 +94,7 @@ def _run_dirs(given: list[str]) -> list[Path]:
 
 
 def _refuse_foreign(out: Path) -> None:
-    """A file that this command did not write is never replaced."""
+    """Raises UserError where `out` is a file that this command did not write: such a file is never replaced."""
     if out.is_dir():
         raise UserError(f"--out={out} is a folder; give a file, such as {out / 'predictions.csv'}")
     if not out.parent.is_dir():
@@ -135,7 +135,7 @@ def _about(ensemble: "Ensemble", names: Sequence[str], prevalence: float | None)
 
 
 def _kept(scored: Iterator["Scored"], shown: list["Scored"], failed: list["Scored"]) -> Iterator["Scored"]:
-    """Passes on all, and keeps the first ones for the screen and those that failed."""
+    """Passes all on, and keeps the first ones for the screen and those that failed."""
     for each in scored:
         if len(shown) < SHOWN:
             shown.append(each)
@@ -189,7 +189,7 @@ def _call(each: "Scored", ensemble: "Ensemble") -> str:
 
 
 def _number(value: float) -> str:
-    """Three digits, also of a small one."""
+    """A number with three digits, even a small one."""
     return "–" if math.isnan(value) else f"{value:.3f}" if value >= 0.0995 or value == 0 else f"{value:.3g}"
 
 

@@ -72,7 +72,7 @@ def _own_folder() -> Path | None:
 
 
 def describe(summary: PrepareSummary) -> str:
-    """The summary for people, a few lines."""
+    """The summary in a few lines for people."""
     facts = summary.facts
     counts = "\n".join(
         f"  {split:<11}{moles:>7,} moles {melanomas:>7,} melanomas"

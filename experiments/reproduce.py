@@ -134,7 +134,7 @@ def _print_plan(runs: list[PlannedRun], facts: dict[str, DatasetFacts | None], d
 
 
 def _run_all(runs: list[PlannedRun], facts: dict[str, DatasetFacts | None], failed: dict[Path, str], logs: Path) -> int:
-    """Starts what is not done, one after the other; the exit status of it all."""
+    """Starts the runs that are not done, one after the other; gives the exit status of the whole."""
     logs.mkdir(parents=True, exist_ok=True)
     for run in runs:
         if state_of(run, facts[run.protocol]) == "done":
@@ -155,7 +155,10 @@ def _run_all(runs: list[PlannedRun], facts: dict[str, DatasetFacts | None], fail
 
 
 def _run(program: str, arguments: list[str], log: Path) -> int:
-    """One command of `experiments`, to which SIGTERM is passed on: 75 then. Progress bars stay on the terminal."""
+    """Runs one command of `experiments`; gives its exit status, or 75 after SIGTERM, which is passed on to it.
+
+    Progress bars stay on the terminal.
+    """
     received: list[int] = []
     children: list[subprocess.Popen[str]] = []
 

@@ -4,12 +4,12 @@ from pathlib import Path
 
 from mole_jax.data.download.official import OFFICIAL
 
-# What --source takes besides a folder.
+# What --source accepts besides a folder.
 FETCHED = (*OFFICIAL, "kaggle")
 
 
 def downloads_folder(source: str, data_dir: Path) -> Path:
-    """Where a fetched source lies; no dataset can have a name that begins so."""
+    """Where a fetched source lies; no dataset's name can begin with an underscore."""
     return data_dir / "_downloads" / source
 
 
@@ -19,17 +19,17 @@ def fetch_source(
     """Shows the licence and fetches a source, or verifies what has been fetched.
 
     Args:
-        source: one of FETCHED.
+        source: name of the source, one of FETCHED.
         data_dir: where prepared datasets lie.
         licence_accepted: whether the user has accepted the licence.
-        base: address to fetch from in place of the publisher's.
-        pause: before a download is tried again, in seconds.
+        base: address to fetch from instead of the publisher's; None: the publisher's.
+        pause: seconds to wait before a download is tried again.
 
     Returns:
         The folder for `prepare`.
 
     Raises:
-        UserError: the licence is not accepted; or whatever keeps the files from being had.
+        UserError: the licence is not accepted; or the files cannot be fetched, for the reason that the message gives.
     """
     from mole_jax.data.download.kaggle import LICENCE, PAGE, TITLE, obtain_kaggle
     from mole_jax.data.download.obtain import count_images, obtain

@@ -5,7 +5,7 @@
 
 The other flags are those of experiments.run and hold for every configuration. Writes sweep.json and sweep.csv. A
 configuration whose loss is not finite is reported and does not stop the others. Exit status 75: stopped by SIGTERM or
-Ctrl-C in the midst of a run, with everything saved.
+Ctrl-C during a run, with everything saved.
 """
 
 import dataclasses

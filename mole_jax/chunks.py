@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 # Images. Their activations stay in a CPU's caches and in memory that the process keeps; those of a whole batch are
-# written to fresh pages and read back from them. Two and eight are within 4 % of it (RESULTS.md, "Speed").
+# written to fresh pages and read back from them. Two and eight are within 4 % of it (RESULTS.md, "How fast is it?").
 CHUNK = 4
 
 

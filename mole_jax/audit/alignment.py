@@ -1,4 +1,4 @@
-"""Lays one image over another, turned, mirrored, shifted, zoomed and sheared as need be, and compares their pixels."""
+"""Lays one image over another, turned, mirrored, shifted, zoomed and sheared as needed, and compares their pixels."""
 
 from typing import Final, NamedTuple
 
@@ -8,9 +8,9 @@ from jaxtyping import Bool, Float, Float32, Int, UInt8
 
 from mole_jax.audit.fingerprints import DESCRIPTOR_SCALE, SIDE, Fingerprint
 
-# Of the distance to the second nearest descriptor (Lowe, IJCV 60 (2004) 91, has .8 for larger pictures).
+# Largest share of the distance to the second nearest descriptor (Lowe, IJCV 60 (2004) 91: .8, larger pictures).
 RATIO: Final = 0.85
-# Unrelated lesions reach 10 keypoints in place; copies have 13 at least (10,015 images and 7,790 copies, at .9).
+# Unrelated lesions reach 10 keypoints in place; copies have at least 13 (10,015 images and 7,790 copies, at .9).
 MIN_IN_PLACE: Final = 6
 IN_PLACE: Final = 2.0  # pixels
 RANSAC_ROUNDS: Final = 300
@@ -20,7 +20,7 @@ MAX_STRETCH: Final = 1.6  # of the longer over the shorter side of a turned squa
 # The centre of the picture: the corners of a turned copy are smeared, not photographed.
 RADIUS: Final = 49.0  # pixels
 MIN_OVERLAP: Final = 0.1  # of the picture
-# Blurs in pixels. Noise is finer than FINE. Pictures are moved by all that is finer than WIDE, which finds its way from
+# Blurs in pixels. Noise is finer than FINE. Pictures are aligned by all that is finer than WIDE, which works from
 # further off, and judged by what is finer than COARSE, so that the blob that every mole is does not count.
 FINE: Final = 0.5
 COARSE: Final = 2.0
@@ -42,7 +42,7 @@ class Alignment(NamedTuple):
         similarity: correlation of their details where they overlap, -1..1.
         difference: mean absolute difference of their grey levels there, 0..255.
         overlap: the share of the picture that was compared, 0..1.
-        matrix: from a pixel of the first (x, y, 1) to the second.
+        matrix: affine map from a pixel of the first image (x, y, 1) to the second, in pixels of `Fingerprint.grey`.
     """
 
     similarity: float
@@ -60,7 +60,7 @@ def align(first: Fingerprint, second: Fingerprint) -> Alignment | None:
 
 
 def _by_keypoints(first: Fingerprint, second: Fingerprint) -> Float[np.ndarray, "2 3"] | None:
-    """The affine map that brings most keypoints into place, as seen directly or in a mirror."""
+    """The affine map that brings the most keypoints into place, seen directly or in a mirror; None: too few."""
     best, most = None, MIN_IN_PLACE - 1
     if min(len(first.points), len(second.points)) < MIN_IN_PLACE:
         return None
@@ -109,7 +109,7 @@ def _refine(first: Fingerprint, second: Fingerprint, matrix: Float[np.ndarray, "
         _, refined = cv2.findTransformECC(
             _details(first, WIDE), _details(second, WIDE), rough.copy(), cv2.MOTION_AFFINE, criteria, mask, 1
         )
-    except cv2.error:  # it did not converge, as between pictures that are unlike
+    except cv2.error:  # it did not converge, as happens with pictures that are unlike
         return rough
     return refined
 

@@ -26,11 +26,11 @@ class Audit:
     """What was found.
 
     Attributes:
-        result: as it stands in audit.json; `mole_jax/audit/schema.md` describes it.
+        result: the content of audit.json; `mole_jax/audit/schema.md` describes it.
         members: the images that could be read.
-        places: where each lies in the collection.
-        pairs: of near duplicates, indices into members; those across splits first, the most similar first.
-        copies: groups of copies, indices into members.
+        places: index of each member in the collection.
+        pairs: pairs of near duplicates, as indices into members: those across splits first, then the most similar.
+        copies: groups of copies, as indices into members.
     """
 
     result: dict[str, Any]
@@ -49,7 +49,7 @@ def audit(collection: Collection, originals: Collection | None = None) -> Audit:
     """Audits a collection. Near duplicates are found by pixels alone, whatever the manifest says.
 
     Args:
-        collection: what to audit.
+        collection: the images to audit.
         originals: where the originals of augmented copies may be; None: among the images themselves.
 
     Raises:
@@ -110,7 +110,7 @@ def _across(pair: Pair, members: Sequence[Member]) -> bool:
 
 
 def _count(pairs: Sequence[Pair], members: Sequence[Member]) -> dict[str, int]:
-    """Of the pairs that were laid over each other; pairs that hang together through others are not among them."""
+    """Counts the pairs that were laid over each other; pairs connected only through others are not among them."""
     across = [pair for pair in pairs if _across(pair, members)]
     return {
         "all": len(pairs),
@@ -152,7 +152,7 @@ def _worst(pairs: Sequence[Pair], members: Sequence[Member], near: Int[np.ndarra
 def _shortcuts(
     members: Sequence[Member], looks: Sequence[Traits], near: Int[np.ndarray, " n"], lesions: Sequence[Sequence[int]]
 ) -> Mapping[str, Any]:
-    """Cross-validated with everything of a lesion on one side: by its id, and by what the pixels say."""
+    """Cross-validated, with all images of a lesion on one side of a fold: by its id, and by what the pixels say."""
     first: dict[int, int] = {}
     links = [(group[0], other) for group in lesions for other in group[1:]]
     links += [(first.setdefault(int(number), i), i) for i, number in enumerate(near)]

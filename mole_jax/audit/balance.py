@@ -12,13 +12,13 @@ from mole_jax.data.records import CLASSES, SPLITS
 
 # HAM10000: 1,113 melanomas among 10,015 images (Tschandl, Rosendahl & Kittler, Sci Data 5:180161, 2018).
 HAM10000_PREVALENCE: Final = 1113 / 10015
-# A share of melanomas beyond this factor of HAM10000's, either way, is remarked upon.
+# A share of melanomas that differs from HAM10000's by more than this factor, either way, gets a remark.
 UNLIKE: Final = 1.5
 SIZES: Final = 5
 
 
 def balance(members: Sequence[Member], looks: Sequence[Traits]) -> dict[str, Any]:
-    """By split and class: how many images, how large, what colours.
+    """Counts by split and class: how many images, how large, what colours.
 
     Returns:
         `splits`: split (or "all") -> `images`, `melanomas`, `lesions`, `prevalence`; `classes`: class -> `images`,

@@ -1,4 +1,4 @@
-"""What is audited: a prepared dataset, or the files of a source as they lie there."""
+"""What is audited: a prepared dataset, or the files of a source as they are."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,12 +17,13 @@ class Member:
     """One image under audit.
 
     Attributes:
-        image_id: the file's name without its ending; may lie in several places of a source.
-        lesion_id: the group; the image's own id where the lesion is unknown.
+        image_id: the file's name without its ending; several files of a source may share it.
+        lesion_id: the lesion that the image shows; the image's own id where the lesion is unknown.
         label: 0 mole, 1 melanoma.
-        split: None where there are no splits.
-        path: where it is from, for people.
-        augmented_from: what the manifest says, "" for nothing. Only compared with what was found.
+        split: the split that it lies in; None where there are no splits.
+        path: path of the file it is from, for people.
+        augmented_from: the image_id of its original according to the manifest, "" for none; only compared with what
+            was found.
     """
 
     image_id: str
@@ -38,12 +39,12 @@ class Collection:
     """The images under audit.
 
     Attributes:
-        name: for people.
-        members: what is known of each.
-        load: the pixels of member i, by threads at the same time. Raises UnusableImageError.
-        facts: what the file of member i tells without its pixels.
-        from_files: whether `facts` sees the files; a prepared dataset has kept their names and sizes in pixels alone.
-        photographed: False for drawn lesions.
+        name: its name, for people.
+        members: what is known of each image, in their order.
+        load: gives the pixels of member i; called from several threads at once; raises UnusableImageError.
+        facts: gives what the file of member i tells without its pixels.
+        from_files: whether `facts` sees the files; a prepared dataset keeps only their names and sizes in pixels.
+        photographed: whether they are photographs; False for drawn lesions.
     """
 
     name: str
@@ -58,7 +59,7 @@ class Collection:
 
 
 def of_dataset(data_dir: Path, name: str) -> Collection:
-    """A prepared dataset.
+    """The images of a prepared dataset.
 
     Raises:
         UserError: it has not been prepared, or is damaged.
@@ -79,7 +80,7 @@ def of_dataset(data_dir: Path, name: str) -> Collection:
 def of_source(source: Path, layout: str = "auto") -> Collection:
     """The images of a source, with its own splits where it has some.
 
-    Unlike `prepare`, keeps the images whose id lies in several places: they are what is looked for.
+    Unlike `prepare`, keeps images that share an id: they are what the audit looks for.
 
     Raises:
         UserError: no such folder, or no known layout.

@@ -1,4 +1,4 @@
-"""Which images are copies of one original, and which is the original; and what a manifest says against it."""
+"""Which images are copies of one original, and which is the original; and how that compares with a manifest."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -21,11 +21,11 @@ SHARPER: Final = 1.15
 
 @dataclass(frozen=True)
 class Copies:
-    """The images under audit that show one photograph.
+    """The images under audit that were made from one photograph.
 
     Attributes:
-        images: their indices.
-        original: the image_id of the original, "" where it is not there or cannot be told.
+        images: indices of these images.
+        original: the image_id of the original, "" where it is missing or cannot be told.
     """
 
     images: list[int]
@@ -40,7 +40,7 @@ def groups_of_copies(count: int, pairs: Sequence[Pair]) -> list[list[int]]:
 def among_themselves(
     groups: Sequence[Sequence[int]], looks: Sequence[Traits], members: Sequence[Member]
 ) -> list[Copies]:
-    """The sharpest of each group is its original: turning and zooming blur."""
+    """Names the sharpest image of each group as its original, since turning and zooming blur."""
     found = []
     for group in groups:
         first, second = sorted(group, key=lambda i: -looks[i].sharpness)[:2]
@@ -55,10 +55,10 @@ def from_originals(
     """The original of each image among others that are given; images without one stay in the groups they are in.
 
     Args:
-        copies: what was found among the images themselves.
-        looks: of the images.
-        original_looks: of those that may be their originals.
-        original_ids: their image_ids.
+        copies: the groups found among the images themselves.
+        looks: traits of the images under audit.
+        original_looks: traits of the images that may be their originals.
+        original_ids: image_id of each of those.
     """
     found = near_duplicates(
         Fingerprints([look.fingerprint for look in looks]), Fingerprints([look.fingerprint for look in original_looks])
@@ -79,8 +79,8 @@ def against_manifest(members: Sequence[Member], copies: Sequence[Copies]) -> dic
     """What was found in the pixels against what the manifest says of copies; None where it says nothing.
 
     Returns:
-        `sibling_pairs` that the manifest knows, `found` of them, `wrong` ones that were found beside them, `recall` and
-        `precision`; `copies` whose original is known, `named` an original, `rightly`.
+        `sibling_pairs` that the manifest knows, `found` of them, `wrong` ones found besides, `recall` and `precision`;
+        `copies` whose original is known, how many were `named` an original, and how many `rightly`.
     """
     if not any(member.augmented_from for member in members):
         return None

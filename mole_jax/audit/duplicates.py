@@ -16,7 +16,7 @@ EXAMPLES: Final = 5  # groups named in the summary; the CSV files name all
 
 
 def same(keys: Sequence[Hashable]) -> list[list[int]]:
-    """The indices that have a key in common, where there are two at least."""
+    """Groups of indices that have a key in common, where there are at least two."""
     members = defaultdict(list)
     for i, key in enumerate(keys):
         members[key].append(i)
@@ -24,7 +24,7 @@ def same(keys: Sequence[Hashable]) -> list[list[int]]:
 
 
 def connected(count: int, pairs: Sequence[tuple[int, int]]) -> Int[np.ndarray, " count"]:
-    """The number of each image's group, where pairs hold together; what holds to nothing is a group of its own."""
+    """The number of each image's group, where pairs connect images; an image without a pair is a group of its own."""
     ends = np.array(pairs, np.int64).reshape(-1, 2)
     graph = coo_array((np.ones(len(ends)), (ends[:, 0], ends[:, 1])), shape=(count, count))
     return connected_components(graph, directed=False)[1].astype(np.int64)
@@ -51,12 +51,12 @@ def summarise(groups: Sequence[Sequence[int]], members: Sequence[Member]) -> dic
 
 
 def straddles(group: Sequence[int], members: Sequence[Member]) -> bool:
-    """Whether the images lie in more than one split; never where there are no splits."""
+    """Whether the images lie in more than one split; False where there are no splits."""
     return len({members[i].split for i in group} - {None}) > 1
 
 
 def named(member: Member) -> dict[str, str | None]:
-    """A member as it stands in audit.json."""
+    """A member as audit.json has it."""
     return {
         "image_id": member.image_id,
         "lesion_id": member.lesion_id,

@@ -9,7 +9,7 @@ from PIL import Image
 from mole_jax.data.image_file import FORMATS
 from mole_jax.data.manifest import ManifestRow
 
-# A number, or a text that stands for a kind.
+# A number, or a text that names a kind.
 Facts = dict[str, float | str]
 
 
@@ -21,13 +21,13 @@ def facts_of_row(row: ManifestRow) -> Facts:
 def facts_of_file(path: Path) -> Facts:
     """What a file tells: name, size in bytes and pixels, format, JPEG tables, EXIF. Reads its header alone.
 
-    Its folders are left out, since they may spell the class, and so is its time, which copying changes.
+    Its folders are left out, since they may name the class, and so is its time, which copying changes.
     """
     facts = _of_name(path.name)
     try:
         facts["bytes"] = path.stat().st_size
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow remarks on harmless EXIF and TIFF tags
+            warnings.simplefilter("ignore")  # Pillow warns about harmless EXIF and TIFF tags
             with Image.open(path, formats=FORMATS) as image:
                 facts |= _of_header(image)
     except Exception:  # whatever a damaged header makes Pillow raise; the pixels' reader says what is wrong with it

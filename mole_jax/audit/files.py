@@ -16,7 +16,7 @@ PAIR_COLUMNS = [
 
 
 def write_files(found: Audit, out: Path) -> None:
-    """Writes the three files into a folder, which is made.
+    """Writes the three files into a folder, which is made if it is missing.
 
     Raises:
         UserError: the folder cannot be written to.

@@ -14,7 +14,7 @@ SIDE: Final = 112  # pixels; half of what the models see
 KEYPOINTS: Final = 80
 # A thirteenth of OpenCV's default: many moles are smooth, and a useless keypoint costs nothing but time.
 CONTRAST: Final = 0.003
-# The joint histogram of L*, a* and b* as OpenCV has them in 8 bits; the ranges hold every colour of skin.
+# The joint histogram of L*, a* and b* in OpenCV's 8 bits; the ranges hold every colour of skin.
 COLOUR_SIDE: Final = 56
 COLOUR_BINS: Final = (12, 10, 10)
 COLOUR_RANGES: Final = (0, 256, 100, 180, 100, 180)
@@ -29,7 +29,7 @@ class Fingerprint(NamedTuple):
         colours: square roots of the colour histogram (Hellinger), unit length; turning and mirroring change little.
         points: where the keypoints lie, x and y in pixels of `grey`.
         descriptors: their RootSIFT descriptors (Arandjelovic & Zisserman, CVPR 2012) times DESCRIPTOR_SCALE.
-        grey: the image in grey, every other pixel.
+        grey: the image in grey at half its size, 0..255.
     """
 
     colours: Float32[np.ndarray, "1200"]
@@ -40,7 +40,7 @@ class Fingerprint(NamedTuple):
 
 @dataclass(frozen=True)
 class Fingerprints:
-    """Those of a set of images."""
+    """The fingerprints of a set of images."""
 
     members: list[Fingerprint]
 

@@ -1,4 +1,4 @@
-"""What lets a model know the images that it is judged by."""
+"""What lets a model see the images that it is judged by."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -9,7 +9,7 @@ from jaxtyping import Int
 from mole_jax.audit.collection import Member
 from mole_jax.data.records import CLASSES, SPLITS
 
-# What straddles splits: one, several.
+# What straddles splits, in the singular and the plural.
 NOUNS: Final = {
     "image_id": ("image id lies", "image ids lie"),
     "lesion": ("lesion lies", "lesions lie"),
@@ -20,7 +20,7 @@ NOUNS: Final = {
 
 
 def leaks(duplicates: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The kinds of groups that straddle splits.
+    """Which kinds of groups straddle splits.
 
     Args:
         duplicates: kind -> what `duplicates.summarise` says of its groups.
@@ -43,8 +43,8 @@ def siblings_in_training(members: Sequence[Member], near: Int[np.ndarray, " n"])
     """How many held-out images training has seen, by split and class.
 
     Args:
-        members: the images.
-        near: the number of each image's group of near duplicates.
+        members: the images under audit.
+        near: for each image, the number of its group of near duplicates.
 
     Returns:
         split -> class -> `images`, `with_sibling` and their `share`.

@@ -1,4 +1,4 @@
-"""Images of one dataset that show what a run has seen, recognised by their pixels whatever was done to them."""
+"""Images of one dataset that show what a run has seen, recognised by their pixels however they were altered."""
 
 from collections.abc import Iterator, Sequence
 
@@ -17,10 +17,10 @@ def add_look_alikes(overlap: Overlap, seen: Dataset, other: Dataset, splits: Seq
     """Adds the near duplicates to what was found by files, pixels and names.
 
     Args:
-        overlap: from `find_overlap` of the same arguments; its images are not looked at again.
-        seen: what the run was trained on; its test split does not count.
-        other: whose images are to be judged.
-        splits: of `other`.
+        overlap: the outcome of `find_overlap` on the same arguments; its images are not looked at again.
+        seen: the dataset that the run was trained on; its test split does not count as seen.
+        other: the dataset whose images are to be judged.
+        splits: the splits of `other` to look at.
     """
     known = {match.image_id for match in overlap.matches}
     judged = [(split, i) for split in splits for i, row in enumerate(other.rows[split]) if row.image_id not in known]
@@ -32,7 +32,7 @@ def add_look_alikes(overlap: Overlap, seen: Dataset, other: Dataset, splits: Seq
         fingerprints(_images(seen, before, "looking at what the run has seen")),
     )
     matches: dict[str, Match] = {}
-    for pair in pairs:  # of each image the most similar first
+    for pair in pairs:  # for each image, the most similar first
         split, i = judged[pair.query]
         seen_in, j = before[pair.reference]
         how = "copy" if pair.copy else "photograph"

@@ -12,7 +12,7 @@ from mole_jax.audit.alignment import align
 from mole_jax.audit.fingerprints import Fingerprints
 from mole_jax.audit.threads import threaded_map
 
-# Candidates an image. Of 250 originals with seven copies each, all pairs are among the eight nearest colours.
+# Candidates for each image. Of 250 originals with seven copies each, all pairs are among the eight nearest colours.
 NEIGHBOURS: Final = 12
 # Measured on HAM10000: the details of unrelated lesions correlate up to .44, those of one lesion's photographs, where
 # they are found at all, mostly beyond .58.
@@ -25,13 +25,13 @@ MAX_DIFFERENCE: Final = 1.2
 
 @dataclass(frozen=True)
 class Pair:
-    """Two images that show the same.
+    """Two images that show the same lesion.
 
     Attributes:
-        query: index of one.
-        reference: index of the other.
+        query: index of one image.
+        reference: index of the other image.
         similarity: correlation of their details once one is laid over the other, SAME_LESION..1.
-        difference: mean absolute difference of their grey levels then.
+        difference: mean absolute difference of their grey levels then, 0..255.
     """
 
     query: int
@@ -51,11 +51,11 @@ def near_duplicates(query: Fingerprints, reference: Fingerprints | None = None) 
     Each query image is laid over the NEIGHBOURS reference images with the most similar colours.
 
     Args:
-        query: images.
-        reference: images; None to compare the query images with each other, each pair once.
+        query: fingerprints of the images to look for.
+        reference: fingerprints of the images to search; None: the query images themselves, each pair once.
 
     Returns:
-        Pairs in the order of query, the most similar first.
+        The pairs in the order of query; for each query image, the most similar first.
     """
     within = reference is None
     among = query if reference is None else reference

@@ -17,8 +17,8 @@ from mole_jax.evaluation.statistics.intervals import Estimate, undefined
 from mole_jax.evaluation.statistics.metrics import auroc
 
 FOLDS: Final = 5
-ROUNDS: Final = 60  # of boosting
-LEAF: Final = 5  # images at least; the default of 20 would see nothing in a small set
+ROUNDS: Final = 60  # trees, one a round of boosting
+LEAF: Final = 5  # fewest images in a leaf; the default of 20 would see nothing in a small set
 SEED: Final = 0
 # An AUROC whose whole interval lies above this is called a shortcut.
 CLEARLY: Final = 0.55
@@ -51,13 +51,13 @@ def shortcut(
     """How well gradient-boosted trees tell the class from some columns, cross-validated by group.
 
     Args:
-        columns: name -> value of each image.
+        columns: name of a fact -> its value for each image.
         label: 0 mole, 1 melanoma.
-        group: images of one number never lie on both sides of a fold.
-        each: whether to try each column alone, too.
+        group: number of each image's group; a group never lies on both sides of a fold.
+        each: whether to try each column alone as well.
 
     Returns:
-        `auroc`, an estimate; `shortcut`, whether it is one; `alone`: column -> AUROC, the largest first.
+        `auroc`, an estimate; `shortcut`, whether it counts as a shortcut; `alone`: column -> AUROC, the largest first.
     """
     groups = group_images(group, label)
     reason = _why_not(columns, label, group)

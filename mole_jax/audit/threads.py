@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_limits
 
 from mole_jax.workers import cores
 
-# Items that are taken ahead of the slowest; bounds the images in memory.
+# Items taken ahead of the slowest; limits the images in memory.
 AHEAD: Final = 64
 
 T = TypeVar("T")
@@ -18,7 +18,7 @@ R = TypeVar("R")
 
 
 def threaded_map(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
-    """The results in the order of the items, which are drawn as they are needed."""
+    """The results in the order of the items; an item is taken only when it is needed."""
     of_opencv = cv2.getNumThreads()
     cv2.setNumThreads(1)  # one item a thread; threads below these would only get in their way, up to fiftyfold
     try:

@@ -27,13 +27,13 @@ class Traits(NamedTuple):
     Attributes:
         file_hash: SHA-256 of the file, in hex.
         pixel_hash: SHA-256 of the 224x224 pixels, in hex.
-        width: of the source image in pixels.
-        height: likewise.
-        mean: red, green and blue, 0..255.
-        std: likewise, over the pixels.
-        border: what is to be seen in the outermost BORDER pixels alone.
-        sharpness: how much neighbouring pixels differ in the middle, grey levels; making a copy blurs.
-        fingerprint: for the search of near duplicates.
+        width: width of the source image in pixels.
+        height: height of the source image in pixels.
+        mean: mean over the pixels of red, green and blue, 0..255.
+        std: standard deviation over the pixels of red, green and blue, in the same units.
+        border: colour, contrast and roughness of the outermost BORDER pixels (`border_features`).
+        sharpness: how much neighbouring pixels differ in the middle, in grey levels; making a copy blurs.
+        fingerprint: what the search for near duplicates needs.
         facts: what the file tells without its pixels.
     """
 
@@ -53,7 +53,7 @@ def look_at_all(collection: Collection) -> tuple[list[int], list[Traits], dict[s
     """Looks at every image once, on all cores.
 
     Returns:
-        The members that could be read, what was seen of each, and path -> why for the others.
+        The indices of the members that could be read, their traits, and for the others path -> why not.
     """
     from tqdm import tqdm
 
@@ -92,7 +92,7 @@ def _look_or_why_not(collection: Collection, i: int) -> Traits | str:
 def border_features(image: UInt8[np.ndarray, "224 224 3"]) -> Float32[np.ndarray, "96"]:
     """Mean colour, contrast and roughness along and across of each of the sixteen segments of the border.
 
-    The nearest fill of an augmented copy makes streaks, which are rough along the border and smooth across it.
+    Augmented copies are filled with the nearest pixel: streaks, rough along the border and smooth across it.
     """
     sides = np.stack([np.rot90(image, turns)[:BORDER] for turns in range(4)]).astype(np.float32)  # [4, BORDER, 224, 3]
     tiles = sides.reshape(4, BORDER, SEGMENTS, IMAGE_SIZE // SEGMENTS, 3).swapaxes(1, 2).reshape(16, BORDER, -1, 3)

@@ -1,1 +1,1 @@
-"""Pretrained networks: each network beside the names that its weights have elsewhere."""
+"""Pretrained networks, and the names that their weights have in other libraries."""

@@ -33,13 +33,14 @@ def load_pretrained(
         spec: "auto": the official Keras ResNet50 file, downloaded once; "random": initial weights, pretrained on
             nothing; else the path of a Keras `.h5` or `.weights.h5`, a `.safetensors` (torchvision, timm, Hugging Face
             or ported) or a torch `.pth`.
-        architecture: block, stage sizes and width. Variant and classes are the file's; random weights have those given.
-        seed: of random weights.
+        architecture: block, stage sizes and width. Variant and classes come from the file; random weights take those
+            given here.
+        seed: decides the random weights.
         cache_dir: where downloads are kept; None: the operating system's cache folder.
-        official: what "auto" fetches.
+        official: the file that "auto" fetches.
 
     Raises:
-        UserError: no such file, an unknown or damaged one, another network's, or no connection.
+        UserError: no such file, an unknown or damaged one, one of another network, or no connection.
     """
     if spec == "random":
         return _random(architecture, seed)
@@ -58,7 +59,7 @@ def load_pretrained(
 
 
 def _read(path: Path) -> Source:
-    """Tells formats apart by their first bytes; a file's ending can lie."""
+    """Reads a file whose format its first bytes tell; the ending of its name may be wrong."""
     with path.open("rb") as file:
         start = file.read(16)
     if start.startswith(b"\x89HDF\r\n\x1a\n"):

@@ -15,12 +15,12 @@ from mole_jax.files.tensors import Differences
 
 
 class WeightsMismatchError(UserError):
-    """The file is for another network.
+    """The file holds the weights of another network.
 
     Attributes:
-        only_in_file: the file's own names.
-        only_in_model: Flax names.
-        other_shape: Flax name with both shapes.
+        only_in_file: tensors that only the file has, by the file's own names.
+        only_in_model: tensors that only the model has, by their Flax names.
+        other_shape: tensors whose shapes differ: the Flax name with both shapes.
     """
 
     def __init__(self, file: str, different: Differences) -> None:
@@ -35,9 +35,9 @@ def match(source: Source, architecture: ResNetConfig, file: str) -> tuple[dict[s
     """The Flax variables of `source`, as float32, and the network that they fit.
 
     Args:
-        source: the file's tensors.
-        architecture: block, stage sizes and width that the file must have; variant and classes are the file's.
-        file: for messages.
+        source: the tensors read from the file.
+        architecture: block, stage sizes and width that the file must have; variant and classes come from the file.
+        file: the file's path, for messages.
 
     Raises:
         WeightsMismatchError: a tensor is missing, left over or has another shape.

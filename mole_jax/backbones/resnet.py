@@ -24,7 +24,7 @@ class ResNetConfig:
 
     `v1` is Keras Applications' (stride on the first 1x1, biases before batch norm, epsilon 1.001e-5), after He et al.
     2015; `v1.5` is torchvision's (stride on the 3x3, no such biases, epsilon 1e-5). Their kernels have the same shapes,
-    so that the wrong graph runs, and is wrong.
+    so the wrong graph runs without an error and gives wrong results.
     """
 
     variant: Variant = "v1.5"
@@ -71,9 +71,9 @@ class ResNet(nn.Module):
     """The network: 7x7 stem, max pool, stages of residual blocks, global average pool, optional classifier.
 
     Attributes:
-        config: the graph.
-        dtype: of convolutions and activations (float32 or bfloat16); parameters, pooling and logits are float32.
-        bn_momentum: share of the old moving statistics that an update keeps.
+        config: what decides the graph.
+        dtype: type of convolutions and activations (float32 or bfloat16); parameters, pooling and logits are float32.
+        bn_momentum: share of the old moving statistics that an update keeps, 0..1.
     """
 
     config: ResNetConfig
@@ -82,7 +82,7 @@ class ResNet(nn.Module):
 
     @nn.compact
     def __call__(self, images: Float[Array, "b h w 3"], *, train: bool) -> tuple[Array, dict[str, Array]]:
-        """Runs the network on images preprocessed as the weights want them (`mole_jax.inputs.imagenet`).
+        """Runs the network on images preprocessed as its weights need (`mole_jax.inputs.normalize`).
 
         Args:
             images: [b, h, w, 3]; h and w are 224 for the ImageNet weights, and any multiple of 32 otherwise.
@@ -140,8 +140,8 @@ def max_pool(x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c"]:
     """The largest of each 3x3 window with stride 2, padded by one pixel; x is not negative."""
     if not on_cpu():
         return nn.max_pool(x, (3, 3), strides=(2, 2), padding=((1, 1), (1, 1)))
-    # XLA's CPU compiler goes through the windows pixel by pixel; nine shifted images are three times as fast. Zeros do
-    # for padding, after a ReLU.
+    # XLA's CPU compiler goes through the windows pixel by pixel; nine shifted images are three times as fast. Zeros
+    # will do for padding, as x comes from a ReLU.
     rows, columns = (-(-side // 2) for side in x.shape[1:3])
     padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
     shifted = [padded[:, i : i + 2 * rows - 1 : 2, j : j + 2 * columns - 1 : 2] for i in range(3) for j in range(3)]

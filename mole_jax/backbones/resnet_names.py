@@ -1,4 +1,4 @@
-"""The names that a ResNet's weights have elsewhere: Keras, torchvision, timm and Hugging Face (microsoft/resnet-50)."""
+"""A ResNet's weights by other names: Keras, torchvision, timm and Hugging Face (microsoft/resnet-50)."""
 
 import re
 from collections.abc import Mapping

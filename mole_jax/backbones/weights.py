@@ -28,13 +28,13 @@ class Source:
 
     Attributes:
         format: the layout that was recognised, in words.
-        variant: the graph that the weights were trained in.
-        preprocessing: what they were trained on.
+        variant: the graph that the weights were trained in, "v1" or "v1.5".
+        preprocessing: how the images were normalised that they were trained on.
         tensors: Flax name ("params/conv1/kernel") -> array; convolutions are HWIO, dense kernels [in, out].
         file_names: Flax name -> the file's own name, for messages.
         unknown: the file's names that have no place in any ResNet of ours.
         ignored: the file's names that are left out on purpose.
-        note: goes into the provenance.
+        note: what to add to the provenance, such as what the file was ported from.
     """
 
     format: str
@@ -49,13 +49,13 @@ class Source:
 
 @dataclass(frozen=True)
 class Pretrained:
-    """Weights with everything needed to use them rightly.
+    """Weights with everything needed to use them correctly.
 
     Attributes:
         variables: {"params": ..., "batch_stats": ...} of `ResNet(config)`, float32 NumPy arrays.
         config: the network, its variant included.
-        preprocessing: the argument of `preprocess` for images fed to these weights; None for random ones.
-        provenance: file, checksum and format.
+        preprocessing: how to normalise images for these weights (`Inputs.normalize`); None for random ones.
+        provenance: the file that they came from, its checksum and its format.
         ignored: the file's names that were left out on purpose.
     """
 

@@ -14,7 +14,7 @@ AGAIN: Final = "copy the dataset again, or prepare it again with --overwrite"
 
 
 def write_checksums(directory: Path) -> None:
-    """Records every file that lies in the directory; to be called last."""
+    """Records every file in the directory; to be called once all of them are written."""
     names = sorted(path.name for path in directory.iterdir() if path.is_file())
     digests = _digests([directory / name for name in names])
     lines = [f"{digest}  {name}\n" for digest, name in zip(digests, names, strict=True)]
@@ -22,7 +22,7 @@ def write_checksums(directory: Path) -> None:
 
 
 def verify(directory: Path) -> None:
-    """Reads every file that was recorded and compares. Files that were added since do not matter.
+    """Reads every recorded file and compares its SHA-256. Files that were added since do not matter.
 
     A dataset without a record (prepared before there was one) is logged as unverified.
 
@@ -51,5 +51,5 @@ def verify(directory: Path) -> None:
 
 
 def _digests(paths: list[Path]) -> list[str]:
-    with ThreadPoolExecutor(cores()) as threads:  # hashing lets go of the interpreter
+    with ThreadPoolExecutor(cores()) as threads:  # hashing releases the interpreter lock
         return list(threads.map(file_sha256, paths))

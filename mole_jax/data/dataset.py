@@ -49,8 +49,8 @@ def load_dataset(data_dir: Path, name: str) -> Dataset:
     """Opens data_dir/name for training.
 
     Raises:
-        UserError: it has not been prepared, one of its files is damaged, it is for external validation alone, or a
-            split lacks one of the classes.
+        UserError: it has not been prepared, one of its files is damaged, it is meant for external validation only,
+            or a split lacks one of the classes.
     """
     dataset = open_dataset(data_dir, name)
     if missing := [split for split in SPLITS if split not in dataset.splits]:
@@ -71,7 +71,7 @@ def load_dataset(data_dir: Path, name: str) -> Dataset:
 
 
 def open_dataset(data_dir: Path, name: str) -> Dataset:
-    """Opens data_dir/name to read it: the splits that hold images, whatever they hold.
+    """Opens data_dir/name for reading: every split that holds images, even if a class is missing from it.
 
     Raises:
         UserError: it has not been prepared, or one of its files is damaged.

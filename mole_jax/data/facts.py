@@ -1,4 +1,4 @@
-"""What a prepared dataset says about itself: metadata.json, TFDS's own place for it, beside dataset_info.json."""
+"""What a prepared dataset says about itself: metadata.json, where TFDS expects it, beside dataset_info.json."""
 
 import dataclasses
 import json
@@ -17,24 +17,24 @@ class DatasetFacts:
     """The facts of one prepared dataset.
 
     Attributes:
-        name: of the dataset.
-        layout: of its source; "synthetic" for drawn images.
+        name: the dataset's name.
+        layout: the layout of its source, a key of LAYOUTS; "synthetic" for drawn images.
         protocol: how it was split, a key of PROTOCOLS.
-        seed: of the split, of the down-selection and of drawn images.
-        examples: the down-selection that was asked for, 0 for none.
+        seed: decides the split, the down-selection and the drawn images.
+        examples: how many images the down-selection was asked for; 0: no down-selection.
         source_fingerprint: SHA-256 over the source's paths, sizes and metadata table, in hex.
         fingerprint: SHA-256 over ids, labels, lesions, splits and pixels, in hex.
-        leaky: whether scores on it would flatter.
+        leaky: whether scores on it would look better than they are.
         leak: why, in one phrase; "" where nothing was found.
-        channel_mean: of the training split's pixels/255, red, green, blue; empty where nothing is to be trained on.
-        channel_std: likewise, the standard deviation over all pixels.
+        channel_mean: mean of the training split's pixels, red, green, blue, 0..1; empty without a training split.
+        channel_std: standard deviation of the same pixels, red, green, blue, 0..1; empty without a training split.
         counts: split -> [moles, melanomas].
-        files: in the source.
-        quarantined: files that did not become examples.
-        not_selected: usable files that the down-selection left out.
-        without_image: rows of the metadata table whose image is missing.
-        copies: augmented images among the splits.
-        left_out: usable originals that the protocol does without: sub-sampled away, or there through copies alone.
+        files: how many files the source holds, metadata tables left out.
+        quarantined: how many of them did not become examples.
+        not_selected: how many usable files the down-selection left out.
+        without_image: how many rows of the metadata table have no image.
+        copies: how many images in the splits are augmented copies.
+        left_out: how many usable originals the protocol left out: sub-sampled away, or present only as copies.
     """
 
     name: str
@@ -63,11 +63,11 @@ class DatasetFacts:
 
     @property
     def splits(self) -> list[Split]:
-        """Those that hold images; not all do where nothing is to be trained on."""
+        """The splits that hold images; a dataset for external validation has only one."""
         return [split for split, counts in self.counts.items() if sum(counts)]
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain JSON values."""
+        """The facts as plain JSON values."""
         return dataclasses.asdict(self)
 
 
@@ -75,7 +75,7 @@ def read_facts(directory: Path) -> DatasetFacts:
     """Reads the facts of data/<name>/<version>.
 
     Raises:
-        UserError: no prepared dataset there, or a damaged one, or one of another version of this project.
+        UserError: no prepared dataset lies there, or it is damaged or of another version of this project.
     """
     path = directory / "metadata.json"
     if not path.is_file():
@@ -92,7 +92,7 @@ def dataset_directory(data_dir: Path, name: str) -> Path:
     """Where the dataset of that name lies.
 
     Raises:
-        UserError: it has not been prepared; names those that have.
+        UserError: it has not been prepared; the message names the datasets that have.
     """
     directory = data_dir / name / VERSION
     if not (directory / "metadata.json").is_file():

@@ -1,4 +1,4 @@
-"""One image file -> uint8 RGB of 224x224. Pure functions, light to import: every worker process does."""
+"""One image file -> uint8 RGB of 224x224. Pure functions, light to import, as every worker process imports them."""
 
 import hashlib
 import io
@@ -21,11 +21,11 @@ MAX_PIXELS: Final = 1 << 26
 MAX_SIDE: Final = (1 << 16) - 1  # JPEG's and GIF's own
 # libtiff's limit for the JPEG streams in a TIFF; ten are usual. Each costs a pass over the whole image, however short.
 MAX_JPEG_SCANS: Final = 100
-# A large image is brought to RGB in strips of so many pixels, so that it never lies in memory more than twice.
+# A large image is converted to RGB in strips of so many pixels, so that memory never holds it more than twice.
 STRIP_PIXELS: Final = 1 << 20
 TIFF_BITS: Final = ExifTags.Base.BitsPerSample
 TIFF_PHOTOMETRIC: Final = ExifTags.Base.PhotometricInterpretation
-# EXIF orientation -> what brings it upright.
+# EXIF orientation -> what turns the image upright.
 UPRIGHT: Final = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -38,7 +38,7 @@ UPRIGHT: Final = {
 
 
 class UnusableImageError(Exception):
-    """Why a file cannot become an example, in one phrase."""
+    """A file cannot become an example; the message says why in one phrase."""
 
 
 class LoadedImage(NamedTuple):
@@ -46,9 +46,9 @@ class LoadedImage(NamedTuple):
 
     Attributes:
         image: uint8 [224, 224, 3], RGB.
-        sha256: of the file's bytes, in hex.
-        width: of the image in pixels, after its EXIF orientation, before cropping.
-        height: likewise.
+        sha256: SHA-256 of the file's bytes, in hex.
+        width: width of the image in pixels, after its EXIF orientation is applied and before cropping.
+        height: its height in pixels, at the same stage.
     """
 
     image: UInt8[np.ndarray, "224 224 3"]
@@ -89,10 +89,10 @@ def decode_rgb(data: bytes) -> Image.Image:
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow remarks on harmless EXIF and TIFF tags
+            warnings.simplefilter("ignore")  # Pillow warns about harmless EXIF and TIFF tags
             with Image.open(io.BytesIO(data), formats=FORMATS) as image:
                 _refuse_bombs(image, data)
-                if image.format == "PNG":  # decoding passes over the checksums of the pixels
+                if image.format == "PNG":  # decoding ignores the checksums of the pixels
                     with Image.open(io.BytesIO(data), formats=("PNG",)) as unread:
                         unread.verify()
                 return _to_rgb(image)
@@ -107,7 +107,7 @@ def decode_rgb(data: bytes) -> Image.Image:
 
 
 def _refuse_bombs(image: Image.Image, data: bytes) -> None:
-    """Small files that would take gigabytes or hours; nothing has been decoded yet."""
+    """Refuses small files that would take gigabytes or hours to decode; called before any pixel is decoded."""
     width, height = image.size
     if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE:
         raise UnusableImageError(f"{width}x{height} pixels; the limit is {MAX_PIXELS} in all and {MAX_SIDE} a side")
@@ -121,7 +121,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         raise UnusableImageError("floating-point pixels have no agreed range")
     image.load()
     tags = getattr(image, "tag_v2", {})
-    # Not Pillow's `exif_transpose`, which also writes the EXIF block anew and fails where that cannot be done.
+    # Not Pillow's `exif_transpose`, which also rewrites the EXIF block and fails where that cannot be done.
     method = UPRIGHT.get(_orientation(image))
     upright = image if method is None else image.transpose(method)
     if upright.mode == "RGB" and not upright.has_transparency_data:
@@ -182,7 +182,7 @@ def to_model_size(rgb: Image.Image) -> UInt8[np.ndarray, "224 224 3"]:
 
 
 def centre_crop(image: Image.Image, side: int) -> Image.Image:
-    """The central square; of an odd remainder the larger part is cut at the bottom and the right."""
+    """The central square; where the remainder is odd, the extra pixel is cut at the bottom and the right."""
     if image.size == (side, side):
         return image
     left, top = (image.width - side) // 2, (image.height - side) // 2

@@ -19,7 +19,7 @@ READ = grain.ReadOptions(num_threads=2, prefetch_buffer_size=2)
 
 
 class Batch(TypedDict):
-    """What a step takes. Padding has mask False, label 0 and zeros for the image."""
+    """The images and labels of one step. Padding has mask False, label 0 and zeros for the image."""
 
     image: Shaped[np.ndarray, "batch ..."]
     label: Int[np.ndarray, " batch"]
@@ -36,8 +36,8 @@ def epoch_order(labels: Int[np.ndarray, " n"], *, seed: int, epoch: int, balance
 
     Args:
         labels: 0 or 1 for each record.
-        seed: with `epoch`, decides the order.
-        epoch: counted from 0.
+        seed: decides the order, together with `epoch`.
+        epoch: number of the epoch, from 0.
         balance: draw each class equally often (one may be one ahead): a fresh part of the larger class in each epoch,
         the
             smaller class repeated, no image twice more often than another of its class. Else every image once.
@@ -56,7 +56,7 @@ def epoch_order(labels: Int[np.ndarray, " n"], *, seed: int, epoch: int, balance
 def draw(
     labels: Int[np.ndarray, " n"], *, first: int, count: int, seed: int, balance: bool
 ) -> Int[np.ndarray, " count"]:
-    """The indices of the images first..first+count-1 of the endless sequence of epoch orders."""
+    """The indices of the images at places first..first+count-1 of the endless sequence of epoch orders."""
     positions = np.arange(first, first + count)
     epochs = range(first // len(labels), (first + count - 1) // len(labels) + 1)
     orders = [epoch_order(labels, seed=seed, epoch=epoch, balance=balance) for epoch in epochs]
@@ -118,8 +118,8 @@ def train_batches(
     """The batches of the steps start..end-1, of equal size.
 
     Epochs follow each other without a gap (see `steps_per_epoch`), each shuffled from (seed, epoch), so that every
-    image of a class is drawn equally often, whatever the batch size. The number of the step says where in this sequence
-    one is.
+    image of a class is drawn equally often, whatever the batch size. The step's number gives the place in this
+    sequence.
     """
     batches = _TrainBatches(
         source, labels, batch_size=batch_size, start=start, end=end, seed=seed, balance=balance == "sampler"
@@ -135,7 +135,7 @@ def evaluation_batches(source: Source, *, batch_size: int, start: int = 0) -> It
 
 
 def _read(source: Source, indices: list[int], batch_size: int) -> Batch:
-    # One record after the other goes straight into its place, so that few are held beside the batch.
+    # Each record goes straight into its place, so that few are held beside the batch.
     records = map(source.__getitem__, indices)
     first = next(records)
     images = np.zeros((batch_size, *first["image"].shape), first["image"].dtype)

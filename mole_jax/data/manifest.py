@@ -20,20 +20,20 @@ class ManifestRow:
 
     Attributes:
         image_id: unique within the dataset.
-        lesion_id: the group; the image's own id where the lesion is unknown.
+        lesion_id: the lesion that the image shows; the image's own id where the lesion is unknown.
         label: 0 mole, 1 melanoma.
         split: train, validation or test.
-        source_path: relative to the source; bytes that are not UTF-8 as \\xNN.
-        sha256: of the source file, in hex; of the pixels for an augmented copy.
-        width: of the source image in pixels; of the copy for an augmented copy.
-        height: likewise.
-        pixels: SHA-256 of the 224x224 pixels, in hex; "" in datasets from before there was such a column.
+        source_path: path relative to the source; bytes that are not UTF-8 as \\xNN.
+        sha256: SHA-256 of the source file, in hex; for an augmented copy that of its pixels.
+        width: width of the source image in pixels; for an augmented copy that of the copy.
+        height: height of the same image in pixels.
+        pixels: SHA-256 of the 224x224 pixels, in hex; "" in datasets older than this column.
         augmented_from: the image_id of the original, "" for an original.
-        dx: the diagnosis, "" if unknown; so with the other texts.
-        dx_type: how the diagnosis was made.
-        age: in years, NaN if unknown (empty in the file).
-        sex: male, female, unknown or "".
-        localization: the site on the body.
+        dx: the diagnosis in HAM10000's short form, "" if unknown, as are the other texts.
+        dx_type: how the diagnosis was made, such as "histo".
+        age: the patient's age in years, NaN if unknown (empty in the file).
+        sex: the patient's sex: "male", "female", "unknown" or "".
+        localization: the lesion's site on the body.
     """
 
     image_id: str
@@ -54,7 +54,7 @@ class ManifestRow:
 
     @classmethod
     def from_example(cls, example: Example, split: Split, *, pixels: str = "") -> "ManifestRow":
-        """The example as the manifest has it."""
+        """The manifest's row for an example."""
         own = ("split", "source_path", "pixels")
         values = {f.name: getattr(example, f.name) for f in dataclasses.fields(cls) if f.name not in own}
         return cls(**values, split=split, source_path=printable(example.source_path), pixels=pixels)
@@ -91,7 +91,7 @@ def write_quarantine(path: Path, quarantined: Iterable[Quarantined]) -> None:
 
 
 def printable(path: str) -> str:
-    """Bytes of a file name that are not UTF-8 become \\xNN; everything else stays."""
+    """The path with bytes that are not UTF-8 written as \\xNN; everything else stays."""
     return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 

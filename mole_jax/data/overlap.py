@@ -28,10 +28,10 @@ class Match(NamedTuple):
     """One image that has been seen.
 
     Attributes:
-        image_id: of the image.
-        seen_as: the image_id under which it, or its like, was seen.
-        split: where.
-        how: a key of HOW.
+        image_id: the image's id in the dataset under judgement.
+        seen_as: the image_id under which the run saw it, or its copy or lesion.
+        split: the split of the run's dataset that holds `seen_as`.
+        how: what gave it away, a key of HOW.
     """
 
     image_id: str
@@ -46,14 +46,14 @@ class Overlap:
 
     Attributes:
         images: how many images were looked at.
-        matches: one for each that has been seen, by the strongest evidence.
+        matches: one for each image that has been seen, by its strongest evidence.
     """
 
     images: int
     matches: tuple[Match, ...]
 
     def describe(self) -> str:
-        """One phrase for people; "" where nothing was seen."""
+        """One phrase for people; "" if no image has been seen."""
         if not self.matches:
             return ""
         by = Counter(match.how for match in self.matches)
@@ -70,7 +70,7 @@ class Overlap:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain JSON values."""
+        """The overlap as plain JSON values."""
         return {
             "images": len(self.matches),
             "of": self.images,
@@ -84,9 +84,9 @@ def find_overlap(seen: Dataset, other: Dataset, splits: Sequence[Split]) -> Over
     """Looks for images of `other` among those that a run has seen.
 
     Args:
-        seen: what the run was trained on; its test split does not count.
-        other: whose images are to be judged.
-        splits: of `other`.
+        seen: the dataset that the run was trained on; its test split does not count as seen.
+        other: the dataset whose images are to be judged.
+        splits: the splits of `other` to look at.
     """
     before = _Index()
     for split in SEEN:
@@ -100,7 +100,7 @@ def find_overlap(seen: Dataset, other: Dataset, splits: Sequence[Split]) -> Over
 
 
 class _Index:
-    """Seen images by each of the things that would give them away."""
+    """The seen images, indexed by each of the things that would give them away."""
 
     def __init__(self) -> None:
         self._by: dict[str, dict[str | bytes, tuple[Split, str]]] = {how: {} for how in HOW}

@@ -1,4 +1,4 @@
-"""What one image of a source is, before and after anybody has looked at its pixels."""
+"""What is known of one image of a source, before and after its pixels are read."""
 
 import dataclasses
 import math
@@ -19,16 +19,16 @@ class Record:
     """One image that a source offers, with what the source says of it.
 
     Attributes:
-        source_path: relative to the source, with "/" between folders; bytes that are not UTF-8 as lone surrogates.
+        source_path: path relative to the source, with "/" between folders; bytes that are not UTF-8 as lone surrogates.
         image_id: unique within a dataset.
         label: 0 mole (in truth: anything but melanoma), 1 melanoma.
-        lesion_id: the group; the image's own id where the lesion is unknown.
-        given_split: the source's own split, None where it has none.
-        dx: the diagnosis in HAM10000's short form, "" if unknown; so with the other texts.
+        lesion_id: the lesion that the image shows; the image's own id where the lesion is unknown.
+        given_split: the split that the source puts it in; None where the source has no splits.
+        dx: the diagnosis in HAM10000's short form, "" if unknown, as are the other texts.
         dx_type: how the diagnosis was made, such as "histo".
-        age: in years, NaN if unknown.
-        sex: "male", "female", "unknown" or "".
-        localization: the site on the body.
+        age: the patient's age in years, NaN if unknown.
+        sex: the patient's sex: "male", "female", "unknown" or "".
+        localization: the lesion's site on the body.
     """
 
     source_path: str
@@ -48,8 +48,8 @@ class Quarantined:
     """A file, or a row of a metadata table, that did not become an example.
 
     Attributes:
-        source_path: of the file; of the table for a row that has no image.
-        reason: for people, one phrase.
+        source_path: path of the file; for a table's row without an image, path of the table.
+        reason: why, in one phrase for people.
     """
 
     source_path: str
@@ -61,12 +61,12 @@ class Example(Record):
     """A record whose pixels could be read.
 
     Attributes:
-        sha256: of the file's bytes, in hex; of the pixels for images that were drawn or augmented.
-        width: of the source image in pixels, after its EXIF orientation.
-        height: likewise.
-        row: where its pixels lie in the scratch file.
+        sha256: SHA-256 of the file's bytes, in hex; for drawn and augmented images that of the pixels.
+        width: width of the source image in pixels, after its EXIF orientation is applied.
+        height: height of the same image in pixels.
+        row: number of its row in the scratch file, from 0; -1 while it has none.
         augmented_from: for an augmented copy the image_id of its original, else "".
-        copy: which copy of it, 1, 2, ...; 0 for an original.
+        copy: which copy of its original it is, 1, 2, ...; 0 for an original.
     """
 
     sha256: str = ""
@@ -78,7 +78,7 @@ class Example(Record):
 
     @classmethod
     def from_record(cls, record: Record, *, sha256: str, width: int, height: int, row: int) -> "Example":
-        """The record with what reading its pixels has added."""
+        """The record, completed by what reading its pixels has shown."""
         fields = {field.name: getattr(record, field.name) for field in dataclasses.fields(Record)}
         return cls(**fields, sha256=sha256, width=width, height=height, row=row)
 

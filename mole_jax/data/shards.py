@@ -19,8 +19,7 @@ VERSION: Final = "1.0.0"
 class Source(Protocol):
     """Random access to the records of one split, from several threads at once.
 
-    A record has `image` (uint8 [height, width, 3], or its features; not to be written to) and
-    `label`.
+    A record has `image` (uint8 [height, width, 3], or its features; not to be written to) and `label` (0 or 1).
     """
 
     def __len__(self) -> int: ...
@@ -34,14 +33,14 @@ class ShardSource:
         """Opens the files.
 
         Args:
-            shards: in order.
+            shards: the split's shard files, in the order of their numbers.
         """
         from array_record.python.array_record_data_source import ArrayRecordDataSource
 
         self._records: Any = ArrayRecordDataSource([str(shard) for shard in shards])
 
     def __len__(self) -> int:
-        """How many records."""
+        """The number of records."""
         return len(self._records)
 
     def __getitem__(self, index: int, /) -> dict[str, Any]:
@@ -51,7 +50,7 @@ class ShardSource:
 
 
 def shard_name(name: str, split: str, shard: int, shards: int) -> str:
-    """The file of shard 0, 1, ... of so many, as TFDS names it."""
+    """The file name of shard number 0, 1, ... of so many, as TFDS has it."""
     return f"{name}-{split}.array_record-{shard:05d}-of-{shards:05d}"
 
 
@@ -64,7 +63,7 @@ def open_split(directory: Path, split: str) -> ShardSource:
 
     Returns:
         A source of records `image` (uint8 [224, 224, 3]) and `label` (0 or 1). Record i is row i of that split in the
-        manifest, which says the rest; so does the record itself to TFDS.
+        manifest, which says the rest; TFDS reads the rest from the record itself.
 
     Raises:
         UserError: no such split, no prepared dataset there, or a damaged one.
@@ -79,6 +78,6 @@ def open_split(directory: Path, split: str) -> ShardSource:
         raise UserError(f"{len(shards)} of {count} shards of the {split} split are in {directory}; {AGAIN}")
     try:
         return ShardSource(shards)
-    except Exception as error:  # ArrayRecord has several
+    except Exception as error:  # ArrayRecord raises several kinds
         reason = " ".join(str(error).split())
         raise UserError(f"the {split} split in {directory} cannot be opened ({reason}); {AGAIN}") from error

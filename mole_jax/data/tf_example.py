@@ -2,7 +2,7 @@
 
 As much of Protocol Buffers as such a record needs (https://protobuf.dev/programming-guides/encoding); the messages are
 those of tensorflow/core/example/example.proto and feature.proto. TFDS's own reader and writer copy an image's bytes
-several times; these touch them once.
+several times; ours copy them once.
 """
 
 import struct
@@ -18,7 +18,7 @@ VALUE: Final = 0x0A  # of all three lists
 
 
 def encode(features: Mapping[str, bytes | float]) -> bytes:
-    """Gives the record.
+    """Encodes one record.
 
     Args:
         features: name -> value: bytes, an int of at least 0, or a float, which is stored in single precision.
@@ -30,10 +30,10 @@ def encode(features: Mapping[str, bytes | float]) -> bytes:
 
 
 def decode(record: bytes) -> dict[str, Any]:
-    """Gives every feature of a record: name -> int, float, or a memoryview of the record's bytes.
+    """Decodes every feature of a record: name -> int, float, or a memoryview of the record's bytes.
 
     Raises:
-        ValueError: it is no Example, or a feature has several values.
+        ValueError: the bytes are not an Example, or a feature has several values.
     """
     try:
         return _decode(record)
@@ -50,12 +50,12 @@ def _feature(value: bytes | float) -> list[bytes]:
 
 
 def _nest(tag: int, parts: list[bytes]) -> list[bytes]:
-    """A field that holds the parts, which are joined only at the end."""
+    """A field that holds the parts; the caller joins them, so that an image's bytes are copied only once."""
     return [bytes((tag,)), _varint(sum(map(len, parts))), *parts]
 
 
 def _varint(value: int) -> bytes:
-    """Seven bits a byte, the lowest first; the eighth says that more follow."""
+    """A varint: seven bits a byte, the lowest first; the eighth bit says that more bytes follow."""
     if value < 0:
         raise ValueError(f"{value} is negative")
     parts = bytearray()
@@ -105,7 +105,7 @@ def _open(record: bytes, position: int, tag: int) -> tuple[int, int]:
 
 
 def _read_varint(record: bytes, position: int) -> tuple[int, int]:
-    """The number and where it ends."""
+    """The number, and the position behind it."""
     value = shift = 0
     while (byte := record[position]) > 127:
         value |= (byte & 127) << shift

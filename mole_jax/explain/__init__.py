@@ -1,1 +1,1 @@
-"""What a model looks at: weight pictures."""
+"""What a model looks at: pictures of its weights."""

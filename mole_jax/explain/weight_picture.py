@@ -16,7 +16,7 @@ def weight_picture(params: Mapping[str, Any]) -> Float[np.ndarray, "224 224 3"]:
     """The kernel in the shape of the images: how much the logit rises with each pixel's red, green and blue.
 
     Args:
-        params: of the model `logistic`, whose kernel is [224 * 224 * 3, 1] over row, column, channel.
+        params: the parameters of the model `logistic`, whose kernel is [224 * 224 * 3, 1] over row, column, channel.
     """
     return np.asarray(params["fc1"]["kernel"], np.float32).reshape(IMAGE_SIZE, IMAGE_SIZE, 3)
 

@@ -19,25 +19,25 @@ DeviceBatch = Mapping[str, Array]
 
 @runtime_checkable
 class Init(Protocol):
-    """The first variables, from the key alone; `input_shape` is [batch, ...], what `apply` takes."""
+    """Draws the initial variables from the key alone; `input_shape` is [batch, ...], the shape that `apply` takes."""
 
     def __call__(self, key: jax.Array, *, input_shape: Sequence[int]) -> Variables:
-        """As the class says."""
+        """Gives the variables."""
         ...
 
 
 @runtime_checkable
 class Apply(Protocol):
-    """The logits and the new batch statistics.
+    """Computes the logits and the new batch statistics.
 
     `images` are normalised floats [batch, height, width, 3] (features [batch, ...] where a model says so). `train` uses
-    the batch's statistics and dropout, for which `key` is; else the moving statistics, and nothing changes.
+    the batch's statistics, and dropout drawn from `key`; otherwise the moving statistics are used and do not change.
     """
 
     def __call__(
         self, variables: Variables, images: Float[Array, "batch ..."], *, train: bool, key: jax.Array | None = None
     ) -> tuple[Float[Array, " batch"], Any]:
-        """As the class says."""
+        """Gives (logits [batch], the new batch statistics)."""
         ...
 
 
@@ -46,7 +46,7 @@ class Trainable(Protocol):
     """A pytree of bool of the structure of `params`: the mask that is handed to optax."""
 
     def __call__(self, params: Any) -> Any:
-        """As the class says."""
+        """Gives the mask."""
         ...
 
 
@@ -67,8 +67,8 @@ def from_linen(module: nn.Module, *, trainable: Trainable = all_trainable, chunk
     """Wraps a Linen module whose call is (images, *, train) -> [batch, 1] as a Model.
 
     Args:
-        module: the network.
-        trainable: as in the contract.
+        module: the network, whose call gives the logits.
+        trainable: gives the mask of the trained parameters; by default all are trained.
         chunked: whether inference goes through `in_chunks`: for networks whose activations outweigh their parameters.
     """
 

@@ -12,7 +12,7 @@ from mole_jax.models.layers import FullyConnected
 # (channels, kernel, stride, zero padding, pool) of each block.
 Blocks = tuple[tuple[int, int, int, int, int], ...]
 BLOCKS: Blocks = ((32, 7, 1, 3, 2), (64, 5, 1, 2, 2), (128, 3, 1, 1, 2), (128, 3, 3, 0, 3))
-# After the convolutions.
+# Neurons of the fully connected layers after the convolutions.
 WIDTHS = (512, 32, 1)
 
 
@@ -53,13 +53,13 @@ class CNN(nn.Module):
 def model(
     *, blocks: Blocks = BLOCKS, bn_momentum: float = 0.99, dtype: DTypeLike = jnp.float32, fused: bool = True
 ) -> Model:
-    """The network of the paper's text, 884,929 trainable parameters; with fewer blocks a smaller one.
+    """The network of the paper's text, 884,929 trainable parameters; or a smaller one with fewer blocks.
 
     Args:
-        blocks: (channels, kernel, stride, zero padding, pool) of each.
-        bn_momentum: of the moving statistics.
-        dtype: of the activations.
-        fused: the fast form, with a gradient of its own; else the plain layers above.
+        blocks: (channels, kernel, stride, zero padding, pool) of each block.
+        bn_momentum: share of the old moving statistics that an update keeps, 0..1.
+        dtype: type of the activations, float32 or bfloat16.
+        fused: whether to use the fast form, with a gradient of its own; otherwise the plain layers above.
     """
     if fused:
         return from_linen(FusedCNN(blocks, WIDTHS, bn_momentum, dtype), chunked=True)

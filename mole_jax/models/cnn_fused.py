@@ -12,10 +12,10 @@ class FusedCNN(nn.Module):
     """Blocks of zero padding, convolution, batch norm, ReLU, max-pool; then fully connected layers.
 
     Attributes:
-        blocks: (channels, kernel, stride, zero padding, pool) of each.
-        widths: neurons of the fully connected layers.
-        bn_momentum: of the moving statistics.
-        dtype: of the activations.
+        blocks: (channels, kernel, stride, zero padding, pool) of each block.
+        widths: number of neurons of each fully connected layer.
+        bn_momentum: share of the old moving statistics that an update keeps, 0..1.
+        dtype: type of the activations, float32 or bfloat16.
     """
 
     blocks: tuple[tuple[int, int, int, int, int], ...]

@@ -20,7 +20,7 @@ def input_gradient(x: Images, kernel: Kernel, d_y: Images, stride: int, padding:
     """The gradient of `conv` with respect to x."""
     if not on_cpu():
         return jax.vjp(lambda x: conv(x, kernel, stride, padding), x)[1](d_y)[0]
-    # Autodiff asks for a window reversal, for which XLA's CPU compiler has a fast convolution outside of loops only.
+    # Autodiff asks for a window reversal, for which XLA's CPU compiler has a fast convolution only outside of loops.
     flipped = kernel[::-1, ::-1].transpose(0, 1, 3, 2)
     sides = tuple(
         (size - 1 - padding, x.shape[i] - 1 - (d_y.shape[i] - 1) * stride + padding)
@@ -36,7 +36,7 @@ def kernel_gradient(x: Images, kernel: Kernel, d_y: Images, stride: int, padding
     if not on_cpu():
         return jax.vjp(lambda kernel: conv(x, kernel, stride, padding), kernel)[1](d_y)[0]
     # A convolution over the images as channels. Autodiff's is the same one, but written so that XLA's CPU compiler has
-    # a fast form of it outside of loops only.
+    # a fast form of it only outside of loops.
     sides = tuple(
         (padding, (d_y.shape[i] - 1) * stride + size - x.shape[i] - padding)
         for i, size in enumerate(kernel.shape[:2], start=1)

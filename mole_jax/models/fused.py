@@ -2,10 +2,10 @@
 norm, ReLU and max-pool one after the other, with less memory and less traffic.
 
 Normalising is an affine map a channel, hence monotone: the largest normalised pixel of a window is the normalised
-largest pixel (the smallest, where gamma is negative). So we pool first, a quarter of the pixels or a ninth is left, and
-normalise these where the next layer reads them: only the convolution's output and the pooled extremes are kept for the
-gradient. On a CPU the work goes a few images at a time, forward and backward, so that what a convolution writes is
-still in the caches when it is read. Measured in RESULTS.md.
+largest pixel (the smallest, where gamma is negative). So we pool first, which leaves a quarter or a ninth of the
+pixels, and normalise these where the next layer reads them: only the convolution's output and the pooled extremes are
+kept for the gradient. On a CPU the work goes a few images at a time, forward and backward, so that what a convolution
+writes is still in the caches when it is read. RESULTS.md has the measurements.
 """
 
 from functools import partial
@@ -22,7 +22,7 @@ from mole_jax.models.conv_gradients import Images, Kernel, conv, input_gradient,
 Pooled = Float[Array, "batch rows columns channels"]
 Channels = Float[Array, " channels"]
 
-# Images a chunk in training: with fewer the kernel's gradient, whose inner dimension they are, is slower.
+# Images in a chunk in training: with fewer, the kernel's gradient, whose inner dimension they are, is slower.
 CHUNK = 8
 # With at most so many channels in, such as an image's three, the convolution's output is not kept for the backward pass
 # but computed once more: that costs 4 % of a step of the paper's CNN and saves 6.4 MB an image.
@@ -30,12 +30,13 @@ FEW = 4
 
 
 class Geometry(NamedTuple):
-    """Of a convolution and the pooling after it.
+    """The geometry of a convolution and of the pooling after it.
 
     Attributes:
-        stride: of the convolution.
-        padding: zeros on each side of the image.
-        pool: side of the non-overlapping windows; a remainder at the right and bottom counts in the statistics only.
+        stride: stride of the convolution, in pixels.
+        padding: number of zeros on each side of the image.
+        pool: side of the non-overlapping windows, in pixels; a remainder at the right and bottom counts only in the
+            statistics.
     """
 
     stride: int
@@ -52,7 +53,7 @@ class AppliedNorm(NamedTuple):
 
 
 class Deferred(NamedTuple):
-    """An array and the batch norm and ReLU that are still to be applied to it: None where nothing is, as on images."""
+    """An array, and the batch norm to apply to it before a ReLU; None: neither is to be applied, as to images."""
 
     pixels: Images
     affine: AppliedNorm | None
@@ -69,9 +70,9 @@ class BatchNormReluMaxPool(nn.Module):
     """`max_pool(relu(batch_norm(conv(x, kernel) + offset)))`; variables as `nn.BatchNorm` names them.
 
     Attributes:
-        geometry: of the convolution and the windows.
-        momentum: of the moving statistics.
-        epsilon: added to the variance.
+        geometry: geometry of the convolution and of the windows.
+        momentum: share of the old moving statistics that an update keeps, 0..1.
+        epsilon: number added to the variance.
     """
 
     geometry: Geometry
@@ -104,10 +105,10 @@ def conv_max_pool(x: Deferred, kernel: Kernel, sign: Channels, geometry: Geometr
     """Convolves and pools.
 
     Args:
-        x: the input.
-        kernel: of the convolution.
+        x: the input images or pooled pixels.
+        kernel: kernel of the convolution.
         sign: where it is negative, a window's smallest pixel is taken, else its largest; no gradient flows into it.
-        geometry: of both.
+        geometry: geometry of the convolution and of the windows.
 
     Returns:
         The extremes, and the mean and (biased) variance of the convolution's output over the batch.
@@ -159,7 +160,7 @@ conv_max_pool.defvjp(_forward, _backward)
 
 
 def _pixels(x: Images, kernel: Kernel, geometry: Geometry) -> int:
-    """How many the convolution gives, of all images together."""
+    """How many pixels the convolution gives, over all images."""
     y = jax.eval_shape(lambda: conv(x, kernel, geometry.stride, geometry.padding))
     return y.size // y.shape[-1]
 
@@ -183,7 +184,7 @@ def channel_sums(*arrays: Images) -> tuple[Channels, ...]:
 
 
 def _add_rows(arrays: tuple[Float[Array, "count stage channels"], ...]) -> tuple[Float[Array, "count channels"], ...]:
-    """Sums over the middle axis, as one reduction of several operands: that is one loop."""
+    """Sums over the middle axis, as one reduction of several operands, which becomes one loop."""
 
     def add(a: tuple[Array, ...], b: tuple[Array, ...]) -> tuple[Array, ...]:
         return tuple(x + y for x, y in zip(a, b, strict=True))
@@ -203,7 +204,7 @@ def _window_extremes(y: Images, scale: Channels, size: int) -> Pooled:
 
 
 def _to_extremes(gradient: Pooled, y: Images, extremes: Pooled, size: int) -> Images:
-    """Puts each window's gradient on its extreme; pixels that share the extreme share it, as jnp.max has it."""
+    """Puts each window's gradient on its extreme; pixels that tie for it share the gradient, as with jnp.max."""
     batch, height, width, channels = y.shape
     _, rows, columns, _ = extremes.shape
 

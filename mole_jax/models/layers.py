@@ -16,8 +16,8 @@ class ConvVariables(nn.Module):
     """The kernel and bias of a convolution, named as `nn.Conv` names them, for a layer that does the work itself.
 
     Attributes:
-        channels: out.
-        size: of the square kernel.
+        channels: number of output channels.
+        size: side of the square kernel, in pixels.
     """
 
     channels: int
@@ -37,8 +37,8 @@ class FullyConnected(nn.Module):
     """Fully connected layers with ReLU between them; the last is linear (logits).
 
     Attributes:
-        widths: neurons a layer.
-        dtype: of the activations.
+        widths: number of neurons of each layer.
+        dtype: type of the activations, float32 or bfloat16.
     """
 
     widths: Sequence[int]

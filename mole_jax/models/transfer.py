@@ -20,7 +20,7 @@ from mole_jax.models.base import Model, Variables, from_linen
 from mole_jax.models.layers import Dense
 
 HeadKind = Literal["paper", "pooled", "linear"]
-# What a head works on: feature maps [height, width, channels] or their average [channels].
+# The features that a head takes: maps [height, width, channels] or their average [channels].
 Level = Literal["maps", "pooled"]
 # Neurons of the fully connected layers; the paper's on the flattened 7x7x2048 map, the others on its average.
 WIDTHS: dict[HeadKind, tuple[int, ...]] = {"paper": (4096, 1024, 256, 32, 1), "pooled": (256, 32, 1), "linear": (1,)}
@@ -28,7 +28,7 @@ BACKBONE = "backbone"
 
 
 def features_of(head: HeadKind) -> Level:
-    """What a head works on."""
+    """The features that a head takes: "maps" for the paper's, "pooled" for the others."""
     return "maps" if head == "paper" else "pooled"
 
 
@@ -39,10 +39,10 @@ class Head(nn.Module):
     the other heads need it too: for the linear one it is the standardisation usual before a logistic regression.
 
     Attributes:
-        kind: which layers.
-        dropout: share of each fully connected layer's inputs that is dropped in training.
-        bn_momentum: of the moving statistics.
-        dtype: of the activations.
+        kind: which fully connected layers it has, a key of WIDTHS.
+        dropout: share of each fully connected layer's inputs that is dropped in training, 0..1.
+        bn_momentum: share of the old moving statistics that an update keeps, 0..1.
+        dtype: type of the activations, float32 or bfloat16.
     """
 
     kind: HeadKind
@@ -108,13 +108,13 @@ def on_images(
     """Backbone and head.
 
     Args:
-        resnet: the backbone.
-        head: which.
+        resnet: the backbone's graph.
+        head: which head, a key of WIDTHS.
         unfreeze: share of the backbone's layers, counted from its output, that is trained with the head: 0 to 1.
-        backbone: {"params", "batch_stats"} that `init` takes over; None draws them at random.
-        dropout: as in `Head`.
-        bn_momentum: of the head; the backbone's statistics never move.
-        dtype: of the activations.
+        backbone: {"params", "batch_stats"} of the backbone, which `init` takes over; None: drawn at random.
+        dropout: share of each fully connected layer's inputs that is dropped in training, 0..1.
+        bn_momentum: share of the old moving statistics that the head keeps, 0..1; the backbone's never move.
+        dtype: type of the activations, float32 or bfloat16.
     """
     settings = {"kind": head, "dropout": dropout, "bn_momentum": bn_momentum, "dtype": dtype}
     trained = trained_layers(resnet, unfreeze)
@@ -131,7 +131,7 @@ def on_images(
     def init(key: jax.Array, *, input_shape: Sequence[int]) -> Variables:
         if backbone is None:
             return plain.init(key, input_shape=input_shape)
-        # Compiling the random numbers of 53 kernels takes long, and they would be thrown away.
+        # Compiling the draws of 53 kernels takes long, and their numbers would be thrown away.
         images = jax.ShapeDtypeStruct(tuple(input_shape), jnp.float32)
         features = jax.eval_shape(lambda x: extract(resnet, backbone, x, dtype=dtype), images)[features_of(head)]
         of_head = on_features(head, dtype=dtype).init(key, input_shape=features.shape)
@@ -140,7 +140,7 @@ def on_images(
     def apply(
         variables: Variables, images: Float[Array, "batch height width 3"], *, train: bool, key: jax.Array | None = None
     ) -> tuple[Float[Array, " batch"], Any]:
-        # No gradient is asked for of what is frozen, so that the backward pass ends at the first layer that is trained.
+        # What is frozen gets no gradient, so that the backward pass ends at the first layer that is trained.
         params = jax.tree.map(
             lambda p, trains: p if trains else jax.lax.stop_gradient(p),
             variables["params"],

@@ -1,7 +1,7 @@
 """Checkpoints of one run: the only module that knows orbax.
 
 A checkpoint is the train state, the run's config and its last validation metrics; the state's step is also the loader's
-position. Kept are the newest, from which a run resumes, and the best by validation AUROC, from which it predicts.
+position. The newest is kept, from which a run resumes, and the best by validation AUROC, from which it predicts.
 """
 
 import gc
@@ -30,11 +30,11 @@ IN_FLIGHT_GB = 1
 
 
 class Checkpoint(NamedTuple):
-    """What is saved at a step.
+    """What is saved after a step.
 
     Attributes:
-        state: of training.
-        metrics: of the last validation, `validation_auroc` among them.
+        state: the train state after that step.
+        metrics: the metrics of the last validation, `validation_auroc` among them.
     """
 
     state: TrainState
@@ -45,7 +45,7 @@ class Checkpoints:
     """The checkpoints of one run directory; a context manager."""
 
     def __init__(self, directory: Path) -> None:
-        """Opens `directory` (absolute), making it where it is missing."""
+        """Opens `directory`, which must be an absolute path, and makes it if it is missing."""
         self._manager = ocp.CheckpointManager(
             directory,
             item_handlers={
@@ -58,7 +58,7 @@ class Checkpoints:
                 preservation_policy=Policies.AnyPreservationPolicy(
                     [
                         Policies.LatestN(1),
-                        # What has no figures was being removed when the process was killed.
+                        # A checkpoint without metrics was being removed when the process was killed.
                         Policies.BestN(
                             get_metric_fn=lambda m: m["validation_auroc"], n=1, keep_checkpoints_without_metrics=False
                         ),
@@ -90,7 +90,7 @@ class Checkpoints:
         return self._manager.best_step()
 
     def remove_superseded(self) -> None:
-        """Removes all but the newest and the best: a kill may come between a save and the end of this removal."""
+        """Removes all but the newest and the best: a kill may have come between a save and the removal after it."""
         for step in {*self._manager.all_steps()} - {self._manager.latest_step(), self._manager.best_step()}:
             self._manager.delete(step)
 
@@ -103,7 +103,7 @@ class Checkpoints:
         folder = Path(self._manager.directory)
         remedy = "make room and give the same command again, which goes on from the checkpoint before"
         needed = sum(leaf.nbytes for leaf in jax.tree.leaves(checkpoint.state))
-        if needed > (free := shutil.disk_usage(folder).free):  # orbax would say so with five tracebacks
+        if needed > (free := shutil.disk_usage(folder).free):  # orbax would report it with five tracebacks
             raise UserError(
                 f"a checkpoint needs {needed / 1e9:.3f} GB and {folder} has {free / 1e9:.3f} GB free: {remedy}"
             )
@@ -136,10 +136,10 @@ class Checkpoints:
         return Checkpoint(TrainState(**state), about["figures"])
 
     def restore_variables(self, step: int, like: TrainState) -> Variables:
-        """Reads what a prediction needs, a third of what a restart needs with Adam.
+        """Reads only what a prediction needs: with Adam, a third of what a restart needs.
 
         Raises:
-            UserError: as `restore`.
+            UserError: as for `restore`.
         """
         return self._read(step, {"params": like.params, "batch_stats": like.batch_stats})
 
@@ -153,7 +153,7 @@ class Checkpoints:
                 wanted, restore_args=ocp.checkpoint_utils.construct_restore_args(wanted), partial_restore=True
             )
             read = jax.tree.leaves(self._manager.restore(step, args=ocp.args.Composite(state=args)).state)
-            # Copied, since on a CPU a step cannot take over (be donated) what stands in NumPy's memory.
+            # Copied, since on a CPU NumPy's memory cannot be donated to a step.
             leaves += jax.block_until_ready([jnp.copy(leaf) for leaf in read if leaf is not ocp.PLACEHOLDER])
             del read
             gc.collect()  # orbax leaves it in a reference cycle
@@ -177,7 +177,7 @@ def latest_step(directory: Path) -> int | None:
 
 
 def _groups(sizes: list[int], limit: int) -> Iterator[range]:
-    """Consecutive stretches of the indices, each of at most `limit` in sum, or of one index."""
+    """Consecutive ranges of the indices whose sizes add up to at most `limit`, or that hold one index."""
     start, total = 0, 0
     for i, size in enumerate(sizes):
         if i > start and total + size > limit:

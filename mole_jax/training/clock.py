@@ -10,10 +10,10 @@ PARTS: tuple[Part, ...] = get_args(Part)
 
 
 class Clock:
-    """Gives every second to one part, the innermost that is being timed; the host's time, so that no device waits.
+    """Counts every second towards one part, the innermost being timed. Measures the host's time: no device waits.
 
-    "step" is the time to hand steps to the device and to wait for their losses, compilation included; "data" what was
-    waited for images meanwhile; "other" what nobody timed.
+    "step" is the time to hand steps to the device and to wait for their losses, compilation included; "data" is the
+    time spent waiting for images; "other" is everything that is not timed.
     """
 
     def __init__(self) -> None:
@@ -25,7 +25,7 @@ class Clock:
 
     @contextmanager
     def __call__(self, part: Part) -> Iterator[None]:
-        """Times the block as a part, and the part around it no longer."""
+        """Times the block as a part and pauses the part around it."""
         outer = self._switch(part)
         try:
             yield
@@ -40,7 +40,7 @@ class Clock:
         return lap
 
     def summary(self) -> dict[str, float]:
-        """The seconds of each part and in all since the start, and `goodput`, the share of "step"."""
+        """The seconds of each part and in all since the start, and `goodput`, the share of "step" in them, 0..1."""
         self._switch(self._part)
         total = sum(self._seconds.values())
         parts = {f"seconds_{part}": round(seconds, 3) for part, seconds in self._seconds.items()}

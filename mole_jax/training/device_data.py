@@ -18,9 +18,9 @@ from mole_jax.training.feed import Feed
 from mole_jax.training.state import TrainState
 from mole_jax.training.steps import TrainStep
 
-# Of the device's memory, for the images; the rest is for the model and its activations.
+# Share of the device's memory for the images; the rest is for the model and its activations.
 SHARE = 0.5
-# Images to one call of the device, at most: often enough for SIGTERM and the progress bar.
+# Images in one call of the device, at most: short enough for SIGTERM and the progress bar.
 STRETCH = 2000
 
 
@@ -31,9 +31,9 @@ def belongs_on_device(config: RunConfig, source: Source, device: Any = None) -> 
     reading costs little beside a step.
 
     Args:
-        config: `data_on_device` is read.
+        config: the run's config; `data_on_device` is read.
         source: the training split.
-        device: a jax.Device; None for the first.
+        device: a jax.Device; None: the first one.
 
     Raises:
         UserError: it is asked for and does not fit.
@@ -64,11 +64,11 @@ def from_device(
     """Several steps a call, each on the batch that `mole_jax.data.loader.train_batches` would give.
 
     Args:
-        train_step: pure, as from `mole_jax.training.steps.train_step`.
-        source: the training split; read here, as a whole.
-        labels: of it.
-        config: `batch_size`, `seed`, `balance` and `profile` are read; a profile is of single steps.
-        start: the steps done.
+        train_step: a pure function, from `mole_jax.training.steps.train_step`.
+        source: the training split; it is read here, as a whole.
+        labels: its labels, 0 or 1, in the order of its records.
+        config: `batch_size`, `seed`, `balance` and `profile` are read; with a profile, each call is one step.
+        start: number of steps already done.
     """
     size = config.batch_size
     most = 1 if config.profile else max(1, STRETCH // size)
@@ -107,7 +107,7 @@ def _advance(train_step: TrainStep, most: int) -> Callable[..., tuple[TrainState
 
 
 def _read(source: Source) -> np.ndarray:
-    """All records' images or features, as one array."""
+    """The images or features of all records, as one array."""
     first = _first(source)
     whole = np.empty((len(source), *first.shape), first.dtype)
     for i in range(len(source)):
@@ -120,6 +120,6 @@ def _first(source: Source) -> np.ndarray:
 
 
 def _memory(device: Any) -> int:
-    """Bytes that the device has for us, used or not, so that the answer is the same at each start."""
+    """Bytes of the device's memory that we may use, free or not, so that the answer is the same at each start."""
     limit = (device.memory_stats() or {}).get("bytes_limit")
     return limit or os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

@@ -16,7 +16,7 @@ from mole_jax.training.state import Sums
 
 
 class NonFinite(Exception):
-    """A metric became infinite or NaN; says which, at which step."""
+    """A metric became infinite or NaN; the message names it and the step."""
 
 
 class Progress:
@@ -28,10 +28,10 @@ class Progress:
         """Starts the clock.
 
         Args:
-            config: `batch_size` is read.
-            start: the steps done.
-            total: the steps of the whole run.
-            per_epoch: the steps of an epoch.
+            config: the run's config; `batch_size` is read.
+            start: number of steps done before this start.
+            total: number of steps of the whole run.
+            per_epoch: number of steps of an epoch.
             earlier: the metrics of the epochs before `start`.
         """
         self._size, self._start, self._total, self._per_epoch = config.batch_size, start, total, per_epoch
@@ -44,7 +44,7 @@ class Progress:
 
         Args:
             step: the number of steps done.
-            metrics: as from `epoch_metrics`.
+            metrics: the epoch's metrics, from `epoch_metrics`.
         """
         now, epoch = time.perf_counter(), step // self._per_epoch
         self._best = max(self._best, (metrics["validation_auroc"], epoch))
@@ -70,7 +70,7 @@ class Losses:
     """The losses on their way to the log, read one call late: reading the newest would make the device wait for us."""
 
     def __init__(self, log: Log) -> None:
-        """Writes to `log`."""
+        """Prepares to write to `log`."""
         self._log = log
         self._pending: tuple[int, jax.Array] | None = None
 
@@ -78,8 +78,8 @@ class Losses:
         """Writes what was added before and keeps these.
 
         Args:
-            step: the number of steps done, these included.
-            losses: of the last steps, one or more.
+            step: the number of steps done, the last of these included.
+            losses: the losses of the last steps, one or more.
 
         Raises:
             NonFinite: one of those added before is not finite.
@@ -108,9 +108,9 @@ def epoch_metrics(
 
     Args:
         step: the number of steps done.
-        sums: over the epoch's training images.
-        labels: 0 or 1, of the validation split.
-        logits: likewise.
+        sums: loss and counts, summed over the epoch's training images.
+        labels: the labels of the validation split, 0 or 1.
+        logits: the model's logits for the same images, in the same order.
 
     Raises:
         NonFinite: a logit is not finite.

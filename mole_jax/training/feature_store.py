@@ -3,7 +3,7 @@
 They lie beside the datasets, in `<data_dir>/_features/<key>/<level>/`, in blocks of `BLOCK` images that are written
 whole and never changed: `rows.npy`, `digests.npy` (the SHA-256 of each row's pixels) and `meta.json`. The key stands
 for all that features depend on besides the pixels: the weights and how they are fed. So datasets with images in common,
-or the same images in other splits, share them; and a pass that is killed loses its last block alone.
+or the same images in other splits, share them; and a pass that is killed loses only its last block.
 """
 
 import dataclasses
@@ -43,7 +43,7 @@ Tell = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Block:
-    """Some images' features, memory-mapped."""
+    """Features of some images, memory-mapped, and the SHA-256 of each image's pixels."""
 
     rows: Shaped[np.ndarray, "n ..."]
     digests: UInt8[np.ndarray, "n 32"]
@@ -53,17 +53,17 @@ class FeatureSource:
     """The stored features of one split, in place of its images."""
 
     def __init__(self, blocks: Sequence[Block], places: Int[np.ndarray, "n 2"], labels: Int[np.ndarray, " n"]) -> None:
-        """Keeps where the rows lie; they are read when they are asked for.
+        """Notes where the rows lie; a row is read when it is asked for.
 
         Args:
-            blocks: of the store.
-            places: for each record its block and its row there.
-            labels: of the records.
+            blocks: the store's blocks.
+            places: for each record, the number of its block and of its row in it.
+            labels: label of each record, 0 or 1.
         """
         self._blocks, self._places, self._labels = blocks, places, labels
 
     def __len__(self) -> int:
-        """How many records."""
+        """The number of records."""
         return len(self._labels)
 
     def __getitem__(self, index: int, /) -> dict[str, Any]:
@@ -73,10 +73,10 @@ class FeatureSource:
 
 
 class FeatureStore:
-    """What one frozen network has made of the images of a data folder."""
+    """The features that one frozen network has computed of the images of a data folder."""
 
     def __init__(self, data_dir: Path, frozen: Frozen) -> None:
-        """Describes it; nothing is read or computed yet.
+        """Names the store's folder; nothing is read or computed yet.
 
         Args:
             data_dir: where prepared datasets lie.
@@ -101,7 +101,7 @@ class FeatureStore:
         """The stored features of every split; computes those that are missing or damaged first.
 
         Args:
-            dataset: whose images.
+            dataset: the dataset whose images' features are wanted.
             tell: called with a line for people, now and then, while features are computed.
 
         Raises:
@@ -136,7 +136,7 @@ class FeatureStore:
         }
 
     def _compute(self, dataset: Dataset, missing: Mapping[bytes, tuple[Split, int]], tell: Tell) -> None:
-        # Maps come with their averages, from the same pass; pooled features alone are stored alone.
+        # With maps their averages are stored too, from the same pass; pooled features are stored without maps.
         levels: tuple[Level, ...] = ("maps", "pooled") if self._frozen.level == "maps" else ("pooled",)
         step, variables = jax.jit(self._frozen.features), jax.device_put(self._frozen.backbone.variables)
         self._check_space(step, variables, levels, len(missing))
@@ -172,7 +172,7 @@ class FeatureStore:
             publish(folder, final)
 
     def _read(self, level: Level) -> list[Block]:
-        """The sound blocks; one that is damaged is named in the log and removed, to be computed again."""
+        """The sound blocks; a damaged one is named in the log and removed, to be computed again."""
         blocks = []
         for folder in sorted(path for path in (self.directory / level).glob("*") if path.name.isdigit()):
             if fault := _fault(folder, self._identity):
@@ -209,7 +209,7 @@ class _Records:
 
 
 def _index(blocks: Sequence[Block]) -> dict[bytes, tuple[int, int]]:
-    """Where each image's features lie, by the digest of its pixels."""
+    """The block and row of each image's features, by the digest of its pixels."""
     return {digest.tobytes(): (b, row) for b, block in enumerate(blocks) for row, digest in enumerate(block.digests)}
 
 

@@ -27,16 +27,16 @@ def from_loader(
     start: int,
     end: int,
 ) -> Feed:
-    """One step a call, its batch read ahead by the loader.
+    """One step a call; the loader reads its batch ahead.
 
     Args:
-        train_step: jitted.
+        train_step: the jitted training step.
         source: the training split.
-        labels: of it.
-        config: `batch_size`, `seed` and `balance` are read.
-        clock: told of the time that is waited for images.
-        start: the steps done; with the seed, all there is to say about the loader's position.
-        end: the last step's number.
+        labels: its labels, 0 or 1, in the order of its records.
+        config: the run's config; `batch_size`, `seed` and `balance` are read.
+        clock: counts the time spent waiting for images.
+        start: number of steps already done; with the seed, this is the loader's whole position.
+        end: number of steps done after the last one.
     """
     batches = train_batches(
         source,

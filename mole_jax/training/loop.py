@@ -41,11 +41,11 @@ class Trained(NamedTuple):
     """What a run gives, all from the checkpoint with the best validation AUROC.
 
     Attributes:
-        variables: {"params", "batch_stats"}.
-        stage: what the model with these variables takes.
-        inputs: how its images are fed.
-        step: of the checkpoint.
-        logits: of every split, in the order of its records.
+        variables: {"params", "batch_stats"} of the model.
+        stage: what that model takes: "images", or for a head alone "head" (features).
+        inputs: how images are normalised for it.
+        step: the checkpoint's step.
+        logits: split -> logit of each image, in the order of its records.
     """
 
     variables: Variables
@@ -78,16 +78,16 @@ def train(
     there is one.
 
     Args:
-        config: of the run.
-        dataset: prepared.
+        config: the run's config.
+        dataset: the prepared dataset to train on.
         run_dir: where metrics.jsonl, train.log, checkpoints, timing.json (of this start alone) and profile/ go.
-        pretrained: the backbone of model=transfer.
-        on_start: called when all is ready, before the first step.
+        pretrained: the pretrained backbone, for model=transfer; None for other models.
+        on_start: called once everything is ready, before the first step.
 
     Raises:
         Interrupted: SIGTERM or Ctrl-C came; the state has been saved.
         NonFinite: the loss is not finite.
-        UserError: the run has already trained for more epochs, or its checkpoint is of another model.
+        UserError: the run has already trained for more epochs, or its checkpoint belongs to another model.
     """
     refuse_fewer_epochs(config, dataset, run_dir)
     run_dir.mkdir(parents=True, exist_ok=True)
@@ -96,7 +96,7 @@ def train(
     total = ends(config, len(dataset.splits["train"]))[-1]
     saves = [per_epoch, *([config.checkpoint_every] if config.checkpoint_every else [])]
     with Checkpoints(run_dir.absolute() / CHECKPOINTS) as checkpoints:
-        # A run resumes (1) from its newest checkpoint, (2) else from the seed. The best checkpoint is only for
+        # A run resumes from its newest checkpoint, or starts from the seed. The best checkpoint is only for
         # predictions, and for the head from which fine-tuning begins.
         checkpoints.remove_superseded()
         start = checkpoints.latest_step or 0
@@ -109,7 +109,7 @@ def train(
             if start:
                 log.tell(f"goes on at step {start:,} of {total:,} (epoch {start / per_epoch:g})")
             planned = plan(config, dataset, pretrained, tell=log.tell)
-            stop = stack.enter_context(_stop_signals())  # until here a signal ends the process: nothing would be lost
+            stop = stack.enter_context(_stop_signals())  # before this a signal ends the process: nothing would be lost
             step, phase = start, planned.phase_at(start)
             state, metrics = checkpoints.restore(start, phase.state) if start else Checkpoint(phase.begin(None), {})
             feed = phase.feed(start, clock)

@@ -48,11 +48,11 @@ def build_optimizer(
     """The optimiser of a run.
 
     Args:
-        config: `optimizer`, `learning_rate`, `weight_decay` and, for what lies under "backbone",
+        config: the run's config; `optimizer`, `learning_rate`, `weight_decay` and, for what lies under "backbone",
             `finetune_learning_rate` are read.
         trainable: a pytree of bool like the parameters; where False, the parameter never moves and has no optimiser
             state.
-        learning_rate: instead of the config's, where it is one of several under `jax.vmap`.
+        learning_rate: replaces the config's where several are trained at once by `jax.vmap`; None: the config's.
     """
     rate = config.learning_rate if learning_rate is None else learning_rate
     scale = scale_by_keras_adam() if config.optimizer == "adam" else optax.identity()

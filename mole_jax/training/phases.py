@@ -1,4 +1,4 @@
-"""What a run does from which step on: all its epochs with one model, or first a head and then fine-tuning."""
+"""The phases of a run: all its epochs with one model, or first a head alone and then fine-tuning."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -42,11 +42,11 @@ class Phase(NamedTuple):
 
     Attributes:
         end: the number of steps after which it ends, counted from the run's first.
-        stage: what its model takes.
-        state: the shapes of its state.
-        begin: (the state of the phase before, None in the first phase) -> this phase's first state.
-        feed: (the number of steps done, the run's clock) -> what does the next steps.
-        logits: (split, {"params", "batch_stats"}) -> of its images, in the order of its records.
+        stage: what its model takes: "images", or for a head alone "head" (features).
+        state: the shapes and types of its train state.
+        begin: (the state of the phase before; None in the first phase) -> this phase's first state.
+        feed: (the number of steps done, the run's clock) -> the function that does the next steps.
+        logits: (split, {"params", "batch_stats"}) -> logit of each of its images, in the order of its records.
     """
 
     end: int
@@ -79,9 +79,9 @@ def plan(config: RunConfig, dataset: Dataset, backbone: Pretrained | None, *, te
     """The phases of a run; computes the features that it needs and that are not stored yet.
 
     Args:
-        config: of the run.
-        dataset: prepared.
-        backbone: needed by model=transfer, and by it alone.
+        config: the run's config.
+        dataset: the prepared dataset to train on.
+        backbone: the pretrained backbone, for model=transfer; None for other models.
         tell: called with a line for people while features are computed.
     """
     inputs = inputs_of(config, channel_mean=dataset.facts.channel_mean, backbone=backbone)

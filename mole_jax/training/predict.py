@@ -19,10 +19,10 @@ def predict(
     """Gives the logits in the order of `source`; of several models at once where the step gives a column for each.
 
     Args:
-        step: from `evaluation_step`.
-        variables: {"params", "batch_stats"}.
-        source: of n records.
-        what: shown beside the progress bar.
+        step: the step that computes a batch's logits, from `evaluation_step`.
+        variables: {"params", "batch_stats"} of the model.
+        source: the n records to predict.
+        what: text beside the progress bar.
         batch_size: images a step; the last batch is padded. At any but the default, logits may differ in their last
             bit from those of `Classifier.logits`.
     """

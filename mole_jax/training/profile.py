@@ -14,12 +14,12 @@ class Profile:
     """Traces some steps of a run into its `profile/` folder; a context manager."""
 
     def __init__(self, run_dir: Path, *, start: int, steps: int) -> None:
-        """Plans it.
+        """Plans the trace.
 
         Args:
-            run_dir: of the run.
+            run_dir: the run's directory.
             start: the number of steps done when the loop begins.
-            steps: how many to trace; 0: none.
+            steps: number of steps to trace; 0: none.
         """
         self._folder, self._first, self._end = run_dir.absolute() / "profile", start + WARM_UP, start + WARM_UP + steps
         self._tracing = False
@@ -29,16 +29,16 @@ class Profile:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Ends the trace where the run was shorter than it."""
+        """Ends the trace if the run ended before the trace did."""
         if self._tracing:
             self._stop()
 
     def at(self, step: int, state: Any) -> None:
-        """Begins or ends the trace where it is time; to be called before each step.
+        """Begins or ends the trace when it is due; to be called before each step.
 
         Args:
             step: the number of steps done.
-            state: of training; waited for at both ends, so that the trace holds whole steps.
+            state: the train state; waited for at both ends, so that the trace holds whole steps.
         """
         if self._first <= step < self._end and not self._tracing:
             jax.block_until_ready(state)

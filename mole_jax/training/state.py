@@ -17,8 +17,8 @@ class Sums(NamedTuple):
     Attributes:
         loss: sum over the images of each one's loss (with the L2 term counted once an image, so that loss/images is
         the mean).
-        correct: images on the right side of probability 0.5.
-        images: how many.
+        correct: number of images on the right side of probability 0.5.
+        images: number of images.
     """
 
     loss: Float[Array, ""]
@@ -27,7 +27,7 @@ class Sums(NamedTuple):
 
 
 class TrainState(NamedTuple):
-    """Attributes: the step that comes next; the model's variables; the optimiser's; the sums since the epoch began."""
+    """Attributes: the number of steps done; the model's variables; the optimiser's; the sums since the epoch began."""
 
     step: Int[Array, ""]
     params: Any
@@ -44,7 +44,7 @@ def no_sums() -> Sums:
 def initial_state(
     model: Model, optimizer: optax.GradientTransformation, *, seed: int, input_shape: tuple[int, ...]
 ) -> TrainState:
-    """The state before the first step, from the seed alone."""
+    """The state before the first step, drawn from the seed alone."""
     variables = model.init(derive_key(seed, "init"), input_shape=input_shape)
     params = variables["params"]
     return TrainState(jnp.zeros((), jnp.int32), params, variables["batch_stats"], optimizer.init(params), no_sums())
@@ -54,9 +54,9 @@ def take_over(old: TrainState, new: TrainState, given: Variables) -> TrainState:
     """The state of another model that shares a part of the old one's trees, such as the head.
 
     Args:
-        old: gives every leaf that has the same path in `new`.
-        new: the shapes of the result.
-        given: {"params", "batch_stats"}: gives what `old` lacks of these. What the optimiser lacks is zero.
+        old: the state that gives every leaf whose path is also in `new`.
+        new: the shapes and types of the result.
+        given: {"params", "batch_stats"} that give what `old` lacks of these. What the optimiser lacks is zero.
     """
     given_state = new._replace(params=given["params"], batch_stats=given["batch_stats"], opt_state=())
     have = _by_path(given_state) | _by_path(old)

@@ -33,8 +33,8 @@ def l2_penalty(params: Any, trainable: Any) -> Float[Array, ""]:
 
 
 def class_weights(balance: str, labels: Int[np.ndarray, " n"]) -> tuple[float, float]:
-    """Of the loss of moles and of melanomas. With balance="weights" both classes count the same, 1 on average over the
-    images; else all images do.
+    """The weights of a mole's and of a melanoma's loss. With balance="weights" both classes count the same in all, and
+    the weights are 1 on average over the images; otherwise both are 1.
     """
     if balance != "weights":
         return 1.0, 1.0
@@ -53,11 +53,11 @@ def train_step(
     """Gives the pure (state, batch) -> (state, the step's mean loss), to be jitted with the state donated.
 
     Args:
-        model: as in the Model contract.
-        optimizer: made for the model's parameters.
-        normalize: from uint8 to float images.
-        config: `augment`, `l2`, `loss_reduction` and `seed` are read.
-        class_weights: of the loss of moles and of melanomas.
+        model: the model to train.
+        optimizer: the optimiser, built for the model's parameters.
+        normalize: turns uint8 images into normalised floats.
+        config: the run's config; `augment`, `l2`, `loss_reduction` and `seed` are read.
+        class_weights: weights of a mole's and of a melanoma's loss.
     """
 
     def step(state: TrainState, batch: DeviceBatch) -> tuple[TrainState, Float[Array, ""]]:

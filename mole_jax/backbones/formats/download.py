@@ -29,16 +29,16 @@ KERAS_RESNET50_NOTOP = OfficialFile(
 
 
 def fetch_weights(official: OfficialFile, cache_dir: Path | None = None) -> Path:
-    """The local copy, downloaded (with a progress bar on a terminal) where it is missing or not what was published.
+    """The local copy, downloaded (with a progress bar on a terminal) if it is missing or not the published file.
 
-    The checksum is taken anew each time, also of a cached copy.
+    The checksum is computed each time, even of a cached copy.
 
     Args:
-        official: what to fetch.
+        official: the file to fetch.
         cache_dir: where copies are kept; None: the operating system's cache folder for mole_jax.
 
     Raises:
-        UserError: no connection, no such file, or other bytes than the publisher's.
+        UserError: no connection, no such file, or bytes that differ from the publisher's.
     """
     import pooch
 

@@ -41,7 +41,7 @@ def write_flax_safetensors(path: Path, pretrained: Pretrained) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
             unfinished = Path(folder) / path.name
-            unfinished.write_bytes(save(tensors, metadata))  # save_file's files are readable by their owner alone
+            unfinished.write_bytes(save(tensors, metadata))  # files of save_file are readable by their owner only
             unfinished.replace(path)
     except OSError as error:
         raise UserError(f"cannot write {path} ({error.strerror}): give another place") from error
@@ -53,7 +53,7 @@ def from_flax_safetensors(
     """What `write_flax_safetensors` wrote, its digest checked.
 
     Raises:
-        UserError: tensors or metadata are not those that were written.
+        UserError: tensors or metadata differ from those that were written.
     """
     stated = {key: value for key, value in metadata.items() if key != "digest"}
     if metadata.get("digest") != _digest(tensors, stated):

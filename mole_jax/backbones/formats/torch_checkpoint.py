@@ -1,4 +1,4 @@
-"""Named arrays out of torch checkpoints. Nothing is ever unpickled freely."""
+"""Named arrays from torch checkpoints. Nothing is ever unpickled without restriction."""
 
 import pickle
 from pathlib import Path

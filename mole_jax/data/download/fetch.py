@@ -1,4 +1,4 @@
-"""One file over HTTP: goes on where it broke off, and notices a page that is not the file."""
+"""Fetches one file over HTTP: resumes where it broke off, and notices a web page that is not the file."""
 
 import json
 import logging
@@ -14,10 +14,10 @@ from mole_jax.data.download.official import Kind
 from mole_jax.errors import UserError
 from mole_jax.files.writing import write_text
 
-# In a row without a byte arriving; a file of gigabytes may break off more often than that.
+# Failures in a row without a byte arriving; a file of gigabytes may break off more often than that.
 ATTEMPTS: Final = 5
 TIMEOUT: Final = 60.0
-# What has arrived of a piece is lost when the connection breaks within it.
+# Bytes of a piece: what has arrived of it is lost when the connection breaks within it.
 CHUNK: Final = 1 << 16
 # Busy, or broken behind a gateway: worth another try.
 PASSING: Final = (408, 429, 500, 502, 503, 504)
@@ -25,7 +25,7 @@ LOG: Final = logging.getLogger(__name__)
 
 
 class _Broken(Exception):
-    """The transfer did not end; says why."""
+    """The transfer broke off; the message says why."""
 
 
 def fetch(url: str, path: Path, *, kind: Kind, pause: float = 1.0) -> None:
@@ -35,13 +35,13 @@ def fetch(url: str, path: Path, *, kind: Kind, pause: float = 1.0) -> None:
     the server still offers the same file.
 
     Args:
-        url: where it lies; redirections are followed.
-        path: where it goes; its folder must exist.
-        kind: what it must be.
-        pause: before the second attempt, in seconds; doubled each time.
+        url: the file's address; redirections are followed.
+        path: where to write it; the folder must exist.
+        kind: what the file must be, "zip" or "table".
+        pause: seconds to wait before the second attempt; doubled each time.
 
     Raises:
-        UserError: no connection, no such file, something else than was expected, too little disk space.
+        UserError: no connection, no such file, another kind of file, or too little disk space.
     """
     part = path.with_name(f"{path.name}.part")
     failed, furthest = 0, _size(part)
@@ -73,12 +73,12 @@ def fetch(url: str, path: Path, *, kind: Kind, pause: float = 1.0) -> None:
 
 
 def check_start(start: bytes, kind: Kind, where: str) -> None:
-    """Raises UserError unless a file that starts so can be of that kind.
+    """Raises UserError unless a file that starts like this can be of that kind.
 
     Args:
-        start: its first bytes, at least 256 where it has so many.
-        kind: what it should be.
-        where: named in the message.
+        start: the file's first bytes, at least 256 where it has so many.
+        kind: what the file should be, "zip" or "table".
+        where: the file's address or path, for the message.
     """
     text = start[:256].lstrip().lower()
     if text.startswith((b"<!doctype", b"<html", b"<?xml")):
@@ -104,7 +104,7 @@ def _transfer(session: requests.Session, url: str, part: Path, kind: Kind) -> No
         have, about = 0, {}
     if have and have == about["bytes"]:  # stopped between the last byte and the new name
         return
-    # Compressed on the way, the sizes would be of something else.
+    # If it were compressed on the way, the sizes would be those of something else.
     headers = {"Accept-Encoding": "identity"}
     if have:
         headers["Range"] = f"bytes={have}-"
@@ -159,7 +159,7 @@ def _total(response: requests.Response, have: int) -> int | None:
 
 
 def _validator(response: requests.Response) -> str:
-    """What tells one version of the file from another; "" where the server gives nothing that is good for it."""
+    """What tells one version of the file from another; "" where the server gives nothing reliable."""
     etag = response.headers.get("ETag", "")
     return "" if etag.startswith("W/") else etag
 

@@ -1,4 +1,4 @@
-"""The paper's own image set, from Kaggle, which wants its own client and an account."""
+"""The paper's own image set, from Kaggle, which requires its own client and an account."""
 
 import importlib
 from pathlib import Path

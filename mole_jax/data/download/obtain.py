@@ -31,15 +31,15 @@ def obtain(
     put there by hand is taken as it is. `unpacked/source/` is what is returned, `unpacked/extra/` what comes with it.
 
     Args:
-        official: what to get.
-        folder: where to keep it.
-        licence_accepted: whether the user has accepted the licence; without, nothing is fetched.
-        base: address to fetch from in place of the publisher's.
-        pause: before a download is tried again, in seconds.
-        limits: of the archives.
+        official: the source to get.
+        folder: the folder to keep it in.
+        licence_accepted: whether the user has accepted the licence; otherwise nothing is fetched.
+        base: address to fetch from instead of the publisher's; None: the publisher's.
+        pause: seconds to wait before a download is tried again.
+        limits: what an archive must not exceed.
 
     Raises:
-        UserError: the licence is not accepted; or as `fetch`, `verify` and `unpack` say.
+        UserError: the licence is not accepted; or as `fetch`, `known_digest` and `unpack` say.
     """
     require_licence(official.title, official.licence, accepted=licence_accepted)
     with exclusive(
@@ -54,7 +54,7 @@ def obtain(
 
 
 def count_images(source: Path) -> int:
-    """How many photographs lie below a folder, by their ending."""
+    """How many photographs lie below a folder, judged by the endings of their names."""
     return sum(path.suffix.lower() in (".jpg", ".jpeg", ".png") for path in source.rglob("*"))
 
 
@@ -72,7 +72,7 @@ def _present(file: PublishedFile, folder: Path, base: str, pause: float) -> str:
 
 
 def _contents(official: OfficialSource, folder: Path, limits: Limits) -> dict[str, int]:
-    """All that lies in `unpacked/`, relative to it, with its size."""
+    """All files of `unpacked/`: path relative to it -> size in bytes."""
     contents: dict[str, int] = {}
     for file in official.files:
         where, path = _place(file), folder / file.name

@@ -13,9 +13,9 @@ class PublishedFile:
     """One file of a source.
 
     Attributes:
-        address: below the source's base address.
-        name: under which it is kept.
-        kind: a zip archive, or a text table.
+        address: its address relative to the source's base address.
+        name: the file name under which it is kept.
+        kind: "zip", an archive, or "table", a text table.
         of_source: whether it is part of the source of images; else it is kept beside it (lesion masks).
     """
 
@@ -30,10 +30,10 @@ class Licence:
     """What a user has to accept.
 
     Attributes:
-        name: short.
-        url: the text.
-        terms: the gist, one phrase.
-        citation: what to cite.
+        name: its short name.
+        url: address of its text.
+        terms: its gist, in one phrase.
+        citation: the publication to cite.
     """
 
     name: str
@@ -47,13 +47,13 @@ class OfficialSource:
     """One image set as its publisher offers it.
 
     Attributes:
-        title: for people.
-        page: where people find it.
-        licence: of its images.
-        base: the address that its files lie below.
-        files: what is fetched.
+        title: its name, for people.
+        page: address of its page, for people.
+        licence: the licence of its images.
+        base: the address below which its files lie.
+        files: the files to fetch.
         images: how many images the publisher states.
-        protocol: how to split it where nothing else is asked for.
+        protocol: the protocol to split it by unless another is asked for, a key of PROTOCOLS.
     """
 
     title: str

@@ -1,4 +1,4 @@
-"""downloads.json: what each downloaded file was when it came, to notice when it is another one later."""
+"""downloads.json: what each downloaded file was when it came, so that a later change is noticed."""
 
 import json
 from pathlib import Path
@@ -18,7 +18,7 @@ def known_digest(path: Path) -> str | None:
         Its SHA-256 in hex; None where nothing is recorded.
 
     Raises:
-        UserError: it is another file now.
+        UserError: the file has changed since.
     """
     recorded = _read(path.parent).get(path.name)
     if recorded is None:
@@ -32,7 +32,7 @@ def known_digest(path: Path) -> str | None:
 
 
 def record(path: Path, url: str) -> str:
-    """Records size and SHA-256 of a file beside it, and where it is from; gives the SHA-256 in hex."""
+    """Records size, SHA-256 and origin of a file beside it; gives the SHA-256 in hex."""
     sha256 = file_sha256(path)
     entry = {"url": url, "bytes": path.stat().st_size, "sha256": sha256}
     write_text(path.with_name(RECORD), json.dumps({**_read(path.parent), path.name: entry}, indent=2) + "\n")

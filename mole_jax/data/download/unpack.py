@@ -21,9 +21,9 @@ class Limits:
     """What an archive of photographs never reaches.
 
     Attributes:
-        entries: how many files it holds.
-        bytes: their size in all, unpacked.
-        ratio: of unpacked to packed size, of the archive and of each entry above a megabyte.
+        entries: number of files.
+        bytes: total size of the unpacked files, in bytes.
+        ratio: ratio of unpacked to packed size, of the archive and of each entry above a megabyte.
     """
 
     entries: int = 100_000
@@ -36,10 +36,10 @@ SMALL: Final = 1_000_000
 
 
 def list_entries(archive: Path, limits: Limits = LIMITS) -> dict[str, int]:
-    """The files in an archive: path with "/" -> size unpacked. What macOS adds (`__MACOSX/`) is left out.
+    """The files in an archive: path with "/" -> unpacked size in bytes. What macOS adds (`__MACOSX/`) is left out.
 
     Raises:
-        UserError: it is no whole zip archive, or a hostile one: says which entry and why.
+        UserError: it is not a complete zip archive, or a hostile one; the message names the entry and says why.
     """
     with _opened(archive) as opened:
         return {info.filename: info.file_size for info in _checked(archive, opened, limits)}
@@ -49,9 +49,9 @@ def unpack(archive: Path, folder: Path, limits: Limits = LIMITS) -> None:
     """Unpacks an archive into a folder, which is made.
 
     Args:
-        archive: a zip file.
-        folder: where to; what is in it when this fails is of no use.
-        limits: refuse what is larger.
+        archive: the zip file.
+        folder: the folder to unpack into; what is in it when this fails is of no use.
+        limits: what the archive must not exceed.
 
     Raises:
         UserError: as in `list_entries`, before anything is written; or an entry is damaged, or the disk is too full.
@@ -140,7 +140,7 @@ def _fault(info: zipfile.ZipInfo, limits: Limits) -> str:
 
 
 def _same(name: str) -> str:
-    """One form of names that some file systems take for one."""
+    """The common form of all names that some file systems take for the same."""
     return unicodedata.normalize("NFC", name).casefold()
 
 

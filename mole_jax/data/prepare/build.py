@@ -29,11 +29,11 @@ class Settings:
     """What decides a dataset's content, besides the library versions.
 
     Attributes:
-        layout: of the source, "synthetic" for drawn images.
+        layout: the layout of the source, a key of LAYOUTS; "synthetic" for drawn images.
         protocol: a key of PROTOCOLS.
-        seed: of the split, of the choice of examples and of drawn images.
-        examples: so many, half of each class; 0 for all.
-        source_fingerprint: of the listing.
+        seed: decides the split, the choice of examples and the drawn images.
+        examples: how many images to choose, half of each class; 0: all.
+        source_fingerprint: SHA-256 of the listing, in hex.
     """
 
     layout: str
@@ -47,12 +47,12 @@ def build(folder: Path, name: str, listing: Listing, load: Load, settings: Setti
     """Writes the complete dataset.
 
     Args:
-        folder: empty; left half-written if anything fails.
-        name: of the dataset.
-        listing: of the source.
-        load: a record's pixels.
-        settings: what to make of it.
-        workers: processes that decode.
+        folder: an empty folder to write to; left half-written if anything fails.
+        name: the dataset's name.
+        listing: what the source offers.
+        load: reads or draws the pixels of a record.
+        settings: what decides the dataset's content.
+        workers: number of processes that decode.
 
     Raises:
         UserError: too few usable images of a class, or too little disk space.
@@ -117,7 +117,7 @@ def build(folder: Path, name: str, listing: Listing, load: Load, settings: Setti
 
 
 def select(records: Sequence[Record], examples: int, seed: int) -> list[Record]:
-    """The paper's random down-selection: `examples` in all, half of each class; 0 keeps all. The order stays.
+    """The paper's random down-selection: `examples` in all, half of each class; 0 keeps all. Keeps the order.
 
     Raises:
         UserError: a class has too few.
@@ -136,7 +136,7 @@ def select(records: Sequence[Record], examples: int, seed: int) -> list[Record]:
 
 
 def _fingerprint(rows: Sequence[ManifestRow]) -> str:
-    """Over ids, labels, lesions, splits and pixels."""
+    """SHA-256 over ids, labels, lesions, splits and pixels, in hex."""
     digest = hashlib.sha256()
     for row in rows:
         identity = f"{row.split}\0{row.image_id}\0{row.lesion_id}\0{row.label}\0"
@@ -145,7 +145,7 @@ def _fingerprint(rows: Sequence[ManifestRow]) -> str:
 
 
 def _augment(placed: Sequence[Placed], scratch: Path, first_row: int, *, seed: int, workers: int) -> list[Placed]:
-    """The same, with the pixels of the copies made."""
+    """The same examples, once the pixels of the copies are made."""
     planned = [example for example, _ in placed if example.augmented_from]
     made = iter(make_copies(planned, scratch, first_row, seed=seed, workers=workers))
     return [(next(made) if example.augmented_from else example, split) for example, split in placed]

@@ -1,6 +1,6 @@
 """Augmented copies as Keras' ImageDataGenerator makes them: rotated, shifted, zoomed, flipped, edges smeared outwards.
 
-Which copies there are is for the protocols to say. The pixels of copy k of an original follow from the seed, the
+The protocols say which copies there are. The pixels of copy k of an original follow from the seed, the
 original's image_id and k alone, so that they are the same in every protocol.
 """
 
@@ -21,7 +21,7 @@ from mole_jax.workers import map_in_workers
 
 # The ranges of the public HAM10000 recipe (ImageDataGenerator(rotation_range=180, width_shift_range=0.1,
 # height_shift_range=0.1, zoom_range=0.1, horizontal_flip=True, vertical_flip=True, fill_mode="nearest")), as the makers
-# of the Kaggle set do not tell theirs. Unlike theirs, these copies are not encoded as JPEG a second time.
+# of the Kaggle set do not state theirs. Unlike theirs, these copies are not encoded as JPEG a second time.
 MAX_ROTATION: Final = 180.0  # degrees
 MAX_SHIFT: Final = 0.1  # of the side
 MAX_ZOOM: Final = 0.1
@@ -32,10 +32,10 @@ class Affine(NamedTuple):
     of the copy is looked up in the original, first zoomed, then shifted, then rotated about the centre. Then flipped.
 
     Attributes:
-        rotation: degrees.
-        shift: (rows, columns), pixels.
-        zoom: (rows, columns), 1 for none; below 1 the lesion grows.
-        flip: (upside down, left to right).
+        rotation: angle in degrees, -180 to 180.
+        shift: along rows and along columns, in pixels.
+        zoom: along rows and along columns; 1: none; below 1 the lesion grows.
+        flip: whether it is flipped upside down, and whether left to right.
     """
 
     rotation: float
@@ -48,11 +48,11 @@ def make_copies(copies: Sequence[Example], scratch: Path, first_row: int, *, see
     """Makes the pixels of copies, on all cores.
 
     Args:
-        copies: made by `Example.as_copy`, each with the row of its original.
+        copies: the copies as `Example.as_copy` makes them, each with the row of its original.
         scratch: file to read originals from and to write copies to, from `first_row` on.
-        first_row: behind the last original.
+        first_row: the row of the first copy, behind the last original.
         seed: decides the transformations.
-        workers: processes; the result does not depend on it.
+        workers: number of processes; the result does not depend on it.
 
     Returns:
         The copies with their own rows, sizes and hashes of pixels.
@@ -66,12 +66,12 @@ def _source_path(job: tuple[Path, int, int, Example]) -> str:
 
 
 def draw_affine(seed: int, original: str, copy: int) -> Affine:
-    """The transformation of one copy, uniform in the ranges above, zoom by axis: the same for ever.
+    """The transformation of one copy, uniform in the ranges above, with a zoom for each axis; never changes.
 
     Args:
-        seed: of the dataset.
+        seed: the dataset's seed.
         original: the image_id of the original.
-        copy: 1, 2, ...
+        copy: which copy of that original, 1, 2, ...
     """
     digest = shuffle_key(seed, "copy", f"{original}/{copy}")
     unit = np.frombuffer(digest, "<u4")[:7] / 2**32  # in [0, 1)

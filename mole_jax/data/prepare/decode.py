@@ -18,12 +18,12 @@ def decode_all(
     """Decodes every record once.
 
     Args:
-        records: what to decode.
+        records: the records to decode.
         load: called with each record, in another process; must be picklable and its module light to import.
         scratch: file to write to; row i holds the pixels of record i, uint8 [224, 224, 3].
-        workers: processes; the result does not depend on it.
-        reads_files: whether `load` decodes files of somebody else's: never in this process then, since a decoder may
-            die of one.
+        workers: number of processes; the result does not depend on it.
+        reads_files: whether `load` decodes files from elsewhere. They are then never decoded in this process, since a
+            damaged file may crash the decoder.
 
     Returns:
         For each record the example, or why there is none.

@@ -1,4 +1,4 @@
-"""What in the outcome of a split would flatter a model, found in what is known of the images, not in their pixels."""
+"""What in the outcome of a split would flatter a model, judged by what is known of the images, not by their pixels."""
 
 from collections import defaultdict
 from collections.abc import Sequence

@@ -11,9 +11,9 @@ class Moments:
     """Sums over pixels.
 
     Attributes:
-        pixels: how many.
-        total: of the values 0..255, by channel.
-        squares: of their squares.
+        pixels: number of pixels.
+        total: sum of the values, 0..255 each, by channel.
+        squares: sum of the squared values, by channel.
     """
 
     pixels: int
@@ -22,7 +22,7 @@ class Moments:
 
     @classmethod
     def of(cls, image: UInt8[np.ndarray, "height width 3"]) -> "Moments":
-        """Of one image, of at most 65,536 rows."""
+        """The moments of one image, of at most 65,536 rows."""
         # Down the rows first: NumPy adds whole rows fast and triples of channels slowly.
         rows = image.reshape(len(image), -1)
         sums = rows.sum(axis=0, dtype=np.uint32), np.einsum("rc,rc->c", rows, rows, dtype=np.uint32)
@@ -30,11 +30,11 @@ class Moments:
         return cls(image.size // 3, total, squares)
 
     def __add__(self, other: "Moments") -> "Moments":
-        """Of both together."""
+        """The moments of both together."""
         return Moments(self.pixels + other.pixels, self.total + other.total, self.squares + other.squares)
 
     def mean(self) -> list[float]:
-        """Of the values/255, by channel; empty without pixels."""
+        """The mean of the values/255, by channel; empty without pixels."""
         return [float(x) for x in self.total / (255 * self.pixels)] if self.pixels else []
 
     def std(self) -> list[float]:

@@ -26,13 +26,13 @@ from mole_jax.workers import cores
 
 @dataclass(frozen=True)
 class PrepareSummary:
-    """What `prepare` has done.
+    """The outcome of `prepare`.
 
     Attributes:
         directory: where the dataset lies, data_dir/<name>/<version>.
-        facts: its counts, its protocol, its leaks.
-        seconds: how long it took.
-        already_prepared: nothing was done, since the same dataset was there.
+        facts: the dataset's facts: counts, protocol, leaks.
+        seconds: how long it took, in seconds.
+        already_prepared: whether nothing was done because the same dataset was there.
     """
 
     directory: Path
@@ -59,15 +59,15 @@ def prepare(
     the same bytes, whatever the number of workers.
 
     Args:
-        name: lower-case letters, digits and underscores.
+        name: name of the dataset: lower-case letters, digits and underscores.
         source: the folder of images; None for the synthetic layout, which has none.
         layout: a key of LAYOUTS, "synthetic", or "auto" to recognise it (without a source, "synthetic" for that name).
         protocol: a key of PROTOCOLS, or "auto" for the layout's own.
-        examples: so many images, half of each class, chosen at random; 0 for all (600 for synthetic).
+        examples: how many images to choose at random, half of each class; 0: all (600 for synthetic).
         data_dir: where prepared datasets lie.
-        seed: of the split, of the choice of examples and of drawn images.
-        workers: processes that decode; None for one a core.
-        overwrite: replace a dataset of that name.
+        seed: decides the split, the choice of examples and the drawn images.
+        workers: number of processes that decode; None: one a core.
+        overwrite: whether to replace a dataset of that name.
 
     Raises:
         UserError: a setting is wrong, the source is unusable, the disk is full, or another dataset of that name is

@@ -1,8 +1,8 @@
 """Who goes into which split, and which copies are made. A protocol sees what is known of the images, not their pixels.
 
 The three `paper` protocols take apart what flatters in the paper's data set, HAM10000 with its melanomas augmented
-about eightfold before it was split: `paper` rebuilds it, `paper_by_lesion` mends the split alone, `paper_clean` also
-keeps augmentation out of what is judged.
+about eightfold before it was split: `paper` rebuilds it, `paper_by_lesion` corrects the split alone, `paper_clean` also
+keeps augmentation out of validation and test.
 """
 
 import hashlib
@@ -28,9 +28,9 @@ class Protocol:
         assign: (examples, seed) -> what the dataset holds and in which split; copies (`Example.as_copy`) still without
             pixels of their own.
         description: one line for people.
-        leaky: whether it flatters by construction; `leaks.find_leak` looks at the outcome of the others.
+        leaky: whether it flatters models by construction; `leaks.find_leak` looks at the outcome of the others.
         augments: whether it makes copies.
-        splits: those that it fills; the others stay empty.
+        splits: the splits that it fills; the others stay empty.
     """
 
     assign: Callable[[Sequence[Example], int], list[Placed]]
@@ -67,7 +67,7 @@ def check_source(records: Sequence[Record], protocol: str) -> None:
     """Refuses what a protocol that augments cannot work with, before anything is decoded.
 
     Raises:
-        UserError: the source holds copies already, or lesions too few for every split to have one.
+        UserError: the source holds copies already, or too few lesions for every split to have one.
     """
     if not PROTOCOLS[protocol].augments:
         return
@@ -86,7 +86,7 @@ def check_source(records: Sequence[Record], protocol: str) -> None:
 
 
 def shuffle_key(seed: int, purpose: str, name: str) -> bytes:
-    """A pseudo-random sort key: the same for ever, whatever the library versions and the order of the source."""
+    """A pseudo-random sort key that never changes, whatever the library versions and the order of the source."""
     return hashlib.sha256(f"{seed}/{purpose}/{name}".encode()).digest()
 
 
@@ -196,14 +196,14 @@ def _paper_clean(examples: Sequence[Example], seed: int) -> list[Placed]:
 
 
 def _augmented(examples: Sequence[Example], seed: int) -> list[Example]:
-    """The larger class as it is, and in the place of the smaller one copies of it, one more than the larger has."""
+    """The larger class as it is, and the smaller one replaced by its copies, one more than the larger class has."""
     minority = _minority(examples)
     majority = [example for example in examples if example.label != minority]
     return [*majority, *itertools.islice(_copies(examples, minority, seed), len(majority) + 1)]
 
 
 def _copies(examples: Sequence[Example], label: int, seed: int) -> Iterator[Example]:
-    """Copies of a class without end, numbered through: the first of each original, then the second of each, ..."""
+    """Endless copies of a class, numbered consecutively: the first of each original, then the second of each, ..."""
     originals = [example for example in examples if example.label == label]
     originals.sort(key=lambda example: shuffle_key(seed, "augment", example.image_id))
     for number in itertools.count():
@@ -212,7 +212,7 @@ def _copies(examples: Sequence[Example], label: int, seed: int) -> Iterator[Exam
 
 
 def _minority(examples: Sequence[Example]) -> int:
-    """The label of the class with fewer images, melanoma where they are even."""
+    """The label of the class with fewer images, melanoma where both have as many."""
     melanomas = sum(example.label for example in examples)
     return int(2 * melanomas <= len(examples))
 

@@ -18,7 +18,7 @@ def read_row(scratch: Path, row: int) -> UInt8[np.ndarray, "224 224 3"]:
 
 
 def write_row(scratch: Path, row: int, image: UInt8[np.ndarray, "224 224 3"]) -> None:
-    """Writes one row; the file is there and grows as needed."""
+    """Writes one row; the file must exist and grows as needed."""
     with scratch.open("r+b") as file:
         file.seek(row * IMAGE_BYTES)
         file.write(image.tobytes())

@@ -30,7 +30,7 @@ SHARDS_WORTH_A_POOL: Final = 3
 
 
 class Shard(NamedTuple):
-    """One file to write: where to, and the members of which split, whose pixels lie in which scratch file."""
+    """One file to write: its path, its split, its members, and the scratch file that holds their pixels."""
 
     path: Path
     split: Split
@@ -39,13 +39,13 @@ class Shard(NamedTuple):
 
 
 class WrittenShard(NamedTuple):
-    """What writing it has shown.
+    """What writing a shard has shown.
 
     Attributes:
-        split: it belongs to.
-        size: of its records in bytes.
+        split: the split that it belongs to.
+        size: size of its records in bytes.
         digests: the SHA-256 of each record's pixels, in order.
-        moments: of all its pixels; none but of the training split.
+        moments: moments of all its pixels; only the training split has some.
     """
 
     split: Split
@@ -57,17 +57,17 @@ class WrittenShard(NamedTuple):
 def write_shards(
     folder: Path, name: str, splits: Mapping[Split, Sequence[Example]], scratch: Path, *, workers: int
 ) -> list[WrittenShard]:
-    """Writes all splits.
+    """Writes the shards of all splits.
 
     Args:
-        folder: to write to.
-        name: of the dataset.
-        splits: the members of each, in the order in which they will be read.
-        scratch: holds their pixels.
-        workers: processes; the files do not depend on it.
+        folder: the folder to write to.
+        name: the dataset's name, with which file names begin.
+        splits: the members of each split, in the order in which they will be read.
+        scratch: the scratch file that holds their pixels.
+        workers: number of processes; the files do not depend on it.
 
     Returns:
-        The shards, in order.
+        The written shards: by split, and within a split by number.
     """
     # The names are this process's own: workers of a prepare that was just killed may still write to theirs.
     prefix = f"{os.getpid()}-"
@@ -131,7 +131,7 @@ def describe(
 
 
 def _stretches(members: Sequence[Example]) -> Iterator[tuple[tuple[int, int], Sequence[Example]]]:
-    """Even parts, each with (its number, how many there are)."""
+    """The members in parts of even size, each with (its number, the number of parts)."""
     count = -(-len(members) // EXAMPLES_PER_SHARD)
     for i in range(count):
         yield (i, count), members[len(members) * i // count : len(members) * (i + 1) // count]

@@ -17,7 +17,7 @@ CLASSES: Final = {
     "DF": "df",
     "VASC": "vasc",
 }
-# Likewise, how the diagnosis was made. Others are kept as they are.
+# How the diagnosis was made: the challenge's words -> HAM10000's short forms. Others are kept as they are.
 CONFIRMED: Final = {
     "histopathology": "histo",
     "serial imaging showing no change": "follow_up",

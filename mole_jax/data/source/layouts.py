@@ -30,9 +30,9 @@ class Candidates:
 
     Attributes:
         records: the files that may become examples; image_ids may still repeat.
-        quarantined: the other files.
-        without_image: rows of the table whose image is missing.
-        tables: the metadata tables, which are neither.
+        quarantined: the files that may not, each with its reason.
+        without_image: the rows of the metadata table that have no image.
+        tables: paths of the metadata tables, which are neither records nor quarantined.
     """
 
     records: list[Record]
@@ -42,7 +42,7 @@ class Candidates:
 
 
 def recognise(tree: Tree) -> list[str]:
-    """The layouts that fit, the most specific first."""
+    """The names of the layouts that fit, the most specific first."""
     found = []
     if any(_given_split(path) is not None for path in tree.files):
         found.append("kaggle")
@@ -67,9 +67,9 @@ def _kaggle(tree: Tree) -> Candidates:
 
 
 def _ham10000(tree: Tree) -> Candidates:
-    """Images anywhere, what they are in HAM10000_metadata or in the tables of the ISIC 2018 challenge.
+    """Images anywhere, diagnosed by HAM10000_metadata or by the tables of the ISIC 2018 challenge.
 
-    Class folders, where there are some, must agree with it.
+    Where there are class folders, they must agree with the table.
     """
     table, tables = _read_ham10000(tree)
     table_path = tables[0]
@@ -95,7 +95,7 @@ def _ham10000(tree: Tree) -> Candidates:
 
 
 def _read_ham10000(tree: Tree) -> tuple[MetadataTable, tuple[str, ...]]:
-    """The table of diagnoses, and the files that it is from."""
+    """The table of diagnoses, and the paths of the files that it was read from."""
     if own := _ham10000_tables(tree):
         path = _one_table(tree, own)
         return read_table(tree.root / path, required=("image_id", "dx")), (path,)

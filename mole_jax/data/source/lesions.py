@@ -2,7 +2,7 @@
 
 Atypia drives the letters of dermoscopy's ABCD rule (Nachbar et al. 1994, J Am Acad Dermatol 30:551-559): asymmetry,
 border, colours and diameter, and how regular the pigment network is; each with noise of its own. Skin, hairs, position
-and light know nothing of it.
+and light do not depend on it.
 """
 
 from typing import Final, NamedTuple
@@ -24,9 +24,9 @@ class Lesion(NamedTuple):
     """A drawn lesion, before it is photographed.
 
     Attributes:
-        colour: [CANVAS, CANVAS, 3], 0..1.
-        opacity: [CANVAS, CANVAS], 0 skin .. 1 lesion.
-        skin: [3], the colour of the skin around it, 0..1.
+        colour: colour of the lesion at each pixel, red, green, blue, 0..1.
+        opacity: how much of the lesion shows at each pixel, 0 (skin alone) to 1 (lesion alone).
+        skin: the colour of the skin around it, red, green, blue, 0..1.
     """
 
     colour: Float[np.ndarray, "288 288 3"]
@@ -39,13 +39,13 @@ def draw_lesion(atypia: float, rng: np.random.Generator) -> Lesion:
 
     Args:
         atypia: about -3 (a harmless mole) to 3 (a textbook melanoma).
-        rng: decides everything else.
+        rng: the generator that decides everything else.
     """
     asymmetry, border, variegation, diameter, disorder = _sigmoid(1.3 * atypia + rng.normal(0, 0.9, 5)).tolist()
     y, x = np.mgrid[-1 : 1 : CANVAS * 1j, -1 : 1 : CANVAS * 1j].astype(np.float32)
     angle = np.arctan2(y, x)
     radius = rng.normal(0.40, 0.07) + 0.05 * diameter
-    outline = 1 + rng.uniform(0, 0.12) * np.cos(2 * angle + rng.uniform(0, 2 * np.pi))  # an ellipse has no say
+    outline = 1 + rng.uniform(0, 0.12) * np.cos(2 * angle + rng.uniform(0, 2 * np.pi))  # an ellipse tells nothing
     for waves, size in (
         (1, 0.16 * asymmetry),
         (3, 0.13 * asymmetry),
@@ -97,7 +97,7 @@ def photograph(lesion: Lesion, rng: np.random.Generator) -> UInt8[np.ndarray, "2
 
 
 def _camera(rng: np.random.Generator) -> tuple[float, ...]:
-    """The affine map from image to canvas pixels."""
+    """The affine map from the image's pixels to the canvas's, as PIL's six coefficients."""
     angle, zoom, mirror = rng.uniform(0, 2 * np.pi), rng.uniform(0.85, 1.25), rng.choice([-1, 1])
     a, b = np.cos(angle) / zoom, np.sin(angle) / zoom
     matrix = np.array([[a * mirror, -b], [b * mirror, a]])

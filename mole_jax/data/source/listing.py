@@ -19,9 +19,9 @@ class Listing:
 
     Attributes:
         layout: a key of LAYOUTS.
-        records: candidates with unique image_ids, in the order of their paths.
-        quarantined: the files that are none.
-        without_image: rows of the metadata table whose image is missing.
+        records: the candidates, each with an image_id of its own, in the order of their paths.
+        quarantined: the files that are not candidates, each with its reason.
+        without_image: the rows of the metadata table that have no image.
         files: how many files and links the source holds, metadata tables left out: len(records) + len(quarantined).
         fingerprint: SHA-256 over paths, sizes and the metadata tables, in hex. Files that were edited in place without
             a change of size are not noticed.
@@ -56,14 +56,14 @@ def list_source(source: Path, layout: str = "auto") -> Listing:
 
 
 def list_candidates(source: Path, layout: str = "auto") -> tuple[str, Tree, Candidates]:
-    """Lists a source folder as it is: files that share an image_id are all among the candidates.
+    """Lists a source folder as it is: of files that share an image_id, all stay among the candidates.
 
     Args:
         source: the folder that the images were unpacked into.
         layout: a key of LAYOUTS, or "auto" to recognise it.
 
     Returns:
-        The layout, the files, and what they are in this layout.
+        The layout's name, the files, and what the layout makes of them.
 
     Raises:
         UserError: as `list_source`.
@@ -87,7 +87,7 @@ def list_candidates(source: Path, layout: str = "auto") -> tuple[str, Tree, Cand
 def _unique(records: list[Record], root: Path) -> tuple[tuple[Record, ...], list[Quarantined]]:
     """Keeps the first file of an image_id; none where its files are of both classes, since either may be right.
 
-    Of files that share an id only images count: notes, or half a download, beside an image are no reason to lose it.
+    Of files that share an id, only images count: notes, or half a download, beside an image are no reason to lose it.
     """
     by_id = defaultdict(list)
     for record in records:
@@ -110,7 +110,7 @@ def _unique(records: list[Record], root: Path) -> tuple[tuple[Record, ...], list
 
 
 def _faults(records: list[Record], root: Path) -> dict[str, str]:
-    """Why each file that is no usable image is none, by source_path."""
+    """For each file that is not a usable image, by source_path, the reason why."""
     faults = {}
     for record in records:
         try:

@@ -1,7 +1,7 @@
 """The dataset that needs no download: lesions that are drawn, not photographed. Nothing medical follows from them.
 
-Every lesion has a hidden atypia, of which the two classes have overlapping normal distributions; `lesions` draws what
-it leads to. So the best possible classifier is known, and no classifier can be perfect.
+Every lesion has a hidden atypia, normally distributed in each class with an overlap; `lesions` draws what it leads
+to. So the best possible classifier is known, and no classifier can be perfect.
 """
 
 import hashlib
@@ -26,8 +26,8 @@ def list_synthetic(examples: int, seed: int) -> Listing:
     """The records of a synthetic dataset: as many moles as melanomas, one to three images a lesion.
 
     Args:
-        examples: how many images, even.
-        seed: decides everything.
+        examples: how many images, an even number.
+        seed: decides every lesion and every image.
     """
     records: list[Record] = []
     counts = [0, 0]
@@ -73,7 +73,7 @@ def _lesion_records(seed: int, lesion: int, label: int) -> list[Record]:
 
 
 def _prefix(seed: int) -> str:
-    """Of ids: drawings of another seed are of other lesions."""
+    """What ids begin with: names the seed, as another seed draws other lesions."""
     return f"SYN{seed or ''}"
 
 
@@ -82,5 +82,5 @@ def _atypia(seed: int, lesion: int, label: int) -> float:
 
 
 def _generator(seed: int, lesion: int, purpose: str) -> np.random.Generator:
-    """Randomness of its own for every purpose, so that the images can be drawn in any order and process."""
+    """A generator for one purpose alone, so that the images can be drawn in any order and process."""
     return np.random.default_rng([seed, lesion, *purpose.encode()])

@@ -24,7 +24,7 @@ class MetadataTable:
 
     Attributes:
         rows: image_id -> column -> text.
-        contradictory: the image_ids that have several rows which disagree; they are not in `rows`.
+        contradictory: the image_ids whose rows disagree with each other; they are not in `rows`.
     """
 
     rows: dict[str, dict[str, str]]
@@ -35,7 +35,7 @@ NO_TABLE: Final = MetadataTable({}, frozenset())
 
 
 def column_names(path: Path) -> list[str]:
-    """The names in the first line; whatever stands there if the file is no table, nothing if it cannot be read."""
+    """The names in the first line; whatever stands there if the file is not a table, none if it cannot be read."""
     try:
         with path.open("rb") as file:
             start = file.read(65536)
@@ -47,12 +47,12 @@ def column_names(path: Path) -> list[str]:
 
 
 def read_table(path: Path, *, required: Collection[str], key: str = "image_id") -> MetadataTable:
-    """Reads a comma- or tab-separated table with a header. Rows without a key are passed over.
+    """Reads a comma- or tab-separated table with a header. Rows without a key are skipped.
 
     Args:
-        path: of the table.
-        required: columns that it must have, the key among them.
-        key: the column that names the image.
+        path: the table's file.
+        required: names of the columns that it must have, the key among them.
+        key: name of the column that holds the image_id.
 
     Raises:
         UserError: cannot be read, not UTF-8, not a table, without one of the required columns or with a column twice,

@@ -17,8 +17,8 @@ class Tree:
     Attributes:
         root: the folder, absolute, links resolved.
         files: the regular files, relative to root with "/", sorted.
-        quarantined: what cannot be followed or opened.
-        sizes: of the files in bytes.
+        quarantined: what cannot be followed or opened, each with its reason.
+        sizes: path -> size of the file in bytes.
     """
 
     root: Path
