@@ -137,7 +137,8 @@ class FeatureStore:
 
     def _compute(self, dataset: Dataset, missing: Mapping[bytes, tuple[Split, int]], tell: Tell) -> None:
         # With maps their averages are stored too, from the same pass; pooled features are stored without maps.
-        levels: tuple[Level, ...] = ("maps", "pooled") if self._frozen.level == "maps" else ("pooled",)
+        levels: tuple[Level, ...] = ("pooled", "maps") if self._frozen.level == "maps" else ("pooled",)
+        there = {level: _index(self._read(level)).keys() for level in levels}
         step, variables = jax.jit(self._frozen.features), jax.device_put(self._frozen.backbone.variables)
         self._check_space(step, variables, levels, len(missing))
         digests, places = list(missing), list(missing.values())
@@ -152,8 +153,11 @@ class FeatureStore:
                         parts[level].append(_finite(np.asarray(computed[level])[mask], level))
                     bar.update(int(mask.sum()))
                 block = np.frombuffer(b"".join(digests[start : start + BLOCK]), np.uint8).reshape(-1, 32)
+                # The level that was asked for comes last: where its block is there, so is the other's.
                 for level in levels:
-                    self._write(level, np.concatenate(parts[level]), block)
+                    new = np.array([digest.tobytes() not in there[level] for digest in block])
+                    if new.any():
+                        self._write(level, np.concatenate(parts[level])[new], block[new])
                 done += len(block)
                 rate = done / (time.perf_counter() - began)
                 left = (len(digests) - done) / rate / 60

@@ -51,6 +51,17 @@ def steps(run_dir):
     return [{name: value for name, value in row.items() if not name.startswith("seconds")} for row in rows]
 
 
+QUICK = ["--model=logistic", "--learning_rate=1e-4", "--batch_size=4", "--epochs=2"]
+
+
+@pytest.fixture(scope="module")
+def quick(data_dir, tmp_path_factory):
+    """A finished run that takes next to nothing."""
+    run_dir = tmp_path_factory.mktemp("quick")
+    finish(start(data_dir, run_dir, *QUICK))
+    return run_dir
+
+
 @pytest.fixture(scope="module")
 def whole(data_dir, tmp_path_factory):
     run_dir = tmp_path_factory.mktemp("whole")
@@ -78,34 +89,35 @@ def test_the_run_directory_is_whole(whole):
     assert out.rstrip().endswith("not a medical device: it says nothing about anybody's skin.")
 
 
-def test_a_refused_command_leaves_the_finished_run_as_it_was(whole, data_dir):
-    run_dir = whole[0]
+def test_a_refused_command_leaves_the_finished_run_as_it_was(quick, data_dir):
+    run_dir = quick
     before = {path: path.read_bytes() for path in run_dir.rglob("*") if path.is_file()}
-    process = start(data_dir, run_dir, *[flag for flag in FLAGS if "epochs" not in flag], "--epochs=1")
+    process = start(data_dir, run_dir, *[flag for flag in QUICK if "epochs" not in flag], "--epochs=1")
     error = process.communicate()[1]
     assert process.returncode == 2
     assert "has already done 16: give at least --epochs=2 or another --run_dir" in error
     assert {path: path.read_bytes() for path in run_dir.rglob("*") if path.is_file()} == before
 
 
-def test_a_config_of_a_run_is_a_command(whole, data_dir, tmp_path):
-    out = finish(start(data_dir, tmp_path, f"--config={whole[0] / 'config.json'}"))
-    assert (tmp_path / "predictions/test.csv").read_bytes() == (whole[0] / "predictions/test.csv").read_bytes()
+def test_a_config_of_a_run_is_a_command(quick, data_dir, tmp_path):
+    out = finish(start(data_dir, tmp_path, f"--config={quick / 'config.json'}"))
+    assert (tmp_path / "predictions/test.csv").read_bytes() == (quick / "predictions/test.csv").read_bytes()
     assert str(tmp_path) in out
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_stopped_by_a_signal_it_says_how_to_go_on(data_dir, tmp_path, number):
-    process = start(data_dir, tmp_path, *FLAGS)
+    flags = [*[flag for flag in QUICK if "epochs" not in flag], "--epochs=40"]
+    process = start(data_dir, tmp_path, *flags)
     log = tmp_path / "metrics.jsonl"
     while process.poll() is None and (not log.exists() or not log.read_text()):
         time.sleep(0.02)
     process.send_signal(number)
     _, error = process.communicate()
     assert process.returncode == 75
-    assert re.search(r"saved at step \d+ of 16; the same command goes on from there", error)
+    assert re.search(r"saved at step \d+ of 320; the same command goes on from there", error)
     assert "Traceback" not in error
-    assert re.search(r"goes on at step \d+ of 16 \(epoch [\d.]+\)", finish(start(data_dir, tmp_path, *FLAGS)))
+    assert re.search(r"goes on at step \d+ of 320 \(epoch [\d.]+\)", finish(start(data_dir, tmp_path, *flags)))
 
 
 def test_help_shows_what_a_flag_will_be_for_the_model():

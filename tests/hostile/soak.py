@@ -222,12 +222,13 @@ def _features(work: Path) -> Victim:
         store_features(where)
 
     def features(where: Path) -> Path:
-        return where / "synthetic" / "1.0.0" / "features"
+        return where / "_features"
 
     def stage(where: Path) -> str:
-        if any(features(where).glob("*/incomplete*")):
-            return "computing" if not any(features(where).glob("*/maps")) else "publishing"
-        return "after publishing" if any(features(where).glob("*/maps/meta.json")) else "starting"
+        if any(features(where).glob("*/*/.*.incomplete")):
+            return "writing a block"
+        pooled, maps = (len(list(features(where).glob(f"*/{level}/0*"))) for level in ("pooled", "maps"))
+        return "between a block's levels" if pooled > maps else "computing" if maps else "starting"
 
     return Victim(
         libraries=(*TRAINING, "mole_jax.training.feature_store"),
