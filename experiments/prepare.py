@@ -10,6 +10,8 @@ from experiments.sources import FETCHED, downloads_folder, fetch_source
 from mole_jax.data.download.official import OFFICIAL
 from mole_jax.data.prepare.prepare import PrepareSummary, check_arguments, prepare
 from mole_jax.data.prepare.protocols import PROTOCOLS
+from mole_jax.data.source.choices import Choices
+from mole_jax.data.source.diagnoses import Decisions
 from mole_jax.data.source.layouts import LAYOUTS
 from mole_jax.errors import UserError
 
@@ -37,6 +39,8 @@ PROTOCOL = flags.DEFINE_enum(
     "protocol", "auto", ["auto", *PROTOCOLS], "who goes into which split; auto: given for kaggle, else grouped"
 )
 EXAMPLES = flags.DEFINE_integer("examples", 0, "so many images at random, half of each class; 0: all (synthetic: 600)")
+POSITIVE = flags.DEFINE_list("positive", [], "diagnoses that count as melanoma, beyond those that are known to")
+NEGATIVE = flags.DEFINE_list("negative", [], "diagnoses that count as not melanoma, beyond those that are known to")
 DATA_DIR = flags.DEFINE_string("data_dir", "data", "where prepared datasets lie")
 SEED = flags.DEFINE_integer("seed", 0, "of the split, of the choice of examples and of drawn images")
 WORKERS = flags.DEFINE_integer("workers", None, "processes that decode; default: one a core")
@@ -57,13 +61,14 @@ def command() -> None:
         "seed": SEED.value,
         "workers": WORKERS.value,
     }
+    choices = Choices(Decisions(tuple(POSITIVE.value), tuple(NEGATIVE.value)))
     check_arguments(DATASET.value, source, **settings)  # before anything is fetched
     protocol = PROTOCOL.value
     if fetched:
         source = fetch_source(SOURCE.value, data_dir, licence_accepted=ACCEPT_LICENCE.value)
         if protocol == "auto" and SOURCE.value in OFFICIAL:
             protocol = OFFICIAL[SOURCE.value].protocol
-    summary = prepare(DATASET.value, source, protocol=protocol, overwrite=OVERWRITE.value, **settings)
+    summary = prepare(DATASET.value, source, protocol=protocol, overwrite=OVERWRITE.value, choices=choices, **settings)
     print(describe(summary))
 
 

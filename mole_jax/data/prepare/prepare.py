@@ -15,6 +15,7 @@ from mole_jax.data.prepare.decode import Load
 from mole_jax.data.prepare.protocols import choose_protocol
 from mole_jax.data.records import Record
 from mole_jax.data.shards import VERSION
+from mole_jax.data.source.choices import NO_CHOICES, Choices
 from mole_jax.data.source.layouts import LAYOUTS
 from mole_jax.data.source.listing import Listing, list_source
 from mole_jax.data.source.synthetic import DEFAULT_EXAMPLES, list_synthetic, load_synthetic
@@ -52,6 +53,7 @@ def prepare(
     seed: int = 0,
     workers: int | None = None,
     overwrite: bool = False,
+    choices: Choices = NO_CHOICES,
 ) -> PrepareSummary:
     """Prepares a dataset under data_dir/<name>/<version>.
 
@@ -68,6 +70,7 @@ def prepare(
         seed: decides the split, the choice of examples and the drawn images.
         workers: number of processes that decode; None: one a core.
         overwrite: whether to replace a dataset of that name.
+        choices: what the user says of the source: which diagnoses count as melanoma.
 
     Raises:
         UserError: a setting is wrong, the source is unusable, the disk is full, or another dataset of that name is
@@ -77,7 +80,7 @@ def prepare(
     check_arguments(name, source, layout, examples, seed, workers, data_dir)
     if source is None:
         examples = examples or DEFAULT_EXAMPLES
-    listing, load = _list(source, layout, examples, seed)
+    listing, load = _list(source, layout, examples, seed, choices)
     protocol = choose_protocol(protocol, listing.layout)
     settings = Settings(listing.layout, protocol, seed, examples, listing.fingerprint)
     final = data_dir / name / VERSION
@@ -128,10 +131,10 @@ def check_arguments(
         raise UserError(f"workers={workers} is too small; the smallest is 1")
 
 
-def _list(source: Path | None, layout: str, examples: int, seed: int) -> tuple[Listing, Load]:
+def _list(source: Path | None, layout: str, examples: int, seed: int, choices: Choices) -> tuple[Listing, Load]:
     if source is None:
         return list_synthetic(examples, seed), functools.partial(load_synthetic, seed)
-    return list_source(source, layout), functools.partial(_load_file, source.resolve())
+    return list_source(source, layout, choices), functools.partial(_load_file, source.resolve())
 
 
 def _load_file(root: Path, record: Record) -> LoadedImage:
@@ -143,7 +146,11 @@ def _same_or_refuse(final: Path, settings: Settings) -> DatasetFacts:
     facts = read_facts(final)
     for key, asked in dataclasses.asdict(settings).items():
         if (there := getattr(facts, key)) != asked:
-            difference = "from another source" if key == "source_fingerprint" else f"with {key}={there}, not {asked}"
+            difference = (
+                "from another source or with other choices"
+                if key == "source_fingerprint"
+                else f"with {key}={there}, not {asked}"
+            )
             raise UserError(
                 f"{final} was prepared {difference}; give --overwrite to replace it, or another --dataset name"
             )

@@ -7,9 +7,11 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from mole_jax.data.records import Quarantined, Record, Split
+from mole_jax.data.source.choices import Choices
 from mole_jax.data.source.isic2018 import is_ground_truth, is_groupings, read_isic2018
 from mole_jax.data.source.tables import NO_TABLE, MetadataTable, column_names, metadata, read_table
 from mole_jax.data.source.tree import Tree
+from mole_jax.data.source.words import known
 from mole_jax.errors import UserError
 
 CLASS_FOLDERS: Final = {"notmelanoma": 0, "melanoma": 1}
@@ -53,8 +55,9 @@ def recognise(tree: Tree) -> list[str]:
     return found
 
 
-def _kaggle(tree: Tree) -> Candidates:
+def _kaggle(tree: Tree, choices: Choices) -> Candidates:
     """train_sep|valid|test / Melanoma|NotMelanoma, the paper's data set."""
+    del choices
     records, quarantined = [], []
     for path in tree.files:
         label, split = _class_of(path), _given_split(path)
@@ -66,32 +69,39 @@ def _kaggle(tree: Tree) -> Candidates:
     return Candidates(records, quarantined, [])
 
 
-def _ham10000(tree: Tree) -> Candidates:
+def _ham10000(tree: Tree, choices: Choices) -> Candidates:
     """Images anywhere, diagnosed by HAM10000_metadata or by the tables of the ISIC 2018 challenge.
 
     Where there are class folders, they must agree with the table.
     """
     table, tables = _read_ham10000(tree)
     table_path = tables[0]
-    records, quarantined, seen = [], [], set()
-    for path in tree.files:
-        if path in tables:
-            continue
+    images = [path for path in tree.files if path not in tables]
+    rows = {path: row for path in images if (row := table.rows.get(_image_id(path)))}
+    choices.decisions.check((row["dx"] for row in rows.values()), f"column 'dx' of {table_path}")
+    records, quarantined = [], []
+    for path in images:
         image_id = _image_id(path)
-        seen.add(image_id)
-        row = table.rows.get(image_id)
-        if row is None:
+        if (row := rows.get(path)) is None:
             reason = "contradictory rows" if image_id in table.contradictory else "no row"
             quarantined.append(Quarantined(path, f"{reason} in {table_path}"))
-            continue
-        label = int(row["dx"] == "mel")
-        if not row["dx"]:
-            quarantined.append(Quarantined(path, f"no diagnosis in {table_path}"))
+        elif (label := choices.decisions.label(row["dx"])) is None:
+            quarantined.append(Quarantined(path, _no_diagnosis(row["dx"], table_path)))
         elif _class_of(path) not in (None, label):
             quarantined.append(Quarantined(path, f"its class folder contradicts dx={row['dx']} in {table_path}"))
         else:
-            records.append(Record(path, image_id, label, row.get("lesion_id") or image_id, **metadata(row)))
-    return Candidates(records, quarantined, _without_image(table_path, table.rows, seen), tables)
+            records.append(Record(path, image_id, label, _lesion(row, image_id), **metadata(row)))
+    return Candidates(records, quarantined, _without_image(table_path, table.rows, set(map(_image_id, images))), tables)
+
+
+def _no_diagnosis(diagnosis: str, table: str) -> str:
+    words = f"the diagnosis is {diagnosis!r}, which says neither melanoma nor not melanoma,"
+    return f"no diagnosis in {table}" if not diagnosis else f"{words} in {table}"
+
+
+def _lesion(row: dict[str, str], image_id: str) -> str:
+    """The row's lesion, the image's own id where it is unknown."""
+    return known(row.get("lesion_id", "")) or image_id
 
 
 def _read_ham10000(tree: Tree) -> tuple[MetadataTable, tuple[str, ...]]:
@@ -106,8 +116,9 @@ def _read_ham10000(tree: Tree) -> tuple[MetadataTable, tuple[str, ...]]:
     return read_isic2018(tree.root / truth, tree.root / lesions), (truth, lesions)
 
 
-def _folder(tree: Tree) -> Candidates:
+def _folder(tree: Tree, choices: Choices) -> Candidates:
     """Melanoma|NotMelanoma, and optionally a CSV image_id,lesion_id at the top that groups the images."""
+    del choices
     lists = [
         path for path in tree.files if "/" not in path and path.endswith(".csv") and _lists_lesions(tree.root / path)
     ]
@@ -125,13 +136,17 @@ def _folder(tree: Tree) -> Candidates:
             quarantined.append(Quarantined(path, f"contradictory rows in {table_path}"))
         else:
             row = table.rows.get(image_id, {})
-            records.append(Record(path, image_id, label, row.get("lesion_id") or image_id, **metadata(row)))
+            records.append(Record(path, image_id, label, _lesion(row, image_id), **metadata(row)))
     tables = (table_path,) if table_path else ()
     return Candidates(records, quarantined, _without_image(table_path or "", table.rows, seen), tables)
 
 
 # Which files are examples, by layout. `auto` tries them in the order of `recognise`.
-LAYOUTS: Final[dict[str, Callable[[Tree], Candidates]]] = {"kaggle": _kaggle, "ham10000": _ham10000, "folder": _folder}
+LAYOUTS: Final[dict[str, Callable[[Tree, Choices], Candidates]]] = {
+    "kaggle": _kaggle,
+    "ham10000": _ham10000,
+    "folder": _folder,
+}
 # What to say of a source that does not have the layout.
 NEEDS: Final = {
     "kaggle": "folders train_sep, valid and test, in each Melanoma and NotMelanoma",

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mole_jax.data.image_file import UnusableImageError, load_image
 from mole_jax.data.records import Quarantined, Record
+from mole_jax.data.source.choices import NO_CHOICES, Choices
 from mole_jax.data.source.layouts import LAYOUTS, NEEDS, Candidates, recognise
 from mole_jax.data.source.tree import Tree, list_tree
 from mole_jax.errors import UserError
@@ -23,8 +24,8 @@ class Listing:
         quarantined: the files that are not candidates, each with its reason.
         without_image: the rows of the metadata table that have no image.
         files: how many files and links the source holds, metadata tables left out: len(records) + len(quarantined).
-        fingerprint: SHA-256 over paths, sizes and the metadata tables, in hex. Files that were edited in place without
-            a change of size are not noticed.
+        fingerprint: SHA-256 over paths, sizes, the metadata tables and the user's choices, in hex. Files that were
+            edited in place without a change of size are not noticed.
     """
 
     layout: str
@@ -35,32 +36,40 @@ class Listing:
     fingerprint: str
 
 
-def list_source(source: Path, layout: str = "auto") -> Listing:
+def list_source(source: Path, layout: str = "auto", choices: Choices = NO_CHOICES) -> Listing:
     """Lists a source folder.
 
     Args:
         source: the folder that the images were unpacked into.
         layout: a key of LAYOUTS, or "auto" to recognise it.
+        choices: what the user says of the source.
 
     Raises:
-        UserError: no such folder, nothing in it, not of this layout, or its metadata table is broken or ambiguous.
+        UserError: no such folder, nothing in it, not of this layout, or its metadata table is broken or ambiguous
+            or holds diagnoses of which neither the vocabulary nor the user says what they are.
     """
-    layout, tree, candidates = list_candidates(source, layout)
+    layout, tree, candidates = list_candidates(source, layout, choices)
     records, duplicates = _unique(candidates.records, tree.root)
     files = len(tree.files) + len(tree.quarantined) - len(candidates.tables)
     quarantined = (*tree.quarantined, *candidates.quarantined, *duplicates)
     assert files == len(records) + len(quarantined), "every file is a candidate or quarantined"
     return Listing(
-        layout, records, quarantined, tuple(candidates.without_image), files, _fingerprint(tree, candidates.tables)
+        layout,
+        records,
+        quarantined,
+        tuple(candidates.without_image),
+        files,
+        _fingerprint(tree, candidates.tables, choices),
     )
 
 
-def list_candidates(source: Path, layout: str = "auto") -> tuple[str, Tree, Candidates]:
+def list_candidates(source: Path, layout: str = "auto", choices: Choices = NO_CHOICES) -> tuple[str, Tree, Candidates]:
     """Lists a source folder as it is: of files that share an image_id, all stay among the candidates.
 
     Args:
         source: the folder that the images were unpacked into.
         layout: a key of LAYOUTS, or "auto" to recognise it.
+        choices: what the user says of the source.
 
     Returns:
         The layout's name, the files, and what the layout makes of them.
@@ -81,7 +90,7 @@ def list_candidates(source: Path, layout: str = "auto") -> tuple[str, Tree, Cand
     elif layout not in found:
         seen = f"it looks like {found[0]}" if found else "it has no known layout"
         raise UserError(f"source {str(source)!r} does not have the layout {layout} ({NEEDS[layout]}); {seen}")
-    return layout, tree, LAYOUTS[layout](tree)
+    return layout, tree, LAYOUTS[layout](tree, choices)
 
 
 def _unique(records: list[Record], root: Path) -> tuple[tuple[Record, ...], list[Quarantined]]:
@@ -120,10 +129,12 @@ def _faults(records: list[Record], root: Path) -> dict[str, str]:
     return faults
 
 
-def _fingerprint(tree: Tree, tables: tuple[str, ...]) -> str:
+def _fingerprint(tree: Tree, tables: tuple[str, ...], choices: Choices) -> str:
     digest = hashlib.sha256()
     for path in tree.files:
         digest.update(os.fsencode(path) + b"\0%d\0" % tree.sizes[path])
     for table in tables:
         digest.update((tree.root / table).read_bytes())
+    if choices != NO_CHOICES:
+        digest.update(repr(choices).encode())
     return digest.hexdigest()

@@ -69,7 +69,8 @@ def test_a_dataset_is_what_the_contract_says(prepared, tmp_path):
     }
     header = (prepared.directory / "manifest.csv").read_text().splitlines()[0]
     assert header == (
-        "image_id,lesion_id,label,split,source_path,sha256,width,height,augmented_from,dx,dx_type,age,sex,localization"
+        "image_id,lesion_id,label,split,source_path,sha256,width,height,pixels,augmented_from,dx,dx_type,age,sex,"
+        "localization"
     )
     assert (prepared.directory / "quarantine.csv").read_text() == "source_path,reason\n"
 
@@ -284,7 +285,7 @@ def test_other_settings_are_refused_naming_the_difference(prepared, ham_source, 
     with pytest.raises(UserError, match="was prepared with seed=0, not 1; give --overwrite to replace it, or another"):
         prepare("ham", ham_source, data_dir=tmp_path / "data", seed=1, workers=1)
     next(ham_source.rglob("*.png")).unlink()
-    with pytest.raises(UserError, match="was prepared from another source; give --overwrite"):
+    with pytest.raises(UserError, match="was prepared from another source or with other choices; give --overwrite"):
         prepare("ham", ham_source, data_dir=tmp_path / "data", workers=1)
 
 
@@ -386,7 +387,7 @@ def test_too_little_space_is_noticed_before_the_work(ham_source, tmp_path, monke
 
 def test_a_data_dir_that_cannot_be_made_is_named(ham_source, tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(UserError, match=r"cannot write below '.*file/ham': Not a directory; give another --data_dir"):
+    with pytest.raises(UserError, match=r"cannot write below '.*file/ham' .Not a directory.; give another --data_dir"):
         prepare("ham", ham_source, data_dir=tmp_path / "file", workers=1)
 
 
