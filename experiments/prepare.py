@@ -90,6 +90,7 @@ def describe(summary: PrepareSummary) -> str:
         f"  {facts.files:,} files = {facts.images - facts.copies:,} prepared + {facts.quarantined:,} quarantined"
         f" + {facts.not_selected:,} not selected{left_out}",
     ]
+    lines += [f"  {note}" for note in summary.notes]
     if facts.copies:
         lines.append(f"  {facts.copies:,} augmented copies were made beside the {facts.images - facts.copies:,}")
     if facts.quarantined or facts.without_image:

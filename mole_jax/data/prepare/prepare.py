@@ -34,12 +34,14 @@ class PrepareSummary:
         facts: the dataset's facts: counts, protocol, leaks.
         seconds: how long it took, in seconds.
         already_prepared: whether nothing was done because the same dataset was there.
+        notes: what people should know of how the source was read, each a sentence.
     """
 
     directory: Path
     facts: DatasetFacts
     seconds: float
     already_prepared: bool
+    notes: tuple[str, ...] = ()
 
 
 def prepare(
@@ -91,14 +93,13 @@ def prepare(
     ):
         recover(final)
         if final.exists() and not overwrite:
-            return PrepareSummary(
-                final, _same_or_refuse(final, settings), time.monotonic() - started, already_prepared=True
-            )
+            facts = _same_or_refuse(final, settings)
+            return PrepareSummary(final, facts, time.monotonic() - started, True, listing.notes)
         remedy = "make room, or give another --data_dir; what was there before is untouched"
         with new_folder(final) as folder, full_disk_explained(folder, remedy):
             facts = build(folder, name, listing, load, settings, workers=workers or cores())
             publish(folder, final)
-    return PrepareSummary(final, facts, time.monotonic() - started, already_prepared=False)
+    return PrepareSummary(final, facts, time.monotonic() - started, False, listing.notes)
 
 
 def check_arguments(

@@ -91,9 +91,11 @@ def shuffle_key(seed: int, purpose: str, name: str) -> bytes:
 
 
 def group_examples(examples: Sequence[Example]) -> list[list[int]]:
-    """The indices of examples that must stay together: those that share a lesion, or are the same file byte for byte.
+    """The indices of examples that must stay together: those that share a lesion or a patient, or are one file byte for
+    byte.
 
-    Sharing is transitive: if a and b are one lesion, and b and c one file, all three are one group.
+    Sharing is transitive: if a and b are one lesion, and b and c one file, all three are one group. Patients who are
+    not known are nobody's.
     """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
@@ -102,7 +104,8 @@ def group_examples(examples: Sequence[Example]) -> list[list[int]]:
     edges = [
         (i, first.setdefault(key, i))
         for i, example in enumerate(examples)
-        for key in (("lesion", example.lesion_id), ("file", example.sha256))
+        for key in (("lesion", example.lesion_id), ("patient", example.patient_id), ("file", example.sha256))
+        if key != ("patient", "")
     ]
     size = len(examples)
     graph = coo_array((np.ones(len(edges)), tuple(np.array(edges).T)), shape=(size, size))
@@ -226,7 +229,7 @@ def _external(examples: Sequence[Example], seed: int) -> list[Placed]:
 # Literal, so that a reader finds every protocol here.
 PROTOCOLS: Final[dict[str, Protocol]] = {
     "given": Protocol(_given, "the source's own splits"),
-    "grouped": Protocol(_grouped, "60/20/20, stratified by label, whole lesions, natural prevalence"),
+    "grouped": Protocol(_grouped, "60/20/20, stratified by label, whole lesions and patients, natural prevalence"),
     "paper": Protocol(
         _paper,
         "the paper's set rebuilt: melanomas replaced by augmented copies, as many as moles, then 60/20/20 by image",

@@ -32,12 +32,14 @@ def is_ground_truth(path: Path) -> bool:
 
 
 def is_groupings(path: Path) -> bool:
-    """Whether a file is the challenge's table of lesions."""
-    return {IMAGE, "lesion_id"} <= set(column_names(path))
+    """Whether a file is the challenge's table of lesions, and not its table of diagnoses with a column of lesions."""
+    return {IMAGE, "lesion_id"} <= set(column_names(path)) and not is_ground_truth(path)
 
 
 def read_isic2018(ground_truth: Path, groupings: Path | None) -> MetadataTable:
-    """Reads both tables in the form of HAM10000's own: image_id, dx, and lesion_id and dx_type where known.
+    """Reads both tables in the form of HAM10000's own: image_id, dx, and lesion_id, patient_id and dx_type where known.
+
+    What the table of lesions does not say is taken from the table of diagnoses, where that has such columns.
 
     A row without a class has an empty dx; one with several is contradictory.
 
@@ -52,13 +54,14 @@ def read_isic2018(ground_truth: Path, groupings: Path | None) -> MetadataTable:
         if len(diagnoses) > 1:
             contradictory.add(image_id)
             continue
-        lesion = lesions.rows.get(image_id, {})
+        lesion = row | lesions.rows.get(image_id, {})
         # Written with underscores in the file, with spaces in the challenge's own description.
         confirmed = lesion.get("diagnosis_confirm_type") or lesion.get("diagnosis confirm type") or ""
         rows[image_id] = {
             "image_id": image_id,
             "dx": diagnoses[0] if diagnoses else "",
             "lesion_id": lesion.get("lesion_id", ""),
+            "patient_id": lesion.get("patient_id", ""),
             "dx_type": CONFIRMED.get(confirmed, confirmed),
         }
     return MetadataTable({key: row for key, row in rows.items() if key not in contradictory}, frozenset(contradictory))

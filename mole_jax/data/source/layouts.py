@@ -1,15 +1,16 @@
 """The layouts that a source may have: which files are examples, and what is known of each."""
 
+import dataclasses
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Final
 
 from mole_jax.data.records import Quarantined, Record, Split
 from mole_jax.data.source.choices import Choices
 from mole_jax.data.source.isic2018 import is_ground_truth, is_groupings, read_isic2018
-from mole_jax.data.source.tables import NO_TABLE, MetadataTable, column_names, metadata, read_table
+from mole_jax.data.source.tables import MetadataTable, column_names, merge, metadata, read_table
 from mole_jax.data.source.tree import Tree
 from mole_jax.data.source.words import known
 from mole_jax.errors import UserError
@@ -24,6 +25,9 @@ SPLIT_FOLDERS: Final[dict[str, Split]] = {
     "test": "test",
 }
 TABLE_SUFFIXES: Final = ("", ".csv", ".tab", ".tsv", ".txt")
+# What the public sets call the columns, in lower case; of several the first is taken.
+ID_COLUMNS: Final = ("image_id", "image_name", "isic_id", "image")
+GROUP_COLUMNS: Final = ("lesion_id", "patient_id")
 
 
 @dataclass(frozen=True)
@@ -35,12 +39,14 @@ class Candidates:
         quarantined: the files that may not, each with its reason.
         without_image: the rows of the metadata table that have no image.
         tables: paths of the metadata tables, which are neither records nor quarantined.
+        notes: what people should know of how the source was read, each a sentence.
     """
 
     records: list[Record]
     quarantined: list[Quarantined]
     without_image: list[Quarantined]
     tables: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def recognise(tree: Tree) -> list[str]:
@@ -58,15 +64,7 @@ def recognise(tree: Tree) -> list[str]:
 def _kaggle(tree: Tree, choices: Choices) -> Candidates:
     """train_sep|valid|test / Melanoma|NotMelanoma, the paper's data set."""
     del choices
-    records, quarantined = [], []
-    for path in tree.files:
-        label, split = _class_of(path), _given_split(path)
-        if label is None or split is None:
-            quarantined.append(Quarantined(path, "not in a class folder of a split"))
-        else:
-            image_id = _image_id(path)
-            records.append(Record(path, image_id, label, image_id, split))
-    return Candidates(records, quarantined, [])
+    return _class_folders(tree, lambda path: "" if _given_split(path) else "not in a class folder of a split")
 
 
 def _ham10000(tree: Tree, choices: Choices) -> Candidates:
@@ -117,28 +115,56 @@ def _read_ham10000(tree: Tree) -> tuple[MetadataTable, tuple[str, ...]]:
 
 
 def _folder(tree: Tree, choices: Choices) -> Candidates:
-    """Melanoma|NotMelanoma, and optionally a CSV image_id,lesion_id at the top that groups the images."""
+    """Melanoma|NotMelanoma, whatever lies around them."""
     del choices
-    lists = [
-        path for path in tree.files if "/" not in path and path.endswith(".csv") and _lists_lesions(tree.root / path)
-    ]
-    table_path = _one_table(tree, lists) if lists else None
-    table = read_table(tree.root / table_path, required=("image_id", "lesion_id")) if table_path else NO_TABLE
-    records, quarantined, seen = [], [], set()
+    candidates = _class_folders(tree, lambda path: "" if _class_of(path) is not None else "not in a class folder")
+    records = [dataclasses.replace(record, given_split=None) for record in candidates.records]
+    return dataclasses.replace(candidates, records=records)
+
+
+def _class_folders(tree: Tree, why_not: Callable[[str], str]) -> Candidates:
+    """Images labelled by their folders, grouped by every table beside them that has lesions or patients.
+
+    Args:
+        tree: the source.
+        why_not: for a path the reason why its file is no example, "" if it is one.
+    """
+    table, tables = _groups(tree)
+    named = " and ".join(tables)
+    records, quarantined, seen, grouped = [], [], set(), 0
     for path in tree.files:
-        if path == table_path:
+        if path in tables:
             continue
         label, image_id = _class_of(path), _image_id(path)
         seen.add(image_id)
-        if label is None:
-            quarantined.append(Quarantined(path, "not in a class folder"))
+        if reason := why_not(path):
+            quarantined.append(Quarantined(path, reason))
         elif image_id in table.contradictory:
-            quarantined.append(Quarantined(path, f"contradictory rows in {table_path}"))
+            quarantined.append(Quarantined(path, f"contradictory rows in {named}"))
         else:
+            assert label is not None, "why_not has refused it"
             row = table.rows.get(image_id, {})
-            records.append(Record(path, image_id, label, _lesion(row, image_id), **metadata(row)))
-    tables = (table_path,) if table_path else ()
-    return Candidates(records, quarantined, _without_image(table_path or "", table.rows, seen), tables)
+            grouped += bool(row)
+            records.append(Record(path, image_id, label, _lesion(row, image_id), _given_split(path), **metadata(row)))
+    notes = (f"lesions and patients of {grouped:,} of {len(records):,} images are from {named}",) if tables else ()
+    return Candidates(records, quarantined, _without_image(named, table.rows, seen), tables, notes)
+
+
+def _groups(tree: Tree) -> tuple[MetadataTable, tuple[str, ...]]:
+    """What the tables say that have a column of ids and one of lesions or patients, and where these tables lie."""
+    tables: list[MetadataTable] = []
+    paths: list[str] = []
+    for path in tree.files:
+        if not _may_be_a_table(path) or _class_of(path) is not None:
+            continue
+        names = {name.casefold(): name for name in column_names(tree.root / path)}
+        key = next((names[column] for column in ID_COLUMNS if column in names), None)
+        if key and any(column in names for column in GROUP_COLUMNS):
+            table = read_table(tree.root / path, required=(key,), key=key)
+            rows = {name: {column.casefold(): text for column, text in row.items()} for name, row in table.rows.items()}
+            tables.append(MetadataTable(rows, table.contradictory))
+            paths.append(path)
+    return merge(tables, GROUP_COLUMNS), tuple(paths)
 
 
 # Which files are examples, by layout. `auto` tries them in the order of `recognise`.
@@ -184,8 +210,8 @@ def _isic2018_tables(tree: Tree) -> list[str]:
     return [path for path in tree.files if path.lower().endswith(".csv") and is_ground_truth(tree.root / path)]
 
 
-def _lists_lesions(path: Path) -> bool:
-    return {"image_id", "lesion_id"} <= set(column_names(path))
+def _may_be_a_table(path: str) -> bool:
+    return PurePosixPath(path).suffix.lower() in TABLE_SUFFIXES[1:]
 
 
 def _one_table(tree: Tree, tables: list[str]) -> str:

@@ -26,6 +26,7 @@ class Listing:
         files: how many files and links the source holds, metadata tables left out: len(records) + len(quarantined).
         fingerprint: SHA-256 over paths, sizes, the metadata tables and the user's choices, in hex. Files that were
             edited in place without a change of size are not noticed.
+        notes: what people should know of how the source was read, each a sentence.
     """
 
     layout: str
@@ -34,6 +35,7 @@ class Listing:
     without_image: tuple[Quarantined, ...]
     files: int
     fingerprint: str
+    notes: tuple[str, ...] = ()
 
 
 def list_source(source: Path, layout: str = "auto", choices: Choices = NO_CHOICES) -> Listing:
@@ -60,6 +62,7 @@ def list_source(source: Path, layout: str = "auto", choices: Choices = NO_CHOICE
         tuple(candidates.without_image),
         files,
         _fingerprint(tree, candidates.tables, choices),
+        candidates.notes,
     )
 
 

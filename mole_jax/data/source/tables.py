@@ -7,7 +7,7 @@ import itertools
 import math
 import re
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -137,7 +137,21 @@ def metadata(row: dict[str, str]) -> dict[str, Any]:
     values["sex"] = SEXES.get(plain(values["sex"]), _known_or_said_unknown(values["sex"]))
     values["localization"] = _known_or_said_unknown(values["localization"])
     values["dx_type"] = known(values["dx_type"])
+    values["patient_id"] = known(row.get("patient_id", ""))
     return values
+
+
+def merge(tables: Sequence[MetadataTable], columns: Collection[str]) -> MetadataTable:
+    """One table of several; an image of which two of them say different things in these columns is contradictory."""
+    rows: dict[str, dict[str, str]] = {}
+    contradictory = {key for table in tables for key in table.contradictory}
+    for table in tables:
+        for key, row in table.rows.items():
+            there = rows.setdefault(key, {})
+            if any(known(there.get(c, "")) and known(row.get(c, "")) not in ("", there[c]) for c in columns):
+                contradictory.add(key)
+            there.update({name: value for name, value in row.items() if known(value) or name not in there})
+    return MetadataTable({key: row for key, row in rows.items() if key not in contradictory}, frozenset(contradictory))
 
 
 def _known_or_said_unknown(text: str) -> str:

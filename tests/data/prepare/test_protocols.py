@@ -1,3 +1,4 @@
+import dataclasses
 import random
 from collections import Counter
 
@@ -222,3 +223,31 @@ def test_copies_of_identical_files_stay_together():
     for e, split in PROTOCOLS["paper_by_lesion"].assign(examples, 0):
         splits.setdefault(e.sha256, set()).add(split)
     assert all(len(of_file) == 1 for of_file in splits.values())
+
+
+def of_patient(name, patient, **more):
+    return dataclasses.replace(example(name, **more), patient_id=patient)
+
+
+def test_patients_hold_lesions_together_and_unknown_patients_do_not():
+    examples = [
+        of_patient("a", "P1", lesion="L1"),
+        of_patient("b", "P1", lesion="L2"),
+        of_patient("c", "", lesion="L2"),
+        of_patient("d", "", lesion="L4"),
+        of_patient("e", "", lesion="L5"),
+    ]
+    assert sorted(map(sorted, group_examples(examples))) == [[0, 1, 2], [3], [4]]
+
+
+def test_no_patient_lies_in_two_splits():
+    examples = [of_patient(str(i), f"P{i // 5}", label=int(i // 5 % 4 == 0)) for i in range(200)]
+    placed = PROTOCOLS["grouped"].assign(examples, 0)
+    assert len({(e.patient_id, split) for e, split in placed}) == 40
+    assert find_leak(placed) == ""
+
+
+def test_patients_in_two_splits_are_a_leak():
+    pair = [of_patient("a", "P1"), of_patient("b", "P1"), of_patient("c", ""), of_patient("d", "")]
+    placed = list(zip(pair, ["train", "test", "train", "test"], strict=True))
+    assert find_leak(placed) == "1 patient in more than one split"

@@ -72,3 +72,15 @@ def test_two_splits_of_the_challenge_in_one_folder_are_refused(tree):
     (source / "ISIC2018_Task3_Test_GroundTruth.csv").write_text(f"{HEADER}\nb,0,1,0,0,0,0,0\n")
     with pytest.raises(UserError, match=r"holds 2 metadata tables, .*keep the one that belongs to these images"):
         list_source(source)
+
+
+def test_a_ground_truth_with_lesions_is_one_table(tree):
+    source = tree(["a,1,0,0,0,0,0,0", "b,0,1,0,0,0,0,0", "c,0,1,0,0,0,0,0"])
+    truth = next(source.rglob("*.csv"))
+    lesions = ["lesion_id", "L1", "L2", "L2"]
+    truth.write_text(
+        "".join(f"{row},{lesion}\n" for row, lesion in zip(truth.read_text().split(), lesions, strict=True))
+    )
+    listing = list_source(source)
+    assert (listing.files, listing.quarantined) == (3, ())
+    assert {record.image_id: record.lesion_id for record in listing.records} == {"a": "L1", "b": "L2", "c": "L2"}
