@@ -90,4 +90,9 @@ class Example(Record):
         return dataclasses.replace(self, image_id=image_id, augmented_from=self.image_id, copy=copy)
 
 
+def is_copy_name(image_id: str) -> bool:
+    """Whether an image is called as augmented copies are, in any case and whatever its folder."""
+    return image_id.rpartition("/")[2].upper().startswith(COPY_PREFIX)
+
+
 Placed = tuple[Example, Split]

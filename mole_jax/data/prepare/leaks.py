@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 
-from mole_jax.data.records import CLASSES, COPY_PREFIX, Placed
+from mole_jax.data.records import CLASSES, Placed, is_copy_name
 
 
 def find_leak(placed: Sequence[Placed]) -> str:
@@ -43,8 +43,7 @@ def _straddling(placed: Sequence[Placed]) -> str:
 
 def _unknown(placed: Sequence[Placed]) -> str:
     copies = sum(
-        split != "train" and example.image_id.startswith(COPY_PREFIX) and not example.augmented_from
-        for example, split in placed
+        split != "train" and is_copy_name(example.image_id) and not example.augmented_from for example, split in placed
     )
     return f"{copies:,} augmented copies (AUG_*) of unknown originals outside of training" if copies else ""
 

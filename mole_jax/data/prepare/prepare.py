@@ -72,7 +72,7 @@ def prepare(
         seed: decides the split, the choice of examples and the drawn images.
         workers: number of processes that decode; None: one a core.
         overwrite: whether to replace a dataset of that name.
-        choices: what the user says of the source: which diagnoses count as melanoma.
+        choices: what the user says of the source: its table, its class folders, which diagnoses are melanoma.
 
     Raises:
         UserError: a setting is wrong, the source is unusable, the disk is full, or another dataset of that name is
@@ -83,7 +83,11 @@ def prepare(
     if source is None:
         examples = examples or DEFAULT_EXAMPLES
     listing, load = _list(source, layout, examples, seed, choices)
-    protocol = choose_protocol(protocol, listing.layout)
+    splits = {record.given_split for record in listing.records} - {None}
+    protocol = choose_protocol(protocol, listing.layout, has_splits=bool(splits))
+    notes = listing.notes
+    if protocol == "given" and splits == {"train", "test"}:
+        notes += ("the source has no validation split: a quarter of training became it, by whole lesions and patients",)
     settings = Settings(listing.layout, protocol, seed, examples, listing.fingerprint)
     final = data_dir / name / VERSION
     with exclusive(
@@ -94,12 +98,12 @@ def prepare(
         recover(final)
         if final.exists() and not overwrite:
             facts = _same_or_refuse(final, settings)
-            return PrepareSummary(final, facts, time.monotonic() - started, True, listing.notes)
+            return PrepareSummary(final, facts, time.monotonic() - started, True, notes)
         remedy = "make room, or give another --data_dir; what was there before is untouched"
         with new_folder(final) as folder, full_disk_explained(folder, remedy):
             facts = build(folder, name, listing, load, settings, workers=workers or cores())
             publish(folder, final)
-    return PrepareSummary(final, facts, time.monotonic() - started, False, listing.notes)
+    return PrepareSummary(final, facts, time.monotonic() - started, False, notes)
 
 
 def check_arguments(

@@ -8,16 +8,18 @@ keeps augmentation out of validation and test.
 import hashlib
 import itertools
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
-from mole_jax.data.records import CLASSES, COPY_PREFIX, SPLITS, Example, Placed, Record, Split
+from mole_jax.data.records import CLASSES, COPY_PREFIX, SPLITS, Example, Placed, Record, Split, is_copy_name
 from mole_jax.errors import UserError
 
 GROUPED_FRACTIONS: Final[dict[Split, float]] = {"train": 0.6, "validation": 0.2, "test": 0.2}
+# Of a training split, for a source that has no validation split.
+CARVED_FRACTIONS: Final[dict[Split, float]] = {"train": 0.75, "validation": 0.25}
 
 
 @dataclass(frozen=True)
@@ -40,25 +42,32 @@ class Protocol:
     splits: tuple[Split, ...] = SPLITS
 
 
-def choose_protocol(protocol: str, layout: str) -> str:
-    """Replaces "auto" by the layout's own: `given` where the source has split folders, else `grouped`.
+def choose_protocol(protocol: str, layout: str, *, has_splits: bool) -> str:
+    """Replaces "auto" by the source's own: `given` where it has splits, else `grouped`.
+
+    Args:
+        protocol: a key of PROTOCOLS, or "auto".
+        layout: the source's layout.
+        has_splits: whether the source says which split its images belong to.
 
     Raises:
-        UserError: an unknown protocol, `given` for a source without split folders, or one that augments for a source
-            with them.
+        UserError: an unknown protocol, `given` for a source without splits, or one that augments for a source with
+            them.
     """
     if protocol == "auto":
-        return "given" if layout == "kaggle" else "grouped"
+        return "given" if has_splits else "grouped"
     if protocol not in PROTOCOLS:
         raise UserError(f"protocol {protocol!r} is not one of auto, {', '.join(PROTOCOLS)}")
-    if protocol == "given" and layout != "kaggle":
+    if protocol == "given" and not has_splits:
         raise UserError(
-            f"protocol given needs split folders, which the layout {layout} does not have; give --protocol=grouped"
+            f"protocol given needs split folders, which the layout {layout} does not have; give --protocol=grouped, or "
+            "--table=FILE with --split=COLUMN"
         )
-    if PROTOCOLS[protocol].augments and layout == "kaggle":
+    if PROTOCOLS[protocol].augments and has_splits:
+        way = "leave --split out" if layout == "table" else "--layout=folder"
         raise UserError(
             f"protocol {protocol} augments and splits a source of originals, and this one has splits of its own; "
-            "give --protocol=given to keep them, or --layout=folder to ignore them"
+            f"give --protocol=given to keep them, or {way} to ignore them"
         )
     return protocol
 
@@ -71,7 +80,7 @@ def check_source(records: Sequence[Record], protocol: str) -> None:
     """
     if not PROTOCOLS[protocol].augments:
         return
-    if copies := [record.image_id for record in records if record.image_id.startswith(COPY_PREFIX)]:
+    if copies := [record.image_id for record in records if is_copy_name(record.image_id)]:
         raise UserError(
             f"protocol {protocol} makes augmented copies of originals, and the source holds {len(copies)} already, "
             f"such as {copies[0]!r}; give --protocol=grouped, or a source of originals alone"
@@ -129,15 +138,24 @@ def check_splits(placed: Sequence[Placed], filled: Sequence[Split] = SPLITS) -> 
 
 
 def _given(examples: Sequence[Example], seed: int) -> list[Placed]:
-    """The source's own split folders."""
-    del seed
+    """The source's own splits; where it has training and test alone, a quarter of training becomes validation."""
     placed = [(example, example.given_split) for example in examples if example.given_split is not None]
     assert len(placed) == len(examples), "choose_protocol has refused sources without splits"
+    if {split for _, split in placed} != {"train", "test"}:
+        return placed
+    training = [i for i, (_, split) in enumerate(placed) if split == "train"]
+    for i, one in zip(training, _by_groups([examples[i] for i in training], seed, CARVED_FRACTIONS), strict=True):
+        placed[i] = one
     return placed
 
 
 def _grouped(examples: Sequence[Example], seed: int) -> list[Placed]:
-    """60/20/20 of each class, whole groups at a time.
+    """60/20/20 of each class, whole groups at a time."""
+    return _by_groups(examples, seed, GROUPED_FRACTIONS)
+
+
+def _by_groups(examples: Sequence[Example], seed: int, of_splits: Mapping[Split, float]) -> list[Placed]:
+    """These fractions of each class, whole groups at a time.
 
     The groups come in a seeded order, the largest first; each goes to the split that lacks the largest share of what it
     should hold of the group's commoner class. So every split is within one group of its target.
@@ -145,7 +163,8 @@ def _grouped(examples: Sequence[Example], seed: int) -> list[Placed]:
     groups = group_examples(examples)
     groups.sort(key=lambda group: (-len(group), shuffle_key(seed, "grouped", min(examples[i].image_id for i in group))))
     labels = np.array([example.label for example in examples])
-    fractions = np.array([GROUPED_FRACTIONS[split] for split in SPLITS])
+    splits = list(of_splits)
+    fractions = np.array([of_splits[split] for split in splits])
     targets = fractions[:, None] * np.bincount(labels, minlength=len(CLASSES))  # [split, class]
     placed = np.zeros_like(targets)
     result: list[Split] = ["train"] * len(examples)
@@ -155,7 +174,7 @@ def _grouped(examples: Sequence[Example], seed: int) -> list[Placed]:
         split = int(np.argmax(1 - placed[:, label] / targets[:, label]))
         placed[split] += counts
         for i in group:
-            result[i] = SPLITS[split]
+            result[i] = splits[split]
     return list(zip(examples, result, strict=True))
 
 

@@ -7,6 +7,7 @@ melanoma in situ of sun-damaged skin) and metastases of melanoma count as melano
 
 import csv
 import functools
+import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -34,7 +35,7 @@ class Decisions:
 
     def __post_init__(self) -> None:
         """Raises UserError where a diagnosis is decided both ways, or an unknown one is to count as no melanoma."""
-        if both := {plain(value) for value in self.positive} & {plain(value) for value in self.negative}:
+        if both := {_word(value) for value in self.positive} & {_word(value) for value in self.negative}:
             raise UserError(f"{min(both)!r} is in --positive and in --negative; leave it in one of them")
         if unknown := [value for value in self.negative if _verdict(value) == "unknown"]:
             raise UserError(
@@ -44,7 +45,7 @@ class Decisions:
 
     @functools.cached_property
     def _decided(self) -> dict[str, int]:
-        return {plain(value): 1 for value in self.positive} | {plain(value): 0 for value in self.negative}
+        return {_word(value): 1 for value in self.positive} | {_word(value): 0 for value in self.negative}
 
     def label(self, diagnosis: str) -> int | None:
         """1 melanoma, 0 not melanoma, None where the diagnosis is unknown or says nothing of it.
@@ -52,12 +53,22 @@ class Decisions:
         Raises:
             KeyError: it is neither decided nor in the vocabulary; `check` says so to people.
         """
-        word = plain(diagnosis)
+        word = _word(diagnosis)
         if word in self._decided:
             return self._decided[word]
         if (verdict := _verdict(diagnosis)) is None:
             raise KeyError(diagnosis)
         return VERDICTS[verdict]
+
+    def only_other(self, diagnoses: Iterable[str]) -> str:
+        """The one value beside those that the user calls positive, where there is exactly one and nothing is known of
+        it: with --positive=1 in a column of 0 and 1, the 0. "" otherwise.
+        """
+        words = {_word(value): value for value in diagnoses if _verdict(value) != "unknown"}
+        others = {word: value for word, value in words.items() if self._decided.get(word) != 1}
+        if len(others) != 1 or len(words) < 2 or self.negative or _verdict(value := next(iter(others.values()))):
+            return ""
+        return value
 
     def check(self, diagnoses: Iterable[str], where: str) -> None:
         """Raises UserError where some of the diagnoses are neither decided nor in the vocabulary.
@@ -66,7 +77,7 @@ class Decisions:
             diagnoses: as the source writes them, one for each image.
             where: where they stand, such as "column 'dx' of metadata.csv".
         """
-        counts = Counter(value for value in diagnoses if plain(value) not in self._decided and _verdict(value) is None)
+        counts = Counter(value for value in diagnoses if _word(value) not in self._decided and _verdict(value) is None)
         if not counts:
             return
         listed = ", ".join(f"{value} ({count:,})" for value, count in counts.most_common(LISTED))
@@ -85,6 +96,12 @@ def vocabulary() -> dict[str, str]:
     """The words of diagnoses.csv, as `words.plain` writes them, each with its verdict, a key of VERDICTS."""
     with (Path(__file__).parent / "diagnoses.csv").open(encoding="utf-8", newline="") as file:
         return {row["spelling"]: row["verdict"] for row in csv.DictReader(file)}
+
+
+def _word(text: str) -> str:
+    """The word as it is compared; 1.0 is 1."""
+    whole = re.fullmatch(r"\s*([+-]?\d+)\.0*\s*", text)
+    return whole[1] if whole else plain(text)
 
 
 def _verdict(diagnosis: str) -> str | None:

@@ -1,15 +1,17 @@
 """What a source offers: its layout recognised, every file either a candidate or quarantined."""
 
+import dataclasses
 import hashlib
 import os
 from collections import defaultdict
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from mole_jax.data.image_file import UnusableImageError, load_image
 from mole_jax.data.records import Quarantined, Record
 from mole_jax.data.source.choices import NO_CHOICES, Choices
-from mole_jax.data.source.layouts import LAYOUTS, NEEDS, Candidates, recognise
+from mole_jax.data.source.identity import path_id
+from mole_jax.data.source.layouts import LAYOUTS, NEEDS, Candidates, recognise, refusal, table_path
 from mole_jax.data.source.tree import Tree, list_tree
 from mole_jax.errors import UserError
 
@@ -51,7 +53,7 @@ def list_source(source: Path, layout: str = "auto", choices: Choices = NO_CHOICE
             or holds diagnoses of which neither the vocabulary nor the user says what they are.
     """
     layout, tree, candidates = list_candidates(source, layout, choices)
-    records, duplicates = _unique(candidates.records, tree.root)
+    records, duplicates = _unique(candidates, tree.root)
     files = len(tree.files) + len(tree.quarantined) - len(candidates.tables)
     quarantined = (*tree.quarantined, *candidates.quarantined, *duplicates)
     assert files == len(records) + len(quarantined), "every file is a candidate or quarantined"
@@ -81,14 +83,10 @@ def list_candidates(source: Path, layout: str = "auto", choices: Choices = NO_CH
         UserError: as `list_source`.
     """
     tree = list_tree(source)
-    found = recognise(tree)
+    found = recognise(tree, choices)
     if layout == "auto":
         if not found:
-            raise UserError(
-                f"source {str(source)!r} has no known layout: {len(tree.files)} files, but no HAM10000_metadata table, "
-                "no ISIC 2018 ground truth and no folders Melanoma and NotMelanoma (optionally below train_sep, "
-                "valid, test)"
-            )
+            raise UserError(f"source {str(source)!r} has no known layout: {refusal(tree, choices)}")
         layout = found[0]
     elif layout not in found:
         seen = f"it looks like {found[0]}" if found else "it has no known layout"
@@ -96,11 +94,14 @@ def list_candidates(source: Path, layout: str = "auto", choices: Choices = NO_CH
     return layout, tree, LAYOUTS[layout](tree, choices)
 
 
-def _unique(records: list[Record], root: Path) -> tuple[tuple[Record, ...], list[Quarantined]]:
+def _unique(candidates: Candidates, root: Path) -> tuple[tuple[Record, ...], list[Quarantined]]:
     """Keeps the first file of an image_id; none where its files are of both classes, since either may be right.
 
     Of files that share an id, only images count: notes, or half a download, beside an image are no reason to lose it.
+    Without a table that says otherwise, files of one name in different folders are different images, unless they are
+    the same byte for byte; they are then called by their paths.
     """
+    records = candidates.records if candidates.one_image_an_id else _told_apart(candidates.records, root)
     by_id = defaultdict(list)
     for record in records:
         by_id[record.image_id].append(record)
@@ -121,6 +122,38 @@ def _unique(records: list[Record], root: Path) -> tuple[tuple[Record, ...], list
     return tuple(kept), quarantined
 
 
+def _told_apart(records: list[Record], root: Path) -> list[Record]:
+    """The same records; those that share a name with another file in another folder are called by their paths."""
+    by_id = defaultdict(list)
+    for record in records:
+        by_id[record.image_id].append(record)
+    apart: set[str] = set()
+    for of_id in by_id.values():
+        folders = {PurePosixPath(record.source_path).parent for record in of_id}
+        if len(folders) > 1 and len({_digest(root / record.source_path) for record in of_id}) > 1:
+            apart.update(record.source_path for record in of_id)
+    if not apart:
+        return records
+    seen = dict[str, str]()  # digest -> the name of the first file of these bytes
+    result = []
+    for record in records:
+        if record.source_path not in apart:
+            result.append(record)
+            continue
+        name = seen.setdefault(f"{record.image_id}/{_digest(root / record.source_path)}", path_id(record.source_path))
+        lesion = name if record.lesion_id == record.image_id else record.lesion_id
+        result.append(dataclasses.replace(record, image_id=name, lesion_id=lesion))
+    return result
+
+
+def _digest(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return str(path)  # said when it is decoded
+
+
 def _faults(records: list[Record], root: Path) -> dict[str, str]:
     """For each file that is not a usable image, by source_path, the reason why."""
     faults = {}
@@ -138,6 +171,8 @@ def _fingerprint(tree: Tree, tables: tuple[str, ...], choices: Choices) -> str:
         digest.update(os.fsencode(path) + b"\0%d\0" % tree.sizes[path])
     for table in tables:
         digest.update((tree.root / table).read_bytes())
+    if choices.table and not tables:  # it lies elsewhere
+        digest.update(table_path(tree, choices)[0].read_bytes())
     if choices != NO_CHOICES:
         digest.update(repr(choices).encode())
     return digest.hexdigest()

@@ -118,19 +118,19 @@ def test_a_split_without_a_class_is_refused():
 
 
 def test_the_layout_has_a_default_protocol():
-    assert choose_protocol("auto", "kaggle") == "given"
-    assert choose_protocol("auto", "ham10000") == "grouped"
-    assert choose_protocol("grouped", "kaggle") == "grouped"
+    assert choose_protocol("auto", "kaggle", has_splits=True) == "given"
+    assert choose_protocol("auto", "ham10000", has_splits=False) == "grouped"
+    assert choose_protocol("grouped", "kaggle", has_splits=True) == "grouped"
 
 
 def test_unfit_protocols_are_refused():
     with pytest.raises(UserError, match="protocol 'random' is not one of auto, given, grouped, paper"):
-        choose_protocol("random", "kaggle")
+        choose_protocol("random", "kaggle", has_splits=True)
     with pytest.raises(UserError, match="given needs split folders, which the layout folder does not have"):
-        choose_protocol("given", "folder")
+        choose_protocol("given", "folder", has_splits=False)
     for protocol in ("paper", "paper_by_lesion", "paper_clean"):
         with pytest.raises(UserError, match=f"{protocol} augments .* --protocol=given to keep .* --layout=folder to"):
-            choose_protocol(protocol, "kaggle")
+            choose_protocol(protocol, "kaggle", has_splits=True)
 
 
 def test_sources_that_cannot_be_augmented_are_refused():

@@ -59,8 +59,8 @@ def test_the_vocabulary_is_in_order():
 
 
 def test_what_the_user_decides_goes_before_the_vocabulary():
-    decisions = Decisions(positive=("Malignant",), negative=("lentigo maligna", "foo"))
-    assert [decisions.label(text) for text in ("malignant", "Lentigo_maligna", "FOO", "mel")] == [1, 0, 0, 1]
+    decisions = Decisions(positive=("Malignant",), negative=("lentigo maligna", "foo", "1"))
+    assert [decisions.label(text) for text in ("malignant", "Lentigo_maligna", "FOO", "mel", "1.0")] == [1, 0, 0, 1, 0]
 
 
 def test_values_outside_the_vocabulary_are_listed_with_their_counts_and_the_flags():
