@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mole_jax.data.checksums import verify
 from mole_jax.data.facts import DatasetFacts, read_facts
-from mole_jax.data.image_file import LoadedImage, load_image
+from mole_jax.data.image_file import LoadedImage
 from mole_jax.data.prepare.build import Settings, build
 from mole_jax.data.prepare.decode import Load
 from mole_jax.data.prepare.protocols import choose_protocol
@@ -18,6 +18,7 @@ from mole_jax.data.shards import VERSION
 from mole_jax.data.source.choices import NO_CHOICES, Choices
 from mole_jax.data.source.layouts import LAYOUTS
 from mole_jax.data.source.listing import Listing, list_source
+from mole_jax.data.source.photographs import load_photograph
 from mole_jax.data.source.synthetic import DEFAULT_EXAMPLES, list_synthetic, load_synthetic
 from mole_jax.errors import UserError, full_disk_explained
 from mole_jax.files.folder import new_folder, publish, recover
@@ -143,7 +144,7 @@ def _list(source: Path | None, layout: str, examples: int, seed: int, choices: C
 
 
 def _load_file(root: Path, record: Record) -> LoadedImage:
-    return load_image(root / record.source_path)
+    return load_photograph(root / record.source_path)
 
 
 def _same_or_refuse(final: Path, settings: Settings) -> DatasetFacts:

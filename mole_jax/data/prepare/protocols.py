@@ -130,9 +130,11 @@ def check_splits(placed: Sequence[Placed], filled: Sequence[Split] = SPLITS) -> 
     for split in filled:
         for label, name in enumerate(CLASSES):
             if not counts[split, label]:
-                total = sum(example.label == label for example, _ in placed)
+                of_class = [example for example, _ in placed if example.label == label]
+                groups = len(group_examples(of_class)) if of_class else 0
+                tied = f" in {groups} groups (of lesion, patient or file)" if groups < len(of_class) else ""
                 raise UserError(
-                    f"the {split} split would hold no {name} image, of {total} usable ones; "
+                    f"the {split} split would hold no {name} image, of {len(of_class)} usable ones{tied}; "
                     "add images or choose another --protocol"
                 )
 

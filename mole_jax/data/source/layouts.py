@@ -153,7 +153,7 @@ def table_path(tree: Tree, choices: Choices) -> tuple[Path, tuple[str, ...]]:
         raise UserError(f"--table={choices.table} is no file, neither here nor in {tree.root}, which has {seen}")
     path = path.resolve()
     inside = path.relative_to(tree.root).as_posix() if path.is_relative_to(tree.root) else ""
-    return path, (inside,) if inside in tree.sizes else ()
+    return path, (inside,) if inside in tree.files else ()
 
 
 def _diagnosed(

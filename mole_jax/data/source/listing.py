@@ -4,14 +4,16 @@ import dataclasses
 import hashlib
 import os
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from mole_jax.data.image_file import UnusableImageError, load_image
+from mole_jax.data.image_file import UnusableImageError
 from mole_jax.data.records import Quarantined, Record
 from mole_jax.data.source.choices import NO_CHOICES, Choices
 from mole_jax.data.source.identity import path_id
 from mole_jax.data.source.layouts import LAYOUTS, NEEDS, Candidates, recognise, refusal, table_path
+from mole_jax.data.source.photographs import load_photograph
 from mole_jax.data.source.tree import Tree, list_tree
 from mole_jax.errors import UserError
 
@@ -101,11 +103,11 @@ def _unique(candidates: Candidates, root: Path) -> tuple[tuple[Record, ...], lis
     Without a table that says otherwise, files of one name in different folders are different images, unless they are
     the same byte for byte; they are then called by their paths.
     """
-    records = candidates.records if candidates.one_image_an_id else _told_apart(candidates.records, root)
-    by_id = defaultdict(list)
-    for record in records:
-        by_id[record.image_id].append(record)
-    faults = _faults([record for of_id in by_id.values() if len(of_id) > 1 for record in of_id], root)
+    faults = _faults([record for of_id in _by_id(candidates.records) if len(of_id) > 1 for record in of_id], root)
+    records = candidates.records
+    if not candidates.one_image_an_id:
+        records = _told_apart(records, root, faults)
+    by_id = {of_id[0].image_id: of_id for of_id in _by_id(records)}
     kept, quarantined = [], []
     for record in records:
         usable = [other for other in by_id[record.image_id] if other.source_path not in faults]
@@ -122,13 +124,17 @@ def _unique(candidates: Candidates, root: Path) -> tuple[tuple[Record, ...], lis
     return tuple(kept), quarantined
 
 
-def _told_apart(records: list[Record], root: Path) -> list[Record]:
-    """The same records; those that share a name with another file in another folder are called by their paths."""
+def _by_id(records: list[Record]) -> list[list[Record]]:
     by_id = defaultdict(list)
     for record in records:
         by_id[record.image_id].append(record)
+    return list(by_id.values())
+
+
+def _told_apart(records: list[Record], root: Path, faults: Mapping[str, str]) -> list[Record]:
+    """The same records; images that share a name with another in another folder are called by their paths."""
     apart: set[str] = set()
-    for of_id in by_id.values():
+    for of_id in _by_id([record for record in records if record.source_path not in faults]):
         folders = {PurePosixPath(record.source_path).parent for record in of_id}
         if len(folders) > 1 and len({_digest(root / record.source_path) for record in of_id}) > 1:
             apart.update(record.source_path for record in of_id)
@@ -159,7 +165,7 @@ def _faults(records: list[Record], root: Path) -> dict[str, str]:
     faults = {}
     for record in records:
         try:
-            load_image(root / record.source_path)
+            load_photograph(root / record.source_path)
         except UnusableImageError as error:
             faults[record.source_path] = str(error)
     return faults
@@ -167,7 +173,7 @@ def _faults(records: list[Record], root: Path) -> dict[str, str]:
 
 def _fingerprint(tree: Tree, tables: tuple[str, ...], choices: Choices) -> str:
     digest = hashlib.sha256()
-    for path in tree.files:
+    for path in sorted(tree.sizes, key=os.fsencode):  # also those that are left out by rule
         digest.update(os.fsencode(path) + b"\0%d\0" % tree.sizes[path])
     for table in tables:
         digest.update((tree.root / table).read_bytes())

@@ -230,3 +230,10 @@ def test_one_file_in_two_folders_is_one_image(tmp_path, write_image):
     listing = list_source(source)
     assert len(listing.records) == 8
     assert [item.reason for item in listing.quarantined] == ["image_id Melanoma/a/0 is taken by Melanoma/a/0.png"]
+
+
+def test_files_that_are_no_images_do_not_change_what_others_are_called(tmp_path, write_image):
+    source = tree(tmp_path, write_image, "Melanoma/a", "NotMelanoma", count=1)
+    (source / "NotMelanoma" / "0.png").rename(source / "NotMelanoma" / "1.png")
+    (source / "NotMelanoma" / "0.jpg").write_text("half a download")
+    assert sorted(record.image_id for record in list_source(source).records) == ["0", "1"]
