@@ -76,7 +76,7 @@ def test_formats_that_are_not_read_are_named_with_the_remedy(tmp_path, kind):
 
 def test_anything_else_is_no_image(tmp_path):
     (tmp_path / "a").write_bytes(b"text")
-    with pytest.raises(UnusableImageError, match="^not an image$"):
+    with pytest.raises(UnusableImageError, match=r"^not an image$"):
         load_photograph(tmp_path / "a")
 
 
