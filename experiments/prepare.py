@@ -10,6 +10,8 @@ from experiments.sources import FETCHED, downloads_folder, fetch_source
 from mole_jax.data.download.official import OFFICIAL
 from mole_jax.data.prepare.prepare import PrepareSummary, check_arguments, prepare
 from mole_jax.data.prepare.protocols import PROTOCOLS
+from mole_jax.data.source.choices import Choices, parse_classes
+from mole_jax.data.source.diagnoses import Decisions
 from mole_jax.data.source.layouts import LAYOUTS
 from mole_jax.errors import UserError
 
@@ -19,6 +21,9 @@ DESCRIPTION = """Prepares a dataset: decodes, crops and splits the images of a s
   python -m experiments.prepare --dataset=ham10000 --source=dataverse --accept_licence    HAM10000, fetched (3 GB)
   python -m experiments.prepare --dataset=ham10000 --source=DIR       HAM10000 as downloaded, lesions kept together
   python -m experiments.prepare --dataset=kaggle --source=DIR         train_sep, valid, test / Melanoma, NotMelanoma
+  python -m experiments.prepare --dataset=mine --source=DIR --table=FILE --id=COLUMN --label=COLUMN --group=COLUMN
+                                                                      any folder of images with a table
+  python -m experiments.prepare --dataset=mine --source=DIR --classes="malignant=1,benign=0"     folders of any name
   python -m experiments.prepare --dataset=paper --source=DIR --protocol=paper    the paper's set rebuilt, copies and all
 """
 
@@ -37,6 +42,16 @@ PROTOCOL = flags.DEFINE_enum(
     "protocol", "auto", ["auto", *PROTOCOLS], "who goes into which split; auto: given for kaggle, else grouped"
 )
 EXAMPLES = flags.DEFINE_integer("examples", 0, "so many images at random, half of each class; 0: all (synthetic: 600)")
+POSITIVE = flags.DEFINE_list("positive", [], "diagnoses that count as melanoma, beyond those that are known to")
+NEGATIVE = flags.DEFINE_list("negative", [], "diagnoses that count as not melanoma, beyond those that are known to")
+TABLE = flags.DEFINE_string("table", "", "a table of the images, for any folder; needs --label")
+ID = flags.DEFINE_string(
+    "id", "", "its column of image ids, names of files with or without ending; default: image_id and the like"
+)
+LABEL = flags.DEFINE_string("label", "", "its column of diagnoses")
+GROUP = flags.DEFINE_list("group", [], "its columns of lesions or patients, which no split tears apart")
+SPLIT = flags.DEFINE_string("split", "", "its column of splits: train, validation, test; default: split anew")
+CLASSES = flags.DEFINE_list("classes", [], 'folders that are classes, melanoma 1: "malignant=1,benign=0"')
 DATA_DIR = flags.DEFINE_string("data_dir", "data", "where prepared datasets lie")
 SEED = flags.DEFINE_integer("seed", 0, "of the split, of the choice of examples and of drawn images")
 WORKERS = flags.DEFINE_integer("workers", None, "processes that decode; default: one a core")
@@ -57,13 +72,22 @@ def command() -> None:
         "seed": SEED.value,
         "workers": WORKERS.value,
     }
+    choices = Choices(
+        Decisions(tuple(POSITIVE.value), tuple(NEGATIVE.value)),
+        parse_classes(CLASSES.value),
+        TABLE.value,
+        ID.value,
+        LABEL.value,
+        tuple(GROUP.value),
+        SPLIT.value,
+    )
     check_arguments(DATASET.value, source, **settings)  # before anything is fetched
     protocol = PROTOCOL.value
     if fetched:
         source = fetch_source(SOURCE.value, data_dir, licence_accepted=ACCEPT_LICENCE.value)
         if protocol == "auto" and SOURCE.value in OFFICIAL:
             protocol = OFFICIAL[SOURCE.value].protocol
-    summary = prepare(DATASET.value, source, protocol=protocol, overwrite=OVERWRITE.value, **settings)
+    summary = prepare(DATASET.value, source, protocol=protocol, overwrite=OVERWRITE.value, choices=choices, **settings)
     print(describe(summary))
 
 
@@ -85,6 +109,7 @@ def describe(summary: PrepareSummary) -> str:
         f"  {facts.files:,} files = {facts.images - facts.copies:,} prepared + {facts.quarantined:,} quarantined"
         f" + {facts.not_selected:,} not selected{left_out}",
     ]
+    lines += [f"  {note}" for note in summary.notes]
     if facts.copies:
         lines.append(f"  {facts.copies:,} augmented copies were made beside the {facts.images - facts.copies:,}")
     if facts.quarantined or facts.without_image:

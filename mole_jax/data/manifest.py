@@ -29,11 +29,13 @@ class ManifestRow:
         height: height of the same image in pixels.
         pixels: SHA-256 of the 224x224 pixels, in hex; "" in datasets older than this column.
         augmented_from: the image_id of the original, "" for an original.
-        dx: the diagnosis in HAM10000's short form, "" if unknown, as are the other texts.
+        dx: the diagnosis as the source writes it (HAM10000's short form for ISIC 2018), "" if unknown, as are the
+            other texts.
         dx_type: how the diagnosis was made, such as "histo".
         age: the patient's age in years, NaN if unknown (empty in the file).
         sex: the patient's sex: "male", "female", "unknown" or "".
         localization: the lesion's site on the body.
+        patient_id: the patient whose lesion it is, "" if unknown and in datasets older than this column.
     """
 
     image_id: str
@@ -51,6 +53,7 @@ class ManifestRow:
     age: float
     sex: str
     localization: str
+    patient_id: str = ""
 
     @classmethod
     def from_example(cls, example: Example, split: Split, *, pixels: str = "") -> "ManifestRow":

@@ -24,11 +24,13 @@ class Record:
         label: 0 mole (in truth: anything but melanoma), 1 melanoma.
         lesion_id: the lesion that the image shows; the image's own id where the lesion is unknown.
         given_split: the split that the source puts it in; None where the source has no splits.
-        dx: the diagnosis in HAM10000's short form, "" if unknown, as are the other texts.
+        dx: the diagnosis as the source writes it (HAM10000's short form for ISIC 2018), "" if unknown, as are the
+            other texts.
         dx_type: how the diagnosis was made, such as "histo".
         age: the patient's age in years, NaN if unknown.
         sex: the patient's sex: "male", "female", "unknown" or "".
         localization: the lesion's site on the body.
+        patient_id: the patient whose lesion it is, "" if unknown.
     """
 
     source_path: str
@@ -41,6 +43,7 @@ class Record:
     age: float = math.nan
     sex: str = ""
     localization: str = ""
+    patient_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,11 @@ class Example(Record):
     def as_copy(self, copy: int, image_id: str) -> "Example":
         """Copy number 1, 2, ... of this original; hash, size and row are the original's until its pixels are made."""
         return dataclasses.replace(self, image_id=image_id, augmented_from=self.image_id, copy=copy)
+
+
+def is_copy_name(image_id: str) -> bool:
+    """Whether an image is called as augmented copies are, in any case and whatever its folder."""
+    return image_id.rpartition("/")[2].upper().startswith(COPY_PREFIX)
 
 
 Placed = tuple[Example, Split]

@@ -62,7 +62,7 @@ def test_the_output_tells_copies_and_leaks(source, tmp_path):
         (["--dataset=ham", "--source={tmp}"], "holds no files"),
         (
             ["--dataset=ham", "--source={tmp}", "--layout=tree"],
-            "value should be one of <auto|kaggle|ham10000|folder|synthetic>",
+            "value should be one of <auto|kaggle|ham10000|folder|table|synthetic>",
         ),
         (
             ["--dataset=ham", "--source={tmp}", "--protocol=random"],
@@ -82,3 +82,29 @@ def test_a_users_mistake_is_one_sentence_and_status_2(tmp_path, flags, message):
     assert message in result.stderr
     assert result.stderr.startswith("error: ")
     assert result.stderr.count("\n") == 1
+
+
+def test_a_table_and_columns_of_ones_own(source, tmp_path):
+    for i in range(24):
+        path = source / ("Melanoma", "NotMelanoma")[i % 2] / f"{i}.png"
+        path.rename(source / path.name)
+    rows = [f"{i},{('x', 'y')[i % 2]},P{i // 4}" for i in range(24)]
+    (source / "t.csv").write_text("\n".join(["pic,class,who", *rows, ""]))
+    flags = ("--dataset=mine", f"--source={source}", f"--data_dir={tmp_path / 'data'}", "--table=t.csv", "--id=pic")
+    result = run(*flags, "--label=class")
+    assert (result.returncode, result.stdout) == (2, "")
+    assert "column 'class' of t.csv has 2 values that may mean melanoma or not: x (12), y (12)" in result.stderr
+    result = run(*flags, "--label=class", "--positive=x", "--group=who")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "grouped by who of t.csv" in result.stdout
+    assert "'y' in column 'class' of t.csv counts as not melanoma" in result.stdout
+
+
+def test_classes_of_ones_own(source, tmp_path):
+    (source / "Melanoma").rename(source / "1")
+    (source / "NotMelanoma").rename(source / "0")
+    flags = ("--dataset=mine", f"--source={source}", f"--data_dir={tmp_path / 'data'}")
+    result = run(*flags)
+    assert (result.returncode, result.stderr.count("\n")) == (2, 1)
+    assert '--classes="' in result.stderr
+    assert run(*flags, "--classes=1=1,0=0").returncode == 0

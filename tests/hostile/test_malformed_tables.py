@@ -38,6 +38,12 @@ FINE = {
     "no line end at the end": text(*ROWS)[:-1],
     "blank lines": text(ROWS[0], "", "", *ROWS[1:], ""),
     "a row twice": text(*ROWS, ROWS[0]),
+    "semicolons, decimal commas": text(
+        *(row.replace(",", ";") for row in ROWS), header=HEADER.replace(",", ";")
+    ).replace(b"45.0", b"45,0"),
+    "a row twice, with row numbers": text(
+        *(f"{i},{row}" for i, row in enumerate([*ROWS, ROWS[0].replace("45.0", "45")])), header=f",{HEADER}"
+    ),
     "spaces": text(*(row.replace(",", " , ") for row in ROWS), header=HEADER.replace(",", " , ")),
     "columns in another order": text("a,mel,L1", "b,nv,L2", "c,nv,L2", header="image_id,dx,lesion_id"),
     "empty fields left out at the end": text(ROWS[0], "L2,b,nv,histo", "L2,c,nv"),
@@ -58,6 +64,11 @@ def test_commas_and_line_ends_within_quotes_belong_to_the_field(tmp_path):
     assert (record.label, record.localization) == (1, "back, upper\nleft")
 
 
+def test_a_decimal_comma_is_read(tmp_path):
+    content = FINE["semicolons, decimal commas"]
+    assert list_source(source_with(tmp_path, content)).records[0].age == 45
+
+
 @pytest.mark.parametrize("age", ["inf", "-inf", "nan", "1e999", "old", ""])
 def test_an_age_that_is_no_number_is_unknown(tmp_path, age):
     record = list_source(source_with(tmp_path, text(f"L1,a,mel,histo,{age},male,back", *ROWS[1:]))).records[0]
@@ -71,7 +82,6 @@ REFUSED = {
         "no column 'image_id'; it needs image_id, dx, and its first line is 'L1, a",
     ),
     "no dx": (text("L,a", header="lesion_id,image_id"), "no column 'dx'; .* first line is 'lesion_id, image_id'"),
-    "semicolons": (text(*ROWS).replace(b",", b";"), "no column 'image_id'; .* first line is 'lesion_id;image_id;dx"),
     "a column twice": (text("a,mel,nv", header="image_id,dx,dx"), "has two columns 'dx'; rename or remove one"),
     "a comma without quotes": (
         text(ROWS[0], "L2,b,nv,histo,,female,face, left"),

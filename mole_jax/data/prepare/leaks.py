@@ -3,15 +3,15 @@
 from collections import defaultdict
 from collections.abc import Sequence
 
-from mole_jax.data.records import CLASSES, COPY_PREFIX, Placed
+from mole_jax.data.records import CLASSES, Placed, is_copy_name
 
 
 def find_leak(placed: Sequence[Placed]) -> str:
     """Why scores on these splits would flatter, in one phrase; "" if nothing is found.
 
-    Looks for copies whose original has another copy in training, for lesions and files that lie in more than one split,
-    for augmented copies (the Kaggle set's AUG_*) outside of training whose originals are unknown, and for augmentation
-    that tells the classes apart outside of training.
+    Looks for copies whose original has another copy in training, for lesions, patients and files that lie in more than
+    one split, for augmented copies (the Kaggle set's AUG_*) outside of training whose originals are unknown, and for
+    augmentation that tells the classes apart outside of training.
     """
     return "; ".join(filter(None, (_siblings(placed), _straddling(placed), _unknown(placed), _artefacts(placed))))
 
@@ -29,11 +29,13 @@ def _siblings(placed: Sequence[Placed]) -> str:
 def _straddling(placed: Sequence[Placed]) -> str:
     for noun, key in (
         ("lesion", lambda example: example.lesion_id),
+        ("patient", lambda example: example.patient_id),
         ("identical file", lambda example: example.sha256),
     ):
         where = defaultdict(set)
         for example, split in placed:
-            where[key(example)].add(split)
+            if key(example):
+                where[key(example)].add(split)
         if straddling := sum(len(splits_of_one) > 1 for splits_of_one in where.values()):
             return f"{straddling:,} {noun}{'s' * (straddling > 1)} in more than one split"
     return ""
@@ -41,8 +43,7 @@ def _straddling(placed: Sequence[Placed]) -> str:
 
 def _unknown(placed: Sequence[Placed]) -> str:
     copies = sum(
-        split != "train" and example.image_id.startswith(COPY_PREFIX) and not example.augmented_from
-        for example, split in placed
+        split != "train" and is_copy_name(example.image_id) and not example.augmented_from for example, split in placed
     )
     return f"{copies:,} augmented copies (AUG_*) of unknown originals outside of training" if copies else ""
 

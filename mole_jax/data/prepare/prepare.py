@@ -9,14 +9,16 @@ from pathlib import Path
 
 from mole_jax.data.checksums import verify
 from mole_jax.data.facts import DatasetFacts, read_facts
-from mole_jax.data.image_file import LoadedImage, load_image
+from mole_jax.data.image_file import LoadedImage
 from mole_jax.data.prepare.build import Settings, build
 from mole_jax.data.prepare.decode import Load
 from mole_jax.data.prepare.protocols import choose_protocol
 from mole_jax.data.records import Record
 from mole_jax.data.shards import VERSION
+from mole_jax.data.source.choices import NO_CHOICES, Choices
 from mole_jax.data.source.layouts import LAYOUTS
 from mole_jax.data.source.listing import Listing, list_source
+from mole_jax.data.source.photographs import load_photograph
 from mole_jax.data.source.synthetic import DEFAULT_EXAMPLES, list_synthetic, load_synthetic
 from mole_jax.errors import UserError, full_disk_explained
 from mole_jax.files.folder import new_folder, publish, recover
@@ -33,12 +35,14 @@ class PrepareSummary:
         facts: the dataset's facts: counts, protocol, leaks.
         seconds: how long it took, in seconds.
         already_prepared: whether nothing was done because the same dataset was there.
+        notes: what people should know of how the source was read, each a sentence.
     """
 
     directory: Path
     facts: DatasetFacts
     seconds: float
     already_prepared: bool
+    notes: tuple[str, ...] = ()
 
 
 def prepare(
@@ -52,6 +56,7 @@ def prepare(
     seed: int = 0,
     workers: int | None = None,
     overwrite: bool = False,
+    choices: Choices = NO_CHOICES,
 ) -> PrepareSummary:
     """Prepares a dataset under data_dir/<name>/<version>.
 
@@ -68,6 +73,7 @@ def prepare(
         seed: decides the split, the choice of examples and the drawn images.
         workers: number of processes that decode; None: one a core.
         overwrite: whether to replace a dataset of that name.
+        choices: what the user says of the source: its table, its class folders, which diagnoses are melanoma.
 
     Raises:
         UserError: a setting is wrong, the source is unusable, the disk is full, or another dataset of that name is
@@ -77,8 +83,12 @@ def prepare(
     check_arguments(name, source, layout, examples, seed, workers, data_dir)
     if source is None:
         examples = examples or DEFAULT_EXAMPLES
-    listing, load = _list(source, layout, examples, seed)
-    protocol = choose_protocol(protocol, listing.layout)
+    listing, load = _list(source, layout, examples, seed, choices)
+    splits = {record.given_split for record in listing.records} - {None}
+    protocol = choose_protocol(protocol, listing.layout, has_splits=bool(splits))
+    notes = listing.notes
+    if protocol == "given" and splits == {"train", "test"}:
+        notes += ("the source has no validation split: a quarter of training became it, by whole lesions and patients",)
     settings = Settings(listing.layout, protocol, seed, examples, listing.fingerprint)
     final = data_dir / name / VERSION
     with exclusive(
@@ -88,14 +98,13 @@ def prepare(
     ):
         recover(final)
         if final.exists() and not overwrite:
-            return PrepareSummary(
-                final, _same_or_refuse(final, settings), time.monotonic() - started, already_prepared=True
-            )
+            facts = _same_or_refuse(final, settings)
+            return PrepareSummary(final, facts, time.monotonic() - started, True, notes)
         remedy = "make room, or give another --data_dir; what was there before is untouched"
         with new_folder(final) as folder, full_disk_explained(folder, remedy):
             facts = build(folder, name, listing, load, settings, workers=workers or cores())
             publish(folder, final)
-    return PrepareSummary(final, facts, time.monotonic() - started, already_prepared=False)
+    return PrepareSummary(final, facts, time.monotonic() - started, False, notes)
 
 
 def check_arguments(
@@ -128,14 +137,14 @@ def check_arguments(
         raise UserError(f"workers={workers} is too small; the smallest is 1")
 
 
-def _list(source: Path | None, layout: str, examples: int, seed: int) -> tuple[Listing, Load]:
+def _list(source: Path | None, layout: str, examples: int, seed: int, choices: Choices) -> tuple[Listing, Load]:
     if source is None:
         return list_synthetic(examples, seed), functools.partial(load_synthetic, seed)
-    return list_source(source, layout), functools.partial(_load_file, source.resolve())
+    return list_source(source, layout, choices), functools.partial(_load_file, source.resolve())
 
 
 def _load_file(root: Path, record: Record) -> LoadedImage:
-    return load_image(root / record.source_path)
+    return load_photograph(root / record.source_path)
 
 
 def _same_or_refuse(final: Path, settings: Settings) -> DatasetFacts:
@@ -143,7 +152,11 @@ def _same_or_refuse(final: Path, settings: Settings) -> DatasetFacts:
     facts = read_facts(final)
     for key, asked in dataclasses.asdict(settings).items():
         if (there := getattr(facts, key)) != asked:
-            difference = "from another source" if key == "source_fingerprint" else f"with {key}={there}, not {asked}"
+            difference = (
+                "from another source or with other choices"
+                if key == "source_fingerprint"
+                else f"with {key}={there}, not {asked}"
+            )
             raise UserError(
                 f"{final} was prepared {difference}; give --overwrite to replace it, or another --dataset name"
             )

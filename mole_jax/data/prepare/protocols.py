@@ -8,16 +8,18 @@ keeps augmentation out of validation and test.
 import hashlib
 import itertools
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
-from mole_jax.data.records import CLASSES, COPY_PREFIX, SPLITS, Example, Placed, Record, Split
+from mole_jax.data.records import CLASSES, COPY_PREFIX, SPLITS, Example, Placed, Record, Split, is_copy_name
 from mole_jax.errors import UserError
 
 GROUPED_FRACTIONS: Final[dict[Split, float]] = {"train": 0.6, "validation": 0.2, "test": 0.2}
+# Of a training split, for a source that has no validation split.
+CARVED_FRACTIONS: Final[dict[Split, float]] = {"train": 0.75, "validation": 0.25}
 
 
 @dataclass(frozen=True)
@@ -40,25 +42,32 @@ class Protocol:
     splits: tuple[Split, ...] = SPLITS
 
 
-def choose_protocol(protocol: str, layout: str) -> str:
-    """Replaces "auto" by the layout's own: `given` where the source has split folders, else `grouped`.
+def choose_protocol(protocol: str, layout: str, *, has_splits: bool) -> str:
+    """Replaces "auto" by the source's own: `given` where it has splits, else `grouped`.
+
+    Args:
+        protocol: a key of PROTOCOLS, or "auto".
+        layout: the source's layout.
+        has_splits: whether the source says which split its images belong to.
 
     Raises:
-        UserError: an unknown protocol, `given` for a source without split folders, or one that augments for a source
-            with them.
+        UserError: an unknown protocol, `given` for a source without splits, or one that augments for a source with
+            them.
     """
     if protocol == "auto":
-        return "given" if layout == "kaggle" else "grouped"
+        return "given" if has_splits else "grouped"
     if protocol not in PROTOCOLS:
         raise UserError(f"protocol {protocol!r} is not one of auto, {', '.join(PROTOCOLS)}")
-    if protocol == "given" and layout != "kaggle":
+    if protocol == "given" and not has_splits:
         raise UserError(
-            f"protocol given needs split folders, which the layout {layout} does not have; give --protocol=grouped"
+            f"protocol given needs split folders, which the layout {layout} does not have; give --protocol=grouped, or "
+            "--table=FILE with --split=COLUMN"
         )
-    if PROTOCOLS[protocol].augments and layout == "kaggle":
+    if PROTOCOLS[protocol].augments and has_splits:
+        way = "leave --split out" if layout == "table" else "--layout=folder"
         raise UserError(
             f"protocol {protocol} augments and splits a source of originals, and this one has splits of its own; "
-            "give --protocol=given to keep them, or --layout=folder to ignore them"
+            f"give --protocol=given to keep them, or {way} to ignore them"
         )
     return protocol
 
@@ -71,7 +80,7 @@ def check_source(records: Sequence[Record], protocol: str) -> None:
     """
     if not PROTOCOLS[protocol].augments:
         return
-    if copies := [record.image_id for record in records if record.image_id.startswith(COPY_PREFIX)]:
+    if copies := [record.image_id for record in records if is_copy_name(record.image_id)]:
         raise UserError(
             f"protocol {protocol} makes augmented copies of originals, and the source holds {len(copies)} already, "
             f"such as {copies[0]!r}; give --protocol=grouped, or a source of originals alone"
@@ -91,9 +100,11 @@ def shuffle_key(seed: int, purpose: str, name: str) -> bytes:
 
 
 def group_examples(examples: Sequence[Example]) -> list[list[int]]:
-    """The indices of examples that must stay together: those that share a lesion, or are the same file byte for byte.
+    """The indices of examples that must stay together: those that share a lesion or a patient, or are one file byte for
+    byte.
 
-    Sharing is transitive: if a and b are one lesion, and b and c one file, all three are one group.
+    Sharing is transitive: if a and b are one lesion, and b and c one file, all three are one group. Patients who are
+    not known are nobody's.
     """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
@@ -102,7 +113,8 @@ def group_examples(examples: Sequence[Example]) -> list[list[int]]:
     edges = [
         (i, first.setdefault(key, i))
         for i, example in enumerate(examples)
-        for key in (("lesion", example.lesion_id), ("file", example.sha256))
+        for key in (("lesion", example.lesion_id), ("patient", example.patient_id), ("file", example.sha256))
+        if key != ("patient", "")
     ]
     size = len(examples)
     graph = coo_array((np.ones(len(edges)), tuple(np.array(edges).T)), shape=(size, size))
@@ -118,23 +130,34 @@ def check_splits(placed: Sequence[Placed], filled: Sequence[Split] = SPLITS) -> 
     for split in filled:
         for label, name in enumerate(CLASSES):
             if not counts[split, label]:
-                total = sum(example.label == label for example, _ in placed)
+                of_class = [example for example, _ in placed if example.label == label]
+                groups = len(group_examples(of_class)) if of_class else 0
+                tied = f" in {groups} groups (of lesion, patient or file)" if groups < len(of_class) else ""
                 raise UserError(
-                    f"the {split} split would hold no {name} image, of {total} usable ones; "
+                    f"the {split} split would hold no {name} image, of {len(of_class)} usable ones{tied}; "
                     "add images or choose another --protocol"
                 )
 
 
 def _given(examples: Sequence[Example], seed: int) -> list[Placed]:
-    """The source's own split folders."""
-    del seed
+    """The source's own splits; where it has training and test alone, a quarter of training becomes validation."""
     placed = [(example, example.given_split) for example in examples if example.given_split is not None]
     assert len(placed) == len(examples), "choose_protocol has refused sources without splits"
+    if {split for _, split in placed} != {"train", "test"}:
+        return placed
+    training = [i for i, (_, split) in enumerate(placed) if split == "train"]
+    for i, one in zip(training, _by_groups([examples[i] for i in training], seed, CARVED_FRACTIONS), strict=True):
+        placed[i] = one
     return placed
 
 
 def _grouped(examples: Sequence[Example], seed: int) -> list[Placed]:
-    """60/20/20 of each class, whole groups at a time.
+    """60/20/20 of each class, whole groups at a time."""
+    return _by_groups(examples, seed, GROUPED_FRACTIONS)
+
+
+def _by_groups(examples: Sequence[Example], seed: int, of_splits: Mapping[Split, float]) -> list[Placed]:
+    """These fractions of each class, whole groups at a time.
 
     The groups come in a seeded order, the largest first; each goes to the split that lacks the largest share of what it
     should hold of the group's commoner class. So every split is within one group of its target.
@@ -142,7 +165,8 @@ def _grouped(examples: Sequence[Example], seed: int) -> list[Placed]:
     groups = group_examples(examples)
     groups.sort(key=lambda group: (-len(group), shuffle_key(seed, "grouped", min(examples[i].image_id for i in group))))
     labels = np.array([example.label for example in examples])
-    fractions = np.array([GROUPED_FRACTIONS[split] for split in SPLITS])
+    splits = list(of_splits)
+    fractions = np.array([of_splits[split] for split in splits])
     targets = fractions[:, None] * np.bincount(labels, minlength=len(CLASSES))  # [split, class]
     placed = np.zeros_like(targets)
     result: list[Split] = ["train"] * len(examples)
@@ -152,7 +176,7 @@ def _grouped(examples: Sequence[Example], seed: int) -> list[Placed]:
         split = int(np.argmax(1 - placed[:, label] / targets[:, label]))
         placed[split] += counts
         for i in group:
-            result[i] = SPLITS[split]
+            result[i] = splits[split]
     return list(zip(examples, result, strict=True))
 
 
@@ -226,7 +250,7 @@ def _external(examples: Sequence[Example], seed: int) -> list[Placed]:
 # Literal, so that a reader finds every protocol here.
 PROTOCOLS: Final[dict[str, Protocol]] = {
     "given": Protocol(_given, "the source's own splits"),
-    "grouped": Protocol(_grouped, "60/20/20, stratified by label, whole lesions, natural prevalence"),
+    "grouped": Protocol(_grouped, "60/20/20, stratified by label, whole lesions and patients, natural prevalence"),
     "paper": Protocol(
         _paper,
         "the paper's set rebuilt: melanomas replaced by augmented copies, as many as moles, then 60/20/20 by image",

@@ -1,4 +1,4 @@
-"""The tables of the ISIC 2018 challenge, task 3: diagnoses in one-hot form, and which images are one lesion."""
+"""The tables of the ISIC challenges of 2018 (task 3) and 2019: diagnoses in one-hot form, and the lesions of images."""
 
 from pathlib import Path
 from typing import Final
@@ -7,7 +7,7 @@ from mole_jax.data.source.tables import NO_TABLE, MetadataTable, column_names, r
 from mole_jax.errors import UserError
 
 IMAGE: Final = "image"
-# The challenge's columns -> HAM10000's short forms.
+# The challenges' columns -> HAM10000's short forms, and what 2019 added to them.
 CLASSES: Final = {
     "MEL": "mel",
     "NV": "nv",
@@ -16,7 +16,12 @@ CLASSES: Final = {
     "BKL": "bkl",
     "DF": "df",
     "VASC": "vasc",
+    "AK": "ak",
+    "SCC": "scc",
+    "UNK": "unk",
 }
+# What both years have.
+COMMON: Final = frozenset({IMAGE, "MEL", "NV", "BCC", "BKL", "DF", "VASC"})
 # How the diagnosis was made: the challenge's words -> HAM10000's short forms. Others are kept as they are.
 CONFIRMED: Final = {
     "histopathology": "histo",
@@ -28,37 +33,44 @@ CONFIRMED: Final = {
 
 def is_ground_truth(path: Path) -> bool:
     """Whether a file is the challenge's one-hot table."""
-    return {IMAGE, *CLASSES} <= set(column_names(path))
+    return set(column_names(path)) >= COMMON
 
 
 def is_groupings(path: Path) -> bool:
-    """Whether a file is the challenge's table of lesions."""
-    return {IMAGE, "lesion_id"} <= set(column_names(path))
+    """Whether a file is the challenge's table of lesions, and not its table of diagnoses with a column of lesions."""
+    return {IMAGE, "lesion_id"} <= set(column_names(path)) and not is_ground_truth(path)
 
 
 def read_isic2018(ground_truth: Path, groupings: Path | None) -> MetadataTable:
-    """Reads both tables in the form of HAM10000's own: image_id, dx, and lesion_id and dx_type where known.
+    """Reads both tables in the form of HAM10000's own: image_id, dx, and lesion_id, patient_id and dx_type where known.
+
+    What the table of lesions does not say is taken from the table of diagnoses, where that has such columns.
 
     A row without a class has an empty dx; one with several is contradictory.
 
     Raises:
         UserError: as `read_table`; or a cell of the one-hot table is neither 0 nor 1, as in a submission.
     """
-    truth = read_table(ground_truth, required=(IMAGE, *CLASSES), key=IMAGE)
+    truth = read_table(ground_truth, required=sorted(COMMON), key=IMAGE)
     lesions = read_table(groupings, required=(IMAGE, "lesion_id"), key=IMAGE) if groupings else NO_TABLE
     rows, contradictory = {}, {*truth.contradictory, *lesions.contradictory}
     for image_id, row in truth.rows.items():
-        diagnoses = [dx for column, dx in CLASSES.items() if _is_one(row[column], column, image_id, ground_truth)]
+        diagnoses = [
+            dx
+            for column, dx in CLASSES.items()
+            if column in row and _is_one(row[column], column, image_id, ground_truth)
+        ]
         if len(diagnoses) > 1:
             contradictory.add(image_id)
             continue
-        lesion = lesions.rows.get(image_id, {})
+        lesion = row | lesions.rows.get(image_id, {})
         # Written with underscores in the file, with spaces in the challenge's own description.
         confirmed = lesion.get("diagnosis_confirm_type") or lesion.get("diagnosis confirm type") or ""
-        rows[image_id] = {
+        rows[image_id] = lesion | {
             "image_id": image_id,
             "dx": diagnoses[0] if diagnoses else "",
             "lesion_id": lesion.get("lesion_id", ""),
+            "patient_id": lesion.get("patient_id", ""),
             "dx_type": CONFIRMED.get(confirmed, confirmed),
         }
     return MetadataTable({key: row for key, row in rows.items() if key not in contradictory}, frozenset(contradictory))

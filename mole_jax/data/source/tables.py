@@ -1,4 +1,4 @@
-"""Metadata tables: HAM10000_metadata.csv, Dataverse's tab-separated form of it, and a folder's own list of lesions."""
+"""Metadata tables as programs write them: commas, semicolons or tabs, with or without a column of row numbers."""
 
 import codecs
 import csv
@@ -7,15 +7,26 @@ import itertools
 import math
 import re
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from mole_jax.data.records import METADATA_COLUMNS
+from mole_jax.data.source.words import known, plain
 from mole_jax.errors import UserError
 
 MAX_TABLE_BYTES: Final = 1 << 28
+# What R, pandas and Excel call the column of the row numbers, as `words.plain` writes it.
+ROW_NUMBERS: Final = frozenset({"", "unnamed 0", "index", "rownames"})
+SEXES: Final = {"m": "male", "male": "male", "man": "male", "f": "female", "female": "female", "woman": "female"}
+# Column of HAM10000 -> what the ISIC Archive, its challenges and PAD-UFES-20 call it.
+OTHER_NAMES: Final = {
+    "age": ("age_approx",),
+    "sex": ("gender",),
+    "localization": ("anatom_site_general", "anatom_site_general_challenge", "region"),
+    "dx_type": ("diagnosis_confirm_type",),
+}
 
 
 @dataclass(frozen=True)
@@ -47,7 +58,9 @@ def column_names(path: Path) -> list[str]:
 
 
 def read_table(path: Path, *, required: Collection[str], key: str = "image_id") -> MetadataTable:
-    """Reads a comma- or tab-separated table with a header. Rows without a key are skipped.
+    """Reads a table with a header, separated by commas, semicolons or tabs. Rows without a key are skipped.
+
+    Rows of one key agree if they do in every column but that of the row numbers; 50 and 50.0 are one number.
 
     Args:
         path: the table's file.
@@ -73,7 +86,7 @@ def read_table(path: Path, *, required: Collection[str], key: str = "image_id") 
                 )
             # Spreadsheets leave out the empty fields at the end of a line.
             row = dict(itertools.zip_longest(header, _stripped(line), fillvalue=""))
-            if row[key] and rows.setdefault(row[key], row) != row:
+            if row[key] and not _agree(rows.setdefault(row[key], row), row):
                 contradictory.add(row[key])
     except csv.Error as error:
         raise UserError(f"{path} is not a well-formed table (line {lines.line_num}: {error})") from error
@@ -112,14 +125,53 @@ def _check_header(path: Path, header: list[str], required: Collection[str]) -> N
 
 
 def metadata(row: dict[str, str]) -> dict[str, Any]:
-    """The metadata columns of a row as `Record` holds them: age a number (NaN if unknown), the others text."""
-    values: dict[str, Any] = {column: row.get(column, "") for column in METADATA_COLUMNS}
-    try:
-        age = float(values["age"])
-    except ValueError:
-        age = math.nan
-    values["age"] = age if math.isfinite(age) else math.nan
+    """The metadata columns of a row as `Record` holds them: age a number (NaN if unknown), the others text.
+
+    Where HAM10000's columns are missing, those that the ISIC Archive has in their place are read.
+    """
+    values: dict[str, Any] = {
+        column: next((row[name] for name in (column, *OTHER_NAMES.get(column, ())) if row.get(name)), "")
+        for column in METADATA_COLUMNS
+    }
+    values["age"] = _number(values["age"])
+    values["sex"] = SEXES.get(plain(values["sex"]), _known_or_said_unknown(values["sex"]))
+    values["localization"] = _known_or_said_unknown(values["localization"])
+    values["dx_type"] = known(values["dx_type"])
+    values["patient_id"] = known(row.get("patient_id", ""))
     return values
+
+
+def merge(tables: Sequence[MetadataTable], columns: Collection[str]) -> MetadataTable:
+    """One table of several; an image of which two of them say different things in these columns is contradictory."""
+    rows: dict[str, dict[str, str]] = {}
+    contradictory = {key for table in tables for key in table.contradictory}
+    for table in tables:
+        for key, row in table.rows.items():
+            there = rows.setdefault(key, {})
+            if any(known(there.get(c, "")) and known(row.get(c, "")) not in ("", there[c]) for c in columns):
+                contradictory.add(key)
+            there.update({name: value for name, value in row.items() if known(value) or name not in there})
+    return MetadataTable({key: row for key, row in rows.items() if key not in contradictory}, frozenset(contradictory))
+
+
+def _known_or_said_unknown(text: str) -> str:
+    """HAM10000 writes "unknown" in words, and so it stays; every other spelling of it is an empty cell."""
+    return "unknown" if plain(text) == "unknown" else known(text)
+
+
+def _number(text: str) -> float:
+    """A finite number, with a decimal point or comma; NaN for anything else."""
+    try:
+        value = float(text.replace(",", "."))
+    except ValueError:
+        return math.nan
+    return value if math.isfinite(value) else math.nan
+
+
+def _agree(a: dict[str, str], b: dict[str, str]) -> bool:
+    return all(
+        a[name] == b[name] or _number(a[name]) == _number(b[name]) for name in a if plain(name) not in ROW_NUMBERS
+    )
 
 
 def _first_line(text: str) -> str:
@@ -131,4 +183,6 @@ def _stripped(fields: list[str]) -> list[str]:
 
 
 def _delimiter(header: str) -> str:
-    return "\t" if "\t" in header else ","
+    if "\t" in header:
+        return "\t"
+    return ";" if header.count(";") > header.count(",") else ","

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mole_jax.data.records import Quarantined
+from mole_jax.data.source.photographs import why_no_photograph
 from mole_jax.errors import UserError
 
 
@@ -16,9 +17,9 @@ class Tree:
 
     Attributes:
         root: the folder, absolute, links resolved.
-        files: the regular files, relative to root with "/", sorted.
-        quarantined: what cannot be followed or opened, each with its reason.
-        sizes: path -> size of the file in bytes.
+        files: the regular files that may be photographs or tables, relative to root with "/", sorted.
+        quarantined: what cannot be followed or opened, and what its path shows to be no photograph, with the reasons.
+        sizes: path -> size of the file in bytes, of every regular file.
     """
 
     root: Path
@@ -39,21 +40,25 @@ def list_tree(source: Path) -> Tree:
         )
     root = source.resolve()
     sizes: dict[str, int] = {}
-    quarantined = []
+    quarantined, files = [], []
     for path, usable in _entries(root):
         relative = path.relative_to(root).as_posix()
         if isinstance(usable, str):
             quarantined.append(Quarantined(relative, usable))
         else:
             sizes[relative] = usable
+            if reason := why_no_photograph(relative):
+                quarantined.append(Quarantined(relative, reason))
+            else:
+                files.append(relative)
     quarantined.sort(key=lambda item: os.fsencode(item.source_path))
-    if not sizes:
+    if not files:
         odd = f" but {quarantined[0].source_path!r} ({quarantined[0].reason})" if quarantined else ""
         raise UserError(
             f"source {str(source)!r} holds no files{odd}; give the folder that the images were unpacked into"
         )
     # Compared as bytes, so that the order does not depend on the locale or on Python's handling of odd names.
-    return Tree(root, tuple(sorted(sizes, key=os.fsencode)), tuple(quarantined), sizes)
+    return Tree(root, tuple(sorted(files, key=os.fsencode)), tuple(quarantined), sizes)
 
 
 def _entries(root: Path) -> Iterator[tuple[Path, int | str]]:

@@ -69,7 +69,8 @@ def test_a_dataset_is_what_the_contract_says(prepared, tmp_path):
     }
     header = (prepared.directory / "manifest.csv").read_text().splitlines()[0]
     assert header == (
-        "image_id,lesion_id,label,split,source_path,sha256,width,height,augmented_from,dx,dx_type,age,sex,localization"
+        "image_id,lesion_id,label,split,source_path,sha256,width,height,pixels,augmented_from,dx,dx_type,age,sex,"
+        "localization,patient_id"
     )
     assert (prepared.directory / "quarantine.csv").read_text() == "source_path,reason\n"
 
@@ -284,7 +285,7 @@ def test_other_settings_are_refused_naming_the_difference(prepared, ham_source, 
     with pytest.raises(UserError, match="was prepared with seed=0, not 1; give --overwrite to replace it, or another"):
         prepare("ham", ham_source, data_dir=tmp_path / "data", seed=1, workers=1)
     next(ham_source.rglob("*.png")).unlink()
-    with pytest.raises(UserError, match="was prepared from another source; give --overwrite"):
+    with pytest.raises(UserError, match="was prepared from another source or with other choices; give --overwrite"):
         prepare("ham", ham_source, data_dir=tmp_path / "data", workers=1)
 
 
@@ -355,7 +356,7 @@ def test_one_class_only_is_refused(tmp_path, write_image):
     ("arguments", "message"),
     [
         ({"name": "Has Space"}, "dataset name 'Has Space': use lower-case letters"),
-        ({"layout": "tree"}, "layout 'tree' is not one of auto, kaggle, ham10000, folder, synthetic"),
+        ({"layout": "tree"}, "layout 'tree' is not one of auto, kaggle, ham10000, folder, table, synthetic"),
         ({"layout": "synthetic"}, "layout synthetic draws its images and takes no source"),
         ({"source": None}, "dataset 'ham' needs a source; give --source=DIR"),
         ({"name": "synthetic"}, "the name synthetic is kept for drawn images"),
@@ -386,7 +387,7 @@ def test_too_little_space_is_noticed_before_the_work(ham_source, tmp_path, monke
 
 def test_a_data_dir_that_cannot_be_made_is_named(ham_source, tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(UserError, match=r"cannot write below '.*file/ham': Not a directory; give another --data_dir"):
+    with pytest.raises(UserError, match=r"cannot write below '.*file/ham' .Not a directory.; give another --data_dir"):
         prepare("ham", ham_source, data_dir=tmp_path / "file", workers=1)
 
 
@@ -418,3 +419,27 @@ def test_real_originals_end_to_end(test_data, tmp_path):
     pixels = np.asarray(Image.open(source / record["source_path"].decode())).astype(float)[1:449, 76:524]
     means = pixels.reshape(224, 2, 224, 2, 3).mean(axis=(1, 3))
     np.testing.assert_array_equal(record["image"], np.floor(means + 0.5))
+
+
+def test_patients_are_in_the_manifest_and_older_manifests_still_load(ham_source, tmp_path):
+    table = ham_source / "HAM10000_metadata.csv"
+    lines = table.read_text().splitlines()
+    patients = ["patient_id", *(f"P{i // 4}" if i < 20 else "NA" for i in range(24))]
+    table.write_text("".join(f"{line},{patient}\n" for line, patient in zip(lines, patients, strict=True)))
+    summary = prepare("ham", ham_source, data_dir=tmp_path / "data", workers=1)
+    rows = read_manifest(summary.directory)
+    assert len({(row.patient_id, row.split) for row in rows if row.patient_id}) == 5
+    assert sum(not row.patient_id for row in rows) == 4
+    manifest = summary.directory / "manifest.csv"
+    manifest.write_text("".join(f"{line.rpartition(',')[0]}\n" for line in manifest.read_text().splitlines()))
+    assert {row.patient_id for row in read_manifest(summary.directory)} == {""}
+
+
+def test_lesions_of_a_table_show_that_given_splits_leak(tmp_path, write_image):
+    for split in ("train", "valid", "test"):
+        for i in range(4):
+            write_image(tmp_path / "src" / split / ("Melanoma", "NotMelanoma")[i % 2] / f"{split}{i}.png")
+    rows = [f"L{i},{split}{i}" for split in ("train", "valid", "test") for i in range(4)]
+    (tmp_path / "src" / "lesions.csv").write_text("\n".join(["lesion_id,image_id", *rows, ""]))
+    facts = prepare("x", tmp_path / "src", data_dir=tmp_path / "data", workers=1).facts
+    assert (facts.protocol, facts.leaky, facts.leak) == ("given", True, "4 lesions in more than one split")

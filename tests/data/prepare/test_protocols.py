@@ -1,3 +1,4 @@
+import dataclasses
 import random
 from collections import Counter
 
@@ -117,19 +118,19 @@ def test_a_split_without_a_class_is_refused():
 
 
 def test_the_layout_has_a_default_protocol():
-    assert choose_protocol("auto", "kaggle") == "given"
-    assert choose_protocol("auto", "ham10000") == "grouped"
-    assert choose_protocol("grouped", "kaggle") == "grouped"
+    assert choose_protocol("auto", "kaggle", has_splits=True) == "given"
+    assert choose_protocol("auto", "ham10000", has_splits=False) == "grouped"
+    assert choose_protocol("grouped", "kaggle", has_splits=True) == "grouped"
 
 
 def test_unfit_protocols_are_refused():
     with pytest.raises(UserError, match="protocol 'random' is not one of auto, given, grouped, paper"):
-        choose_protocol("random", "kaggle")
+        choose_protocol("random", "kaggle", has_splits=True)
     with pytest.raises(UserError, match="given needs split folders, which the layout folder does not have"):
-        choose_protocol("given", "folder")
+        choose_protocol("given", "folder", has_splits=False)
     for protocol in ("paper", "paper_by_lesion", "paper_clean"):
         with pytest.raises(UserError, match=f"{protocol} augments .* --protocol=given to keep .* --layout=folder to"):
-            choose_protocol(protocol, "kaggle")
+            choose_protocol(protocol, "kaggle", has_splits=True)
 
 
 def test_sources_that_cannot_be_augmented_are_refused():
@@ -222,3 +223,31 @@ def test_copies_of_identical_files_stay_together():
     for e, split in PROTOCOLS["paper_by_lesion"].assign(examples, 0):
         splits.setdefault(e.sha256, set()).add(split)
     assert all(len(of_file) == 1 for of_file in splits.values())
+
+
+def of_patient(name, patient, **more):
+    return dataclasses.replace(example(name, **more), patient_id=patient)
+
+
+def test_patients_hold_lesions_together_and_unknown_patients_do_not():
+    examples = [
+        of_patient("a", "P1", lesion="L1"),
+        of_patient("b", "P1", lesion="L2"),
+        of_patient("c", "", lesion="L2"),
+        of_patient("d", "", lesion="L4"),
+        of_patient("e", "", lesion="L5"),
+    ]
+    assert sorted(map(sorted, group_examples(examples))) == [[0, 1, 2], [3], [4]]
+
+
+def test_no_patient_lies_in_two_splits():
+    examples = [of_patient(str(i), f"P{i // 5}", label=int(i // 5 % 4 == 0)) for i in range(200)]
+    placed = PROTOCOLS["grouped"].assign(examples, 0)
+    assert len({(e.patient_id, split) for e, split in placed}) == 40
+    assert find_leak(placed) == ""
+
+
+def test_patients_in_two_splits_are_a_leak():
+    pair = [of_patient("a", "P1"), of_patient("b", "P1"), of_patient("c", ""), of_patient("d", "")]
+    placed = list(zip(pair, ["train", "test", "train", "test"], strict=True))
+    assert find_leak(placed) == "1 patient in more than one split"

@@ -72,3 +72,36 @@ def test_two_splits_of_the_challenge_in_one_folder_are_refused(tree):
     (source / "ISIC2018_Task3_Test_GroundTruth.csv").write_text(f"{HEADER}\nb,0,1,0,0,0,0,0\n")
     with pytest.raises(UserError, match=r"holds 2 metadata tables, .*keep the one that belongs to these images"):
         list_source(source)
+
+
+def test_a_ground_truth_with_lesions_is_one_table(tree):
+    source = tree(["a,1,0,0,0,0,0,0", "b,0,1,0,0,0,0,0", "c,0,1,0,0,0,0,0"])
+    truth = next(source.rglob("*.csv"))
+    lesions = ["lesion_id", "L1", "L2", "L2"]
+    truth.write_text(
+        "".join(f"{row},{lesion}\n" for row, lesion in zip(truth.read_text().split(), lesions, strict=True))
+    )
+    listing = list_source(source)
+    assert (listing.files, listing.quarantined) == (3, ())
+    assert {record.image_id: record.lesion_id for record in listing.records} == {"a": "L1", "b": "L2", "c": "L2"}
+
+
+def test_2019_adds_classes_ages_and_unknown_diagnoses(tmp_path, write_image):
+    for name in ("a", "b_downsampled", "c", "d"):
+        write_image(tmp_path / "ISIC_2019_Training_Input" / f"{name}.png")
+    ones = {"a": "MEL", "b_downsampled": "AK", "c": "SCC", "d": "UNK"}
+    columns = ["MEL", "NV", "BCC", "AK", "BKL", "DF", "VASC", "SCC", "UNK"]
+    rows = [",".join([name, *(f"{float(column == one)}" for column in columns)]) for name, one in ones.items()]
+    (tmp_path / "GroundTruth.csv").write_text("\n".join([f"image,{','.join(columns)}", *rows, ""]))
+    (tmp_path / "Metadata.csv").write_text(
+        "image,age_approx,anatom_site_general,lesion_id,sex\na,55.0,,MSK_1,female\nb_downsampled,,head,MSK_1,\n"
+    )
+    listing = list_source(tmp_path)
+    found = [(r.image_id, r.label, r.lesion_id, r.dx, r.sex, r.localization) for r in listing.records]
+    assert found == [
+        ("a", 1, "MSK_1", "mel", "female", ""),
+        ("b_downsampled", 0, "MSK_1", "ak", "", "head"),
+        ("c", 0, "c", "scc", "", ""),
+    ]
+    assert listing.records[0].age == 55
+    assert [item.source_path for item in listing.quarantined] == ["ISIC_2019_Training_Input/d.png"]

@@ -179,3 +179,49 @@ def test_the_real_set_is_complete(test_data):
     assert (listing.layout, listing.files, len(listing.records)) == ("ham10000", 10015, 10015)
     assert sum(record.label for record in listing.records) == 1113
     assert len({record.lesion_id for record in listing.records}) == 7470
+
+
+def class_folders(root, write_image, ids):
+    for i, name in enumerate(ids):
+        write_image(root / ("Melanoma", "NotMelanoma")[i % 2] / f"{name}.png")
+
+
+def groups(listing):
+    return {record.image_id: (record.lesion_id, record.patient_id) for record in listing.records}
+
+
+@pytest.mark.parametrize("key", ["image_id", "image_name", "isic_id", "image", "Image_Name"])
+def test_patients_and_lesions_are_read_from_any_table_beside_the_class_folders(tmp_path, write_image, key):
+    class_folders(tmp_path, write_image, "abcd")
+    (tmp_path / "LESIONS.CSV").write_text(f"{key},patient_id,Lesion_ID,age_approx\na,P1,L1,50\nb,P1,nan,\nc,NA,L3,\n")
+    listing = list_source(tmp_path)
+    assert groups(listing) == {"a": ("L1", "P1"), "b": ("b", "P1"), "c": ("L3", ""), "d": ("d", "")}
+    assert listing.quarantined == ()
+    assert listing.notes == ("lesions and patients of 3 of 4 images are from LESIONS.CSV",)
+    assert listing.records[0].age == 50
+
+
+def test_two_tables_that_disagree_on_a_patient_leave_the_image_out(tmp_path, write_image):
+    class_folders(tmp_path, write_image, "abcd")
+    (tmp_path / "1.csv").write_text("image_id,patient_id\na,P1\nb,P2\n")
+    (tmp_path / "2.tsv").write_text("image\tpatient_id\tlesion_id\na\tP9\tL1\nb\tP2\tL2\n")
+    listing = list_source(tmp_path)
+    assert groups(listing) == {"b": ("L2", "P2"), "c": ("c", ""), "d": ("d", "")}
+    assert reasons(listing) == {"Melanoma/a.png": "contradictory rows in 1.csv and 2.tsv"}
+
+
+def test_a_tree_with_splits_takes_its_lesions_from_the_table_beside_it(tmp_path, write_image):
+    for split in ("train", "valid", "test"):
+        class_folders(tmp_path / split, write_image, (f"{split}{i}" for i in range(4)))
+    rows = [f"HAM_{i},{split}{i},mel,P{i // 2}" for split in ("train", "valid", "test") for i in range(4)]
+    (tmp_path / "HAM10000_metadata.csv").write_text("\n".join(["lesion_id,image_id,dx,patient_id", *rows, ""]))
+    listing = list_source(tmp_path)
+    assert listing.layout == "kaggle"
+    assert groups(listing)["test3"] == ("HAM_3", "P1")
+
+
+def test_a_patient_column_of_ham10000s_table_is_read(tmp_path, write_image):
+    for name in "ab":
+        write_image(tmp_path / f"{name}.png")
+    (tmp_path / "HAM10000_metadata.csv").write_text("image_id,dx,patient_id\na,mel,P1\nb,nv,unknown\n")
+    assert groups(list_source(tmp_path)) == {"a": ("a", "P1"), "b": ("b", "")}
