@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from absl import flags
 
 from experiments import cli
+from experiments.choices import define_choice_flags, given_choices
 from experiments.photographs import warn_of_photographs
 from mole_jax.data.source.layouts import LAYOUTS
 from mole_jax.errors import UserError
@@ -50,7 +51,7 @@ def _collection() -> "Collection":
         raise UserError("give either --dataset=NAME, a prepared dataset, or --source=DIR, a folder of images")
     if FLAGS.dataset is not None:
         return of_dataset(_data_dir(), FLAGS.dataset)
-    return of_source(Path(FLAGS.source).expanduser(), FLAGS.layout)
+    return of_source(Path(FLAGS.source).expanduser(), FLAGS.layout, given_choices())
 
 
 def _originals(given: str) -> "Collection":
@@ -70,6 +71,7 @@ def define_flags() -> None:
     flags.DEFINE_string("dataset", None, "a prepared dataset")
     flags.DEFINE_string("source", None, "a folder of images; audited with its own splits where it has some")
     flags.DEFINE_enum("layout", "auto", ["auto", *LAYOUTS], "how the source is laid out; auto recognises it")
+    define_choice_flags()
     flags.DEFINE_string("originals", None, "where the originals of augmented copies may be: a dataset or a folder")
     flags.DEFINE_string("data_dir", "data", "where prepared datasets lie")
     flags.DEFINE_string("out", None, "folder for audit.html, audit.json and CSV files (default: audits/NAME)")

@@ -6,12 +6,11 @@ from typing import Any
 from absl import flags
 
 from experiments import cli
+from experiments.choices import define_choice_flags, given_choices
 from experiments.sources import FETCHED, downloads_folder, fetch_source
 from mole_jax.data.download.official import OFFICIAL
 from mole_jax.data.prepare.prepare import PrepareSummary, check_arguments, prepare
 from mole_jax.data.prepare.protocols import PROTOCOLS
-from mole_jax.data.source.choices import Choices, parse_classes
-from mole_jax.data.source.diagnoses import Decisions
 from mole_jax.data.source.layouts import LAYOUTS
 from mole_jax.errors import UserError
 
@@ -42,16 +41,7 @@ PROTOCOL = flags.DEFINE_enum(
     "protocol", "auto", ["auto", *PROTOCOLS], "who goes into which split; auto: given for kaggle, else grouped"
 )
 EXAMPLES = flags.DEFINE_integer("examples", 0, "so many images at random, half of each class; 0: all (synthetic: 600)")
-POSITIVE = flags.DEFINE_list("positive", [], "diagnoses that count as melanoma, beyond those that are known to")
-NEGATIVE = flags.DEFINE_list("negative", [], "diagnoses that count as not melanoma, beyond those that are known to")
-TABLE = flags.DEFINE_string("table", "", "a table of the images, for any folder; needs --label")
-ID = flags.DEFINE_string(
-    "id", "", "its column of image ids, names of files with or without ending; default: image_id and the like"
-)
-LABEL = flags.DEFINE_string("label", "", "its column of diagnoses")
-GROUP = flags.DEFINE_list("group", [], "its columns of lesions or patients, which no split tears apart")
-SPLIT = flags.DEFINE_string("split", "", "its column of splits: train, validation, test; default: split anew")
-CLASSES = flags.DEFINE_list("classes", [], 'folders that are classes, melanoma 1: "malignant=1,benign=0"')
+define_choice_flags()
 DATA_DIR = flags.DEFINE_string("data_dir", "data", "where prepared datasets lie")
 SEED = flags.DEFINE_integer("seed", 0, "of the split, of the choice of examples and of drawn images")
 WORKERS = flags.DEFINE_integer("workers", None, "processes that decode; default: one a core")
@@ -72,15 +62,7 @@ def command() -> None:
         "seed": SEED.value,
         "workers": WORKERS.value,
     }
-    choices = Choices(
-        Decisions(tuple(POSITIVE.value), tuple(NEGATIVE.value)),
-        parse_classes(CLASSES.value),
-        TABLE.value,
-        ID.value,
-        LABEL.value,
-        tuple(GROUP.value),
-        SPLIT.value,
-    )
+    choices = given_choices()
     check_arguments(DATASET.value, source, **settings)  # before anything is fetched
     protocol = PROTOCOL.value
     if fetched:
@@ -89,6 +71,10 @@ def command() -> None:
             protocol = OFFICIAL[SOURCE.value].protocol
     summary = prepare(DATASET.value, source, protocol=protocol, overwrite=OVERWRITE.value, choices=choices, **settings)
     print(describe(summary))
+    if "train" in summary.facts.splits:
+        print(f"train on it: python -m experiments.run --model=cnn --dataset={summary.facts.name}")
+    else:
+        print(f"judge a run on it: python -m experiments.evaluate --run=runs/NAME --dataset={summary.facts.name}")
 
 
 def _own_folder() -> Path | None:

@@ -18,6 +18,7 @@ ROOMS = (
 PACKAGES = [f"mole_jax.{room}" for room in ROOMS]
 install_import_hook(PACKAGES, "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))")
 
+os.environ["KERAS_BACKEND"] = "jax"  # before any test imports Keras
 jax.config.update("jax_platforms", "cpu")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")

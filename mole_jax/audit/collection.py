@@ -9,6 +9,7 @@ from mole_jax.data.dataset import Dataset, open_dataset
 from mole_jax.data.image_file import LoadedImage, load_image
 from mole_jax.data.manifest import ManifestRow, printable
 from mole_jax.data.records import Record, Split
+from mole_jax.data.source.choices import NO_CHOICES, Choices
 from mole_jax.data.source.listing import list_candidates
 
 
@@ -77,15 +78,20 @@ def of_dataset(data_dir: Path, name: str) -> Collection:
     )
 
 
-def of_source(source: Path, layout: str = "auto") -> Collection:
+def of_source(source: Path, layout: str = "auto", choices: Choices = NO_CHOICES) -> Collection:
     """The images of a source, with its own splits where it has some.
 
     Unlike `prepare`, keeps images that share an id: they are what the audit looks for.
 
+    Args:
+        source: the folder.
+        layout: a key of LAYOUTS, or "auto" to recognise it.
+        choices: what the user says of the source.
+
     Raises:
         UserError: no such folder, or no known layout.
     """
-    _, tree, candidates = list_candidates(source, layout)
+    _, tree, candidates = list_candidates(source, layout, choices)
     records = candidates.records
     return Collection(
         source.name or str(source),

@@ -44,7 +44,7 @@ def load_pretrained(
     """
     if spec == "random":
         return _random(architecture, seed)
-    if spec == "auto" and architecture != BACKBONES["resnet50"]:
+    if spec == "auto" and official is KERAS_RESNET50_NOTOP and architecture != BACKBONES["resnet50"]:
         raise UserError(
             f"weights='auto' has a published file for resnet50 alone, not for {architecture.name}: give --weights=FILE "
             "(see the README), or --backbone=resnet50"

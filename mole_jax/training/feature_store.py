@@ -8,6 +8,7 @@ or the same images in other splits, share them; and a pass that is killed loses 
 
 import dataclasses
 import hashlib
+import io
 import json
 import logging
 import shutil
@@ -169,8 +170,10 @@ class FeatureStore:
         taken = [int(path.name) for path in place.iterdir() if path.name.isdigit()]
         final = place / f"{max(taken, default=-1) + 1:06d}"
         with new_folder(final) as folder:
-            np.save(folder / "rows.npy", rows)
-            np.save(folder / "digests.npy", digests)
+            for name, array in (("rows", rows), ("digests", digests)):
+                content = io.BytesIO()  # NumPy writes to a file past Python, and a full disk then has no errno
+                np.save(content, array)
+                (folder / f"{name}.npy").write_bytes(content.getbuffer())
             sums = {name: file_sha256(folder / name) for name in ("rows.npy", "digests.npy")}
             write_json(folder / "meta.json", {"identity": self._identity, "sha256": sums})
             publish(folder, final)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mole_jax.backbones.resnet import ARCHITECTURES, ResNet, ResNetConfig, max_pool
+from mole_jax.backbones.resnet import BACKBONES, ResNet, ResNetConfig, max_pool
 from mole_jax.errors import UserError
 
 TINY = ResNetConfig(stage_sizes=(2, 1, 1, 1), width=4, classes=5)
@@ -40,9 +40,9 @@ def variables():
     return variables
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize("name", BACKBONES)
 def test_parameters_are_those_of_torchvision(name):
-    (logits, _), variables = abstract(replace(ARCHITECTURES[name], classes=1000))
+    (logits, _), variables = abstract(replace(BACKBONES[name], classes=1000))
     assert sum(leaf.size for leaf in jax.tree.leaves(variables["params"])) == TORCHVISION_PARAMETERS[name]
     assert logits.shape == (2, 1000)
 
@@ -119,7 +119,7 @@ def test_bfloat16_computes_in_half_and_answers_in_full(variables):
 
 def test_v1_has_no_basic_block():
     with pytest.raises(UserError, match=r"a v1 \(Keras\) ResNet has no basic block: choose a bottleneck one"):
-        replace(ARCHITECTURES["resnet18"], variant="v1")
+        replace(BACKBONES["resnet18"], variant="v1")
 
 
 @pytest.mark.parametrize("side", [8, 7])

@@ -64,3 +64,20 @@ def test_a_users_mistake_is_one_sentence_and_status_2(tmp_path, flags, message):
     assert result.returncode == 2
     assert message in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+def test_diagnoses_that_are_not_known_are_decided_by_the_flags_that_the_message_names(tmp_path):
+    source = tmp_path / "source"
+    source.mkdir()
+    random = np.random.default_rng(0)
+    rows = ["image_id,dx"]
+    for i in range(12):
+        Image.fromarray(random.integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(source / f"i{i}.png")
+        rows.append(f"i{i},{('mel', 'odd thing')[i % 2]}")
+    (source / "HAM10000_metadata.csv").write_text("\n".join(rows) + "\n")
+    command = [sys.executable, "-m", "experiments.audit", f"--source={source}", f"--out={tmp_path / 'out'}"]
+    refused = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert refused.returncode == 2
+    assert "'odd thing'" in refused.stderr and "--negative" in refused.stderr
+    done = subprocess.run([*command, "--negative=odd thing"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

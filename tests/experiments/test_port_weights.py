@@ -59,6 +59,7 @@ def test_the_report_and_the_file(source, variables, tmp_path):
         "moving_statistics": "9,600",
         "ignored": "20 x num_batches_tracked",
         "written": str(out),
+        "use": f"it: python -m experiments.run --model=transfer --backbone=resnet18 --weights={out}",
     }
     ported = load_pretrained(str(out), architecture=BACKBONES["resnet18"])
     jax.tree.map(np.testing.assert_array_equal, ported.variables, variables)

@@ -26,9 +26,9 @@ from PIL import Image
 from mole_jax import workers
 from mole_jax.data.image_file import UnusableImageError, decode_rgb
 from mole_jax.data.manifest import printable, read_manifest
-from mole_jax.data.prepare.decode import decode
+from mole_jax.data.prepare.decode import decode_all
 from mole_jax.data.prepare.prepare import prepare
-from mole_jax.data.records import Record
+from mole_jax.data.records import Example, Quarantined, Record
 from mole_jax.data.source.listing import list_source
 from mole_jax.errors import UserError
 
@@ -181,19 +181,20 @@ def test_a_large_image_takes_its_own_size_and_the_results(mode, tmp_path):
     assert int(result.stdout) < 9 * side * side
 
 
-def test_a_file_that_kills_its_process_is_named(tmp_path, monkeypatch):
+def test_a_file_that_kills_its_process_is_quarantined_alone(tmp_path, monkeypatch):
     monkeypatch.setattr(workers, "WORTH_A_POOL", 0)
     records = [Record(f"{i}.png", str(i), i % 2, str(i)) for i in range(40)]
-    message = r"the process that works on '23\.png' dies of it, alone too; take that file out of the source"
-    with pytest.raises(UserError, match=message):
-        decode(records, functools.partial(load_or_die, "23"), tmp_path / "scratch", workers=2)
+    done = decode_all(records, functools.partial(load_or_die, "23"), tmp_path / "scratch", workers=2)
+    (lost,) = (item for item in done if isinstance(item, Quarantined))
+    assert (lost.source_path, lost.reason) == ("23.png", "kills the process that decodes it")
+    assert [item.image_id for item in done if isinstance(item, Example)] == [str(i) for i in range(40) if i != 23]
 
 
 def test_a_process_that_was_killed_for_another_reason_is_not_blamed_on_a_file(tmp_path, monkeypatch):
     monkeypatch.setattr(workers, "WORTH_A_POOL", 0)
     records = [Record(f"{i}.png", str(i), i % 2, str(i)) for i in range(40)]
     with pytest.raises(UserError, match=r"a process that worked on '.*23\.png.* was killed; give fewer --workers"):
-        decode(records, functools.partial(load_or_die_once, tmp_path / "died"), tmp_path / "scratch", workers=2)
+        decode_all(records, functools.partial(load_or_die_once, tmp_path / "died"), tmp_path / "scratch", workers=2)
 
 
 def test_a_tree_deeper_than_pythons_stack_is_listed(tmp_path):
