@@ -78,6 +78,6 @@ def test_diagnoses_that_are_not_known_are_decided_by_the_flags_that_the_message_
     command = [sys.executable, "-m", "experiments.audit", f"--source={source}", f"--out={tmp_path / 'out'}"]
     refused = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert refused.returncode == 2
-    assert "'odd thing'" in refused.stderr and "--negative" in refused.stderr
+    assert "odd thing (6)" in refused.stderr and "--negative" in refused.stderr
     done = subprocess.run([*command, "--negative=odd thing"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
