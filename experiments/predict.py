@@ -108,7 +108,8 @@ def _refuse_foreign(out: Path) -> None:
 def _about(ensemble: "Ensemble", names: Sequence[str], prevalence: float | None) -> Iterator[str]:
     first: Classifier = ensemble.members[0]
     several = f"the mean of {len(names)} runs: {', '.join(names)}" if len(names) > 1 else names[0]
-    yield f"{several}; {first.config.model}, trained on {first.origin.dataset}"
+    models = ", ".join(dict.fromkeys(member.config.model for member in ensemble.members))
+    yield f"{several}; {models}, trained on {first.origin.dataset}"
     for member, name in zip(ensemble.members, names, strict=True):
         if member.origin.leaky:
             yield f"note: {name} was trained on a LEAKY protocol ({member.origin.leak}): expect its calls to fail"
