@@ -69,5 +69,5 @@ def recipe_lines() -> list[str]:
     for recipe in RECIPE_NAMES:
         for model, each in RECIPES[recipe].items():
             measured = "; ".join(text for text in (each.score, each.time) if text) or "not measured as it stands"
-            lines.append(f"  {recipe:<6} {model:<13} {measured}")
+            lines += [f"  {each.command(model, recipe, 'NAME')}", f"      {measured}"]
     return lines

@@ -129,7 +129,7 @@ def _read_run(path: Path, name: str, key: str, data_dir: Path | None) -> Run:
         config=config,
         environment=environment,
         metrics=renewed(metrics, splits),
-        epochs=_read_epochs(path / "metrics.jsonl"),
+        epochs=read_epochs(path / "metrics.jsonl"),
         test=splits["test"],
         weight_picture=np.load(picture, allow_pickle=False) if picture.is_file() else None,
         images=_find_images(data_dir or Path(config["data_dir"]), config["dataset"], environment),
@@ -162,7 +162,8 @@ def _read_json(path: Path) -> dict[str, Any]:
     return value
 
 
-def _read_epochs(path: Path) -> list[dict[str, Any]]:
+def read_epochs(path: Path) -> list[dict[str, Any]]:
+    """The lines of a metrics.jsonl that end an epoch, up to one that a kill has torn; none where there is no file."""
     if not path.is_file():
         return []
     epochs = []

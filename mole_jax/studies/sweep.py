@@ -7,7 +7,6 @@ one after the other (RESULTS.md, "What was tried and did not work").
 
 import dataclasses
 import itertools
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -21,6 +20,7 @@ from mole_jax.files.csv_table import write_rows
 from mole_jax.files.reading import read_record
 from mole_jax.files.writing import write_json
 from mole_jax.runs.directory import STEPS, hold
+from mole_jax.runs.read import read_epochs
 from mole_jax.studies.experiment import run_experiment
 from mole_jax.studies.stacked import Outcome, train_stacked
 from mole_jax.studies.sweep_grid import Grid
@@ -105,14 +105,9 @@ def _run(config: RunConfig, run_dir: Path) -> Outcome:
     try:
         outcome = run_experiment(config, report=False)
     except NonFinite as stop:
-        return Outcome(config, _epochs(run_dir), {}, str(stop))
+        return Outcome(config, read_epochs(run_dir / STEPS), {}, str(stop))
     logits: Any = {split: predictions.logit for split, predictions in outcome.predictions.items()}
-    return Outcome(config, _epochs(run_dir), logits, None)
-
-
-def _epochs(run_dir: Path) -> list[dict[str, Any]]:
-    lines = map(json.loads, (run_dir / STEPS).read_text(encoding="utf-8").splitlines())
-    return [line for line in lines if "epoch" in line]
+    return Outcome(config, read_epochs(run_dir / STEPS), logits, None)
 
 
 def _refuse_another_sweep(directory: Path, configs: Sequence[RunConfig]) -> None:

@@ -139,7 +139,8 @@ class FeatureStore:
     def _compute(self, dataset: Dataset, missing: Mapping[bytes, tuple[Split, int]], tell: Tell) -> None:
         # With maps their averages are stored too, from the same pass; pooled features are stored without maps.
         levels: tuple[Level, ...] = ("pooled", "maps") if self._frozen.level == "maps" else ("pooled",)
-        there = {level: _index(self._read(level)).keys() for level in levels}
+        # Of the level that was asked for, nothing that is missing is there.
+        there = {level: _index(self._read(level)).keys() for level in levels if level != self._frozen.level}
         step, variables = jax.jit(self._frozen.features), jax.device_put(self._frozen.backbone.variables)
         self._check_space(step, variables, levels, len(missing))
         digests, places = list(missing), list(missing.values())
@@ -156,7 +157,7 @@ class FeatureStore:
                 block = np.frombuffer(b"".join(digests[start : start + BLOCK]), np.uint8).reshape(-1, 32)
                 # The level that was asked for comes last: where its block is there, so is the other's.
                 for level in levels:
-                    new = np.array([digest.tobytes() not in there[level] for digest in block])
+                    new = np.array([digest.tobytes() not in there.get(level, ()) for digest in block])
                     if new.any():
                         self._write(level, np.concatenate(parts[level])[new], block[new])
                 done += len(block)
