@@ -7,7 +7,7 @@ from typing import Final
 
 from mole_jax.data.records import Split
 from mole_jax.data.source.choices import Choices
-from mole_jax.data.source.words import plain
+from mole_jax.vocabulary.words import plain
 
 # As `words.plain` writes them.
 SPLIT_WORDS: Final[dict[str, Split]] = {

@@ -5,6 +5,7 @@ from typing import Final
 
 # As `plain` writes them. "-", "?" and the like have no letter or digit, and so are empty.
 UNKNOWN_WORDS: Final = frozenset({"", "nan", "na", "n a", "none", "null", "nil", "nat", "unk", "unknown", "not known"})
+SEXES: Final = {"m": "male", "male": "male", "man": "male", "f": "female", "female": "female", "woman": "female"}
 
 
 def plain(text: str) -> str:

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from mole_jax.data.source.words import is_unknown, plain
 from mole_jax.errors import UserError
+from mole_jax.vocabulary.words import is_unknown, plain
 
 VERDICTS: Final[dict[str, int | None]] = {"melanoma": 1, "not melanoma": 0, "unknown": None}
 LISTED: Final = 12
