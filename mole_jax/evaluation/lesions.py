@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Integer
 from mole_jax.evaluation.operating_points import OperatingPoint
 from mole_jax.evaluation.predictions import Predictions
 from mole_jax.evaluation.schema import ByLesion, LesionAtPoint, LesionEstimates
-from mole_jax.evaluation.split_estimates import shares_at
+from mole_jax.evaluation.split_estimates import confusion_of, shares_at
 from mole_jax.evaluation.statistics.area import cluster_auroc
 from mole_jax.evaluation.statistics.groups import Groups, group_images
 
@@ -59,11 +59,6 @@ def _at(
     shares = shares_at(called, positive, groups)
     return {
         "threshold": point.threshold,
-        "confusion": {
-            "tp": int((called & positive).sum()),
-            "fp": int((called & ~positive).sum()),
-            "fn": int((~called & positive).sum()),
-            "tn": int((~called & ~positive).sum()),
-        },
+        "confusion": confusion_of(called, positive),
         **{name: shares[name] for name in SHOWN},  # type: ignore[typeddict-item]
     }

@@ -1,21 +1,22 @@
 """The estimates of one set of predictions: threshold-free ones, and those at frozen thresholds, with intervals."""
 
 from collections.abc import Mapping, Sequence
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 from jaxtyping import Bool, Float, Integer
 
 from mole_jax.evaluation.operating_points import OperatingPoint
 from mole_jax.evaluation.predictions import Predictions
-from mole_jax.evaluation.schema import AtPoint, Split, ThresholdFree
+from mole_jax.evaluation.schema import AtPoint, Confusion, Split, ThresholdFree
 from mole_jax.evaluation.schema import Counts as ImageCounts
 from mole_jax.evaluation.statistics import metrics
 from mole_jax.evaluation.statistics.area import cluster_auroc, cluster_partial_auroc
-from mole_jax.evaluation.statistics.counts import Counter, Counts
+from mole_jax.evaluation.statistics.counts import Counter, Counts, from_positives
 from mole_jax.evaluation.statistics.delong import delong_auroc
 from mole_jax.evaluation.statistics.groups import Groups, group_images
 from mole_jax.evaluation.statistics.intervals import Estimate, bootstrapped, mean_of, proportion, undefined
+from mole_jax.evaluation.statistics.sums import Sums
 
 WHY_UNDEFINED = {
     "precision": "no image is called positive",
@@ -28,9 +29,6 @@ WHY_UNDEFINED = {
     "auroc": "only one class is present",
     "partial_auroc": "only one class is present",
 }
-
-# They depend on the share of melanomas, so their intervals let it vary.
-RESAMPLED = {"average_precision": metrics.average_precision, "brier": metrics.brier, "log_loss": metrics.log_loss}
 
 
 def split_estimates(predictions: Predictions, points: Sequence[OperatingPoint], *, resamples: int, seed: int) -> Split:
@@ -79,42 +77,64 @@ def estimates_of(
         resamples: of the cluster bootstrap.
         seed: of the cluster bootstrap.
     """
-    cuts = np.array(thresholds, dtype=np.float64)
-
-    def statistics(counts: Counts) -> Mapping[str, Float[np.ndarray, "..."]]:
-        cells = metrics.confusion(counts, cuts)
-        free = {name: of(counts) for name, of in RESAMPLED.items()}
-        return {**free, **cells, "f1": metrics.at_threshold(**cells)["f1"]}
-
-    counter = Counter(score, label, groups)
-    value = counter.value(statistics)
-    samples = counter.bootstrap(statistics, resamples=resamples, seed=seed)
-    drawn = {name: _drawn(name, float(value[name]), samples[name], groups) for name in RESAMPLED}
+    sums = Sums(groups)
+    sums.add("images", np.ones_like(score))
+    sums.add("positive", label)
+    sums.add("brier", metrics.squared_errors(score, label))
+    sums.add("log_loss", metrics.log_losses(score, label))
+    calls = [score >= threshold for threshold in thresholds]
+    for i, called in enumerate(calls):
+        sums.add(f"called {i}", called)
+        sums.add(f"found {i}", called & (label == 1))
+    value = {name: float(of[0]) for name, of in sums.value().items()}
+    samples = {name: of[0] for name, of in sums.bootstrap(resamples=resamples, seed=seed).items()}
+    ranking = Counter(from_positives(score, label), label, groups)
+    precision = ranking.value(_ranked)["average_precision"]
+    precisions = ranking.bootstrap(_ranked, resamples=resamples, seed=seed)["average_precision"]
     free: ThresholdFree = {
         "auroc": cluster_auroc(score, label, groups),
         "partial_auroc": cluster_partial_auroc(score, label, groups),
-        "average_precision": drawn["average_precision"],
-        "brier": drawn["brier"],
-        "log_loss": drawn["log_loss"],
+        "average_precision": _drawn("average_precision", float(precision), precisions, groups),
+        "brier": bootstrapped(value["brier"] / len(score), samples["brier"] / samples["images"], groups),
+        "log_loss": bootstrapped(value["log_loss"] / len(score), samples["log_loss"] / samples["images"], groups),
     }
     rows: list[AtPoint] = []
-    for i, threshold in enumerate(thresholds):
-        shares = shares_at(score >= threshold, label == 1, groups)
-        tp, fp, fn, tn = (int(value[name][i]) for name in ("tp", "fp", "fn", "tn"))
+    for i, (threshold, called) in enumerate(zip(thresholds, calls, strict=True)):
+        shares = shares_at(called, label == 1, groups)
+        f1, f1s = (_f1(of[f"found {i}"], of[f"called {i}"], of["positive"]) for of in (value, samples))
         rows.append(
             {
                 "threshold": threshold,
-                "confusion": {"tp": tp, "fp": fp, "fn": fn, "tn": tn},
+                "confusion": confusion_of(called, label == 1),
                 "accuracy": shares["accuracy"],
                 "precision": shares["precision"],
                 "sensitivity": shares["sensitivity"],
                 "specificity": shares["specificity"],
-                "f1": _drawn("f1", float(value["f1"][i]), samples["f1"][i], groups),
+                "f1": _drawn("f1", float(f1), f1s, groups),
                 "npv": shares["npv"],
                 "balanced_accuracy": _balanced(shares),
             }
         )
     return free, rows
+
+
+def confusion_of(called: Bool[np.ndarray, " n"], positive: Bool[np.ndarray, " n"]) -> Confusion:
+    """How many are rightly and wrongly called and not called."""
+    return {
+        "tp": int((called & positive).sum()),
+        "fp": int((called & ~positive).sum()),
+        "fn": int((~called & positive).sum()),
+        "tn": int((~called & ~positive).sum()),
+    }
+
+
+def _ranked(counts: Counts) -> Mapping[str, Float[np.ndarray, " r"]]:
+    return {"average_precision": metrics.average_precision(counts)}
+
+
+def _f1(found: Any, called: Any, positive: Any) -> Any:
+    """NaN where there is no melanoma and none is called."""
+    return np.divide(2 * found, called + positive, out=np.full(np.shape(found), np.nan), where=called + positive > 0)
 
 
 def describe(predictions: Predictions, groups: Groups) -> ImageCounts:
