@@ -1,23 +1,30 @@
 """The estimates of one set of predictions: threshold-free ones, and those at frozen thresholds, with intervals."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import numpy as np
 from jaxtyping import Bool, Float, Integer
 
+from mole_jax.evaluation.cross_fitting import cutoff
 from mole_jax.evaluation.operating_points import OperatingPoint
 from mole_jax.evaluation.predictions import Predictions
-from mole_jax.evaluation.schema import AtPoint, Confusion, Split, ThresholdFree
+from mole_jax.evaluation.schema import AtPoint, Called, Confusion, GroupedBy, Split, ThresholdFree
 from mole_jax.evaluation.schema import Counts as ImageCounts
 from mole_jax.evaluation.statistics import metrics
 from mole_jax.evaluation.statistics.area import cluster_auroc, cluster_partial_auroc
 from mole_jax.evaluation.statistics.counts import Counter, Counts, from_positives
 from mole_jax.evaluation.statistics.delong import delong_auroc
-from mole_jax.evaluation.statistics.groups import Groups, group_images
+from mole_jax.evaluation.statistics.groups import Groups
 from mole_jax.evaluation.statistics.intervals import Estimate, bootstrapped, mean_of, proportion, undefined
 from mole_jax.evaluation.statistics.sums import Sums
 
+GROUPED_BY: Final[dict[str, GroupedBy]] = {
+    "image": "image_id",
+    "lesion": "lesion_id",
+    "patient": "patient_id",
+    "group": "group",
+}
 WHY_UNDEFINED = {
     "precision": "no image is called positive",
     "npv": "no image is called negative",
@@ -40,9 +47,9 @@ def split_estimates(predictions: Predictions, points: Sequence[OperatingPoint], 
         resamples: of the cluster bootstrap.
         seed: of the cluster bootstrap.
     """
-    groups = group_images(predictions.group, predictions.label)
-    thresholds = [p.threshold for p in points if p.threshold is not None]
-    free, rows = estimates_of(predictions.score, predictions.label, groups, thresholds, resamples=resamples, seed=seed)
+    groups = predictions.groups
+    cuts = [cutoff(point, predictions) for point in points if point.threshold is not None]
+    free, rows = estimates_of(predictions.score, predictions.label, groups, cuts, resamples=resamples, seed=seed)
     whole = {
         **describe(predictions, groups),
         **free,
@@ -52,28 +59,33 @@ def split_estimates(predictions: Predictions, points: Sequence[OperatingPoint], 
     return cast(Split, whole)
 
 
-def at_points(points: Sequence[OperatingPoint], rows: Sequence[AtPoint]) -> dict[str, AtPoint]:
+def at_points(points: Sequence[OperatingPoint], rows: Sequence[Called]) -> dict[str, AtPoint]:
     """Operating point -> its row, those without a threshold with their reason instead."""
     rest = iter(rows)
-    return {p.name: {"threshold": None, "reason": p.reason} if p.threshold is None else next(rest) for p in points}
+    return {
+        p.name: {"threshold": None, "reason": p.reason}
+        if p.threshold is None
+        else cast(AtPoint, {"threshold": p.threshold, **next(rest)})
+        for p in points
+    }
 
 
 def estimates_of(
     score: Float[np.ndarray, " n"],
     label: Integer[np.ndarray, " n"],
     groups: Groups,
-    thresholds: Sequence[float],
+    cuts: Sequence[float | Float[np.ndarray, " n"]],
     *,
     resamples: int,
     seed: int,
-) -> tuple[ThresholdFree, list[AtPoint]]:
-    """The threshold-free estimates, and for each threshold itself, the confusion matrix and its estimates.
+) -> tuple[ThresholdFree, list[Called]]:
+    """The threshold-free estimates, and for each threshold the confusion matrix and its estimates.
 
     Args:
         score: in [0, 1].
         label: 0 or 1.
         groups: the lesions.
-        thresholds: frozen.
+        cuts: frozen thresholds: one for all images, or each image's own.
         resamples: of the cluster bootstrap.
         seed: of the cluster bootstrap.
     """
@@ -82,7 +94,7 @@ def estimates_of(
     sums.add("positive", label)
     sums.add("brier", metrics.squared_errors(score, label))
     sums.add("log_loss", metrics.log_losses(score, label))
-    calls = [score >= threshold for threshold in thresholds]
+    calls = [score >= cut for cut in cuts]
     for i, called in enumerate(calls):
         sums.add(f"called {i}", called)
         sums.add(f"found {i}", called & (label == 1))
@@ -98,13 +110,12 @@ def estimates_of(
         "brier": bootstrapped(value["brier"] / len(score), samples["brier"] / samples["images"], groups),
         "log_loss": bootstrapped(value["log_loss"] / len(score), samples["log_loss"] / samples["images"], groups),
     }
-    rows: list[AtPoint] = []
-    for i, (threshold, called) in enumerate(zip(thresholds, calls, strict=True)):
+    rows: list[Called] = []
+    for i, called in enumerate(calls):
         shares = shares_at(called, label == 1, groups)
         f1, f1s = (_f1(of[f"found {i}"], of[f"called {i}"], of["positive"]) for of in (value, samples))
         rows.append(
             {
-                "threshold": threshold,
                 "confusion": confusion_of(called, label == 1),
                 "accuracy": shares["accuracy"],
                 "precision": shares["precision"],
@@ -145,7 +156,7 @@ def describe(predictions: Predictions, groups: Groups) -> ImageCounts:
         "images": predictions.n,
         "positives": positives,
         "negatives": predictions.n - positives,
-        "grouped_by": "image_id" if predictions.lesion_id is None else "lesion_id",
+        "grouped_by": GROUPED_BY[predictions.unit],
         "groups": groups.count,
         "positive_groups": positive,
         "negative_groups": negative,

@@ -99,8 +99,8 @@ def vocabulary() -> dict[str, str]:
 
 
 def _word(text: str) -> str:
-    """The word as it is compared; 1.0 is 1."""
-    whole = re.fullmatch(r"\s*([+-]?\d+)\.0*\s*", text)
+    """The word as it is compared; 1.0 and +1 are 1, and -1 is not."""
+    whole = re.fullmatch(r"\s*\+?(-?\d+)(\.0*)?\s*", text)
     return whole[1] if whole else plain(text)
 
 
