@@ -144,7 +144,8 @@ def model_names(paths: list[str], *, flag: str = "predictions") -> list[str]:
     if len(set(paths)) < len(paths):
         raise UserError(f"--{flag}={','.join(paths)} names a file twice; give different files")
     parts = [
-        (path.with_suffix("") if path.suffix else path).parts for path in (Path(text).absolute() for text in paths)
+        (path.with_suffix("") if flag == "predictions" else path).parts
+        for path in (Path(text).absolute() for text in paths)
     ]
     while len({part[-1] for part in parts}) == 1 and all(len(part) > 2 for part in parts):
         parts = [part[:-1] for part in parts]  # all end alike, as runs/A/predictions/test.csv does
