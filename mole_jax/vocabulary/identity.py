@@ -87,8 +87,10 @@ def comparable_id(name: str, *, folders: bool = True) -> str:
         name: as a table writes it.
         folders: whether those before the name count.
     """
-    path = PurePosixPath(_slashes(name))
-    return str(path.parent / _name(name) if folders else _name(name)).casefold()
+    folder, _, last = _slashes(name).casefold().rpartition("/")
+    stem, _, ending = last.rpartition(".")  # for millions of ids, which a path for each would slow down
+    last = stem if stem and f".{ending}" in ENDINGS else last
+    return f"{folder}/{last}" if folders and folder else last
 
 
 def _looser(ids: Sequence[str], others: Sequence[str]) -> Iterator[tuple[str, Callable[[str], str]]]:

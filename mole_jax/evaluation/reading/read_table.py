@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 from jaxtyping import Shaped
+from tqdm import tqdm
 
 from mole_jax.errors import UserError
 from mole_jax.evaluation.reading.columns import Columns, find_columns
@@ -58,7 +59,9 @@ def read_table(path: Path, columns: Columns, *, needed: Sequence[str], lenient: 
         texts: dict[str, list[np.ndarray]] = {name: [] for name in kept}
         groups: list[list[np.ndarray]] = [[] for _ in found.groups]
         notes, rows_read, clean = list(found.notes), 0, _Known()
-        for rows in pieces:
+        for rows in tqdm(
+            pieces, desc=f"reading {path.name}", unit=" x 100,000 rows", delay=2, leave=False, disable=None
+        ):
             cells = list(zip(*rows, strict=True))
             if "image_id" in place:
                 of_rows = [cell.strip() for cell in cells[place["image_id"]]]

@@ -7,6 +7,9 @@ import numpy as np
 from jaxtyping import Bool, Float, Integer, Shaped
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
+from tqdm import tqdm
+
+SHOWN_AFTER = 2  # seconds: what ends sooner needs no bar
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,9 @@ def draw_weights(groups: Groups, *, resamples: int, seed: int, at_a_time: int) -
         at_a_time: resamples yielded in one piece, to bound memory.
     """
     stream, g = np.random.default_rng(seed), groups.count
-    for start in range(0, resamples, at_a_time):
-        r = min(at_a_time, resamples - start)
-        drawn = stream.integers(g, size=(r, g)) + g * np.arange(r)[:, None]
-        yield np.bincount(drawn.ravel(), minlength=r * g).reshape(r, g).T.astype(np.float64)
+    with tqdm(total=resamples, desc="resampling", unit="", delay=SHOWN_AFTER, leave=False, disable=None) as bar:
+        for start in range(0, resamples, at_a_time):
+            r = min(at_a_time, resamples - start)
+            drawn = stream.integers(g, size=(r, g)) + g * np.arange(r)[:, None]
+            yield np.bincount(drawn.ravel(), minlength=r * g).reshape(r, g).T.astype(np.float64)
+            bar.update(r)
