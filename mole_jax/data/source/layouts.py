@@ -8,13 +8,13 @@ from typing import Final
 
 from mole_jax.data.records import Quarantined, Record
 from mole_jax.data.source.choices import Choices
-from mole_jax.data.source.folders import SPLIT_WORDS, ClassFolders
-from mole_jax.data.source.identity import file_id, match_ids
+from mole_jax.data.source.folders import ClassFolders
 from mole_jax.data.source.isic2018 import is_ground_truth, is_groupings, read_isic2018
 from mole_jax.data.source.tables import MetadataTable, column_names, merge, metadata, read_table
 from mole_jax.data.source.tree import Tree
-from mole_jax.data.source.words import is_unknown, known, plain
 from mole_jax.errors import UserError
+from mole_jax.vocabulary.identity import file_id, match_ids
+from mole_jax.vocabulary.words import SPLIT_WORDS, is_unknown, known, plain
 
 TABLE_SUFFIXES: Final = ("", ".csv", ".tab", ".tsv", ".txt")
 # What the public sets call the columns, in lower case; of several the first is taken.

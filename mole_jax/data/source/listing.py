@@ -11,11 +11,11 @@ from pathlib import Path, PurePosixPath
 from mole_jax.data.image_file import UnusableImageError
 from mole_jax.data.records import Quarantined, Record
 from mole_jax.data.source.choices import NO_CHOICES, Choices
-from mole_jax.data.source.identity import path_id
 from mole_jax.data.source.layouts import LAYOUTS, NEEDS, Candidates, recognise, refusal, table_path
 from mole_jax.data.source.photographs import load_photograph
 from mole_jax.data.source.tree import Tree, list_tree
 from mole_jax.errors import UserError
+from mole_jax.vocabulary.identity import path_id
 
 
 @dataclass(frozen=True)
