@@ -19,6 +19,7 @@ from mole_jax.evaluation.scaling import Scaled, scale
 from mole_jax.evaluation.schema import Calibration, Calibrations, DecisionCurve, Prevalence, Subgroup, SubgroupContrast
 from mole_jax.evaluation.split_estimates import shares_at
 from mole_jax.evaluation.subgroups import INTERSECTIONS, subgroup_contrasts, subgroup_estimates
+from mole_jax.files.changes import remove_file
 
 
 class Clinical(TypedDict, total=False):
@@ -113,7 +114,7 @@ def write_calibrated_scores(
     """
     scaled = scale(test, validation)
     if isinstance(scaled, str) or scaled.by_platt is None:
-        Path(path).unlink(missing_ok=True)
+        remove_file(Path(path))
         return _why_not(scaled)
     calibrated, share = expit(scaled.by_platt), scaled.prevalence  # between 0 and 1, or there were no scaling
     columns = {"image_id": test.image_id, "label": test.label, "score": test.score, "calibrated": calibrated}

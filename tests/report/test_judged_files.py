@@ -103,5 +103,5 @@ def test_beside_runs_and_others_under_names_of_its_own(tmp_path, plain_run):
 def test_a_damaged_folder_is_told(tmp_path):
     folder = judged(tmp_path / "mine", scored())
     (folder / "metrics.json").unlink()
-    with pytest.raises(UserError, match=r"there is no .*metrics\.json; run python -m experiments\.evaluate"):
+    with pytest.raises(UserError, match=r"metrics\.json is missing; run python -m experiments\.evaluate"):
         write_report([folder], tmp_path / "report.html")

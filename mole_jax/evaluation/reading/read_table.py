@@ -14,6 +14,7 @@ from mole_jax.evaluation.reading.columns import Columns, find_columns
 from mole_jax.evaluation.reading.labels import Labels
 from mole_jax.evaluation.reading.numbers import Numbers
 from mole_jax.evaluation.reading.table_file import open_table
+from mole_jax.files.csv_table import as_it_was
 from mole_jax.vocabulary.words import known
 
 GROUPS: Final = ("lesion_id", "patient_id")
@@ -64,7 +65,7 @@ def read_table(path: Path, columns: Columns, *, needed: Sequence[str], lenient: 
         ):
             cells = list(zip(*rows, strict=True))
             if "image_id" in place:
-                of_rows = [cell.strip() for cell in cells[place["image_id"]]]
+                of_rows = [as_it_was(cell.strip()) for cell in cells[place["image_id"]]]
             else:
                 of_rows = [f"row {rows_read + i}" for i in range(1, len(rows) + 1)]
             rows_read += len(rows)
@@ -107,5 +108,5 @@ class _Known:
 
     def __call__(self, cell: str) -> str:
         if (text := self._seen.get(cell)) is None:
-            text = self._seen[cell] = known(cell.strip())
+            text = self._seen[cell] = known(as_it_was(cell.strip()))
         return text
