@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 
 from experiments import cli
-from experiments.paths import given_paths, output_folder
-from experiments.prediction_files import define_file_flags, read_file
+from experiments.paths import given_paths
+from experiments.prediction_files import define_file_flags, free_folder, read_file
 from mole_jax.errors import UserError
 from mole_jax.memory import keep_freed_memory
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from mole_jax.evaluation.predictions import Predictions
 
 FLAGS = flags.FLAGS
-COMPARISON = "comparison.json"
 
 
 def command() -> None:
@@ -33,19 +32,17 @@ def command() -> None:
     from mole_jax.evaluation.operating_points import choose_operating_points, given_threshold, main_point
     from mole_jax.evaluation.same_images import align
     from mole_jax.evaluation.summary import write_metrics
-    from mole_jax.files.sums import claim, seal
-    from mole_jax.report.files import refuse_foreign_page
+    from mole_jax.files.sums import claim, refuse_foreign, seal
 
-    folder = output_folder(FLAGS.out) if FLAGS.out else None
+    folder = free_folder(FLAGS.out) if FLAGS.out else None
+    if folder is not None:
+        refuse_foreign(folder, "comparison", ["comparison.json"], otherwise="give another --out")
     tests, validations = files()
     if len(tests) < 2:
         raise UserError(f"{len(tests)} model cannot be compared; give two prediction files or more")
     if validations and FLAGS.threshold is not None and not FLAGS.runs:
         raise UserError("--validation and --threshold both say where thresholds come from; give one of them")
     models = {name: judged(path, "test") for name, path in tests.items()}
-    if folder is not None:  # what can be refused is refused before it is computed
-        refuse_foreign_page(folder / "report.html")
-        claim(folder, "comparison", [COMPARISON], otherwise="give another --out")
     chosen_on: dict[str, Predictions] = {}
     points = None
     if FLAGS.threshold is not None:
@@ -60,9 +57,10 @@ def command() -> None:
     comparison = compare(models, points, resamples=FLAGS.resamples, seed=FLAGS.seed)
     print(format_comparison(comparison))
     if folder is not None:
-        write_metrics(folder / COMPARISON, comparison)
+        claim(folder, "comparison", ["comparison.json"], otherwise="give another --out")
+        write_metrics(folder / "comparison.json", comparison)
         seal(folder, "comparison")
-        print(f"\nwritten: {folder / COMPARISON}")
+        print(f"\nwritten: {folder / 'comparison.json'}")
         print(f"report in {page(folder, align(models)[0], chosen_on)}")
 
 
@@ -99,16 +97,15 @@ def of_runs(folders: list[Path]) -> tuple[dict[str, Path], dict[str, Path]]:
 
     tests, validations = dict[str, Path](), dict[str, Path]()
     for name, folder in zip(model_names([str(path) for path in folders], flag="runs"), folders, strict=True):
-        places = {split: (predictions_file(folder, split), folder / f"{split}.csv") for split in ("test", "validation")}
-        found = {split: next((path for path in of if path.is_file()), None) for split, of in places.items()}
-        if found["test"] is None:
+        test, validation = (predictions_file(folder, split) for split in ("test", "validation"))
+        if not test.is_file():
             raise UserError(
                 f"{folder} has no test predictions; give directories of finished runs, or folders that "
                 "python -m experiments.evaluate --out has written"
             )
-        tests[name] = found["test"]
-        if found["validation"] is not None:
-            validations[name] = found["validation"]
+        tests[name] = test
+        if validation.is_file():
+            validations[name] = validation
     return tests, validations if len(validations) == len(tests) else {}
 
 

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 from absl import flags
 
 from experiments import cli
-from experiments.paths import given_path, output_folder
-from experiments.prediction_files import SHARED, define_file_flags, numbers, read_file
+from experiments.paths import given_path
+from experiments.prediction_files import SHARED, define_file_flags, free_folder, numbers, read_file
 from mole_jax.errors import UserError
 from mole_jax.memory import keep_freed_memory
 
@@ -67,7 +67,7 @@ def external_validation() -> None:
         data_dir=given_path(FLAGS.data_dir),
         split=FLAGS.split,
         allow_overlap=FLAGS.allow_overlap,
-        out=output_folder(FLAGS.out) if FLAGS.out else None,
+        out=given_path(FLAGS.out) if FLAGS.out else None,
         resamples=FLAGS.resamples,
         seed=FLAGS.seed,
     )
@@ -84,16 +84,11 @@ def external_validation() -> None:
 def from_predictions() -> None:
     """Reads the files, prints the table, and with --out writes a folder with metrics, scores and the page."""
     keep_freed_memory()  # the bootstrap fills tables of one size again and again
-    from mole_jax.evaluation.folder import claim_evaluation
     from mole_jax.evaluation.summary import evaluate
     from mole_jax.evaluation.table import format_table
-    from mole_jax.report.files import refuse_foreign_page
 
-    folder = output_folder(FLAGS.out) if FLAGS.out else None
+    folder = free_folder(FLAGS.out) if FLAGS.out else None
     splits = read_splits()
-    if folder is not None:  # what can be refused is refused before it is computed
-        refuse_foreign_page(folder / "report.html")
-        claim_evaluation(folder)
     metrics = evaluate(
         splits["test"],
         validation=splits.get("validation"),

@@ -29,29 +29,3 @@ def given_paths(flag: str, texts: Sequence[str]) -> list[Path]:
 
 def _matching(pattern: Path) -> list[Path]:
     return sorted(Path(pattern.anchor).glob(str(pattern.relative_to(pattern.anchor))))
-
-
-def output_folder(text: str) -> Path:
-    """The path of a folder to write into, which need not be there yet.
-
-    Raises:
-        UserError: a file is in its place, or in that of one that it lies in.
-    """
-    folder = given_path(text)
-    if any(place.exists() and not place.is_dir() for place in (folder, *folder.parents)):
-        raise UserError(f"--out={text} is a file, or lies below one; give a folder for the results")
-    return folder
-
-
-def output_file(text: str) -> Path:
-    """The path of a file to write.
-
-    Raises:
-        UserError: a folder is in its place, or a file in that of its folder.
-    """
-    path = given_path(text)
-    if path.is_dir():
-        raise UserError(f"--out={text} is a folder; give the file to write, such as {path / 'report.html'}")
-    if any(parent.is_file() for parent in path.parents):
-        raise UserError(f"--out={text} lies below a file; give another path")
-    return path

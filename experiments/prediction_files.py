@@ -34,6 +34,21 @@ def read_file(path: str | Path) -> Predictions:
     )
 
 
+def free_folder(text: str) -> Path:
+    """The folder for results, so that a mistake is told before anything is computed.
+
+    Raises:
+        UserError: it is a file, or holds files of the same names that are not ours.
+    """
+    from mole_jax.evaluation.folder import refuse_foreign_evaluation
+    from mole_jax.report.files import refuse_foreign_page
+
+    folder = given_path(text)
+    refuse_foreign_evaluation(folder)
+    refuse_foreign_page(folder / "report.html")
+    return folder
+
+
 def numbers(name: str, texts: list[str], example: str) -> list[float] | None:
     """The numbers given to a list flag; None where it was not given.
 

@@ -6,7 +6,7 @@ python -m experiments.report --runs=runs/a,runs/b --out=report.html
 from absl import flags
 
 from experiments import cli
-from experiments.paths import given_path, given_paths, output_file
+from experiments.paths import given_path, given_paths
 from experiments.photographs import warn_of_photographs
 
 FLAGS = flags.FLAGS
@@ -17,7 +17,7 @@ def command() -> None:
     from mole_jax.report.page import write_report
 
     data_dir = given_path(FLAGS.data_dir) if FLAGS.data_dir else None
-    out = write_report(given_paths("runs", FLAGS.runs), output_file(FLAGS.out), data_dir=data_dir)
+    out = write_report(given_paths("runs", FLAGS.runs), given_path(FLAGS.out), data_dir=data_dir)
     warn_of_photographs(out)
     print(f"report in {out}, its figures and numbers in {out.parent / 'figures'}")
 

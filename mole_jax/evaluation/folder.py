@@ -7,18 +7,21 @@ from typing import Any, Final
 
 from mole_jax.evaluation.clinical import write_calibrated_scores
 from mole_jax.evaluation.predictions import Predictions, read_predictions, write_predictions
+from mole_jax.evaluation.schema import Metrics
 from mole_jax.evaluation.summary import write_metrics
 from mole_jax.files.changes import remove_file
 from mole_jax.files.reading import read_record
-from mole_jax.files.sums import claim, seal, verify
+from mole_jax.files.sums import claim, refuse_foreign, seal, verify
 from mole_jax.files.writing import write_json
 
+KIND: Final = "evaluation"
 ABOUT: Final = "evaluation.json"  # what was judged, and with which command; its presence makes the folder one of these
-EVALUATION: Final = "evaluation"  # the kind of its files
 METRICS: Final = "metrics.json"
-SPLITS: Final = ("train", "validation", "test")
 CALIBRATED: Final = "calibrated_scores.csv"
+SPLITS: Final = {split: f"predictions/{split}.csv" for split in ("train", "validation", "test")}
+FILES: Final = (ABOUT, METRICS, CALIBRATED, *SPLITS.values())
 REMEDY: Final = "run python -m experiments.evaluate --predictions=FILE --out=FOLDER again"
+OTHERWISE: Final = "give another --out"
 
 
 @dataclass(frozen=True)
@@ -30,41 +33,41 @@ class Evaluation:
     test: Predictions
 
 
-def claim_evaluation(folder: Path) -> None:
-    """Makes a folder one of these, before anything is computed for it.
-
-    Raises:
-        UserError: it holds files of these names that no evaluation wrote, or it cannot be written.
+def refuse_foreign_evaluation(folder: Path) -> None:
+    """Raises UserError where the results cannot go into a folder: it is a file, or has files of these names that are
+    not ours; changes nothing.
     """
-    names = (ABOUT, METRICS, CALIBRATED, *(f"{split}.csv" for split in SPLITS))
-    claim(folder, EVALUATION, names, otherwise="give another --out")
+    refuse_foreign(folder, KIND, FILES, otherwise=OTHERWISE)
 
 
 def write_evaluation(
     folder: Path, splits: Mapping[str, Predictions], metrics: Mapping[str, Any], *, command: list[str]
 ) -> str | None:
-    """Writes metrics, predictions as they were understood, and calibrated scores.
+    """Writes metrics, predictions as they were understood, and calibrated scores, over older ones of ours.
 
     Args:
-        folder: to write into.
+        folder: which is made if need be.
         splits: `test`, and `validation` and `train` where they are there.
         metrics: of them.
         command: word by word.
 
     Returns:
         Why there are no calibrated scores; None where there are.
+
+    Raises:
+        UserError: as `refuse_foreign_evaluation`, or it cannot be written.
     """
-    claim_evaluation(folder)
-    remove_file(folder / ABOUT)  # written last, so that half a folder is none
+    claim(folder, KIND, FILES, otherwise=OTHERWISE)
+    for name in FILES:
+        remove_file(folder / name)
+    (folder / SPLITS["test"]).parent.mkdir(exist_ok=True)
     write_metrics(folder / METRICS, metrics)
-    for split in SPLITS:
-        remove_file(folder / f"{split}.csv")
-        if split in splits:
-            write_predictions(folder / f"{split}.csv", splits[split])
+    for split, predictions in splits.items():
+        write_predictions(folder / SPLITS[split], predictions)
     reason = write_calibrated_scores(folder / CALIBRATED, splits["test"], splits.get("validation"))
     files = {split: predictions.source for split, predictions in splits.items()}
     write_json(folder / ABOUT, {"files": files, "command": command})
-    seal(folder, EVALUATION)
+    seal(folder, KIND)
     return reason
 
 
@@ -77,8 +80,9 @@ def read_evaluation(folder: Path) -> Evaluation:
     """Reads such a folder.
 
     Raises:
-        UserError: a file is missing, damaged, or not what was written.
+        UserError: a file is missing, damaged or has changed since it was written.
     """
-    verify(folder, EVALUATION, (ABOUT, METRICS, "test.csv"), again=REMEDY)
+    verify(folder, KIND, (ABOUT, METRICS, SPLITS["test"]), again=REMEDY)
     about, metrics = (read_record(folder / name, dict[str, Any], remedy=REMEDY) for name in (ABOUT, METRICS))
-    return Evaluation(about, metrics, read_predictions(folder / "test.csv"))
+    read_record(folder / METRICS, Metrics, remedy=REMEDY)
+    return Evaluation(about, metrics, read_predictions(folder / SPLITS["test"]))

@@ -92,6 +92,8 @@ def evaluate(
         resamples=resamples,
         seed=seed,
     )
+    if validation is None and (reason := why_not(test)):
+        metrics["warnings"].append(f"no validation predictions to choose thresholds and calibration on, and {reason}")
     judged, drawn = metrics["splits"]["test"], {"resamples": resamples, "seed": seed}
     if costs is not None:
         judged["expected_cost"] = expected_cost(test, points, miss=costs[0], false_alarm=costs[1], **drawn)

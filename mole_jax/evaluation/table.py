@@ -242,7 +242,8 @@ def called_text(point: Mapping[str, Any]) -> str:
     low, high = (threshold_text(of(point["folds"])) for of in (min, max))
     return (
         f"CROSS-FITTED: melanoma is called where the score reaches the {point['rule']} of the other folds ({low} to "
-        f"{high}); the same rule on the whole file gives {threshold_text(point['threshold'])}, for new images."
+        f"{high}); the same rule on the whole file gives {threshold_text(point['threshold'])}, for new images. "
+        "The numbers are of the rule, not of that one threshold."
     )
 
 

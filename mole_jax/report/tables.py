@@ -108,7 +108,10 @@ def operating_points_table(runs: Sequence[Run]) -> Part:
     if not points:
         return Part("operating-points", "Operating points on the test images", "", missing=NO_THRESHOLD)
     cross_fitted = any(point.get("folds") for run in runs for point in run.metrics["operating_points"].values())
-    whole = "Such a threshold is shown as the same rule gives it on the whole file, for new images. "
+    whole = (
+        "Such a threshold is shown as the same rule gives it on the whole file, for new images; the numbers are of the "
+        "rule, not of that one threshold. "
+    )
     caption = (
         f"{chosen_text(runs)} {whole if cross_fitted else ''}A threshold that just reaches a sensitivity on a few "
         "melanomas often falls short of it on new ones: the third column has the sensitivity to expect there, and "

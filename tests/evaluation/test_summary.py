@@ -142,6 +142,10 @@ def test_without_validation_threshold_and_melanomas_there_are_threshold_free_est
     assert found["operating_points"] == found["splits"]["test"]["operating_points"] == {}
     assert "prevalence" not in found["splits"]["test"]
     assert found["splits"]["test"]["auroc"]["value"] > 0.5
+    assert found["warnings"] == [
+        "no validation predictions to choose thresholds and calibration on, and 4 lesions with melanoma; cross-fitting "
+        "needs 10"
+    ]
 
 
 @pytest.mark.parametrize("asked", [{"target_sensitivity": [0.95]}, {"threshold_confidence": 0.9}])

@@ -90,7 +90,7 @@ def test_runs_and_folders_of_judged_files_by_name_or_pattern(call, tmp_path, pai
         (["--predictions=A,B", "--validation=A,B", "--threshold=0.5"], "give one of them"),
         ([], "give --predictions=A.csv,B.csv or --runs=runs/A,runs/B, and not both"),
         (["--runs=A,B", "--validation=A,B"], "--validation does not go with --runs"),
-        (["--predictions=A,B", "--out=A"], "is a file, or lies below one"),
+        (["--predictions=A,B", "--out=A"], "a.csv' is a file, not a folder; give another --out"),
     ],
 )
 def test_each_mistake_is_a_sentence(call, tmp_path, pair, flags, expected):

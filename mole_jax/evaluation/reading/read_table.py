@@ -108,5 +108,5 @@ class _Known:
 
     def __call__(self, cell: str) -> str:
         if (text := self._seen.get(cell)) is None:
-            text = self._seen[cell] = known(cell.strip())
+            text = self._seen[cell] = known(as_it_was(cell.strip()))
         return text
