@@ -1,6 +1,7 @@
 """Strict numerics for every test, and the one place that knows where the real images and weights are."""
 
 import os
+import tempfile
 from pathlib import Path
 
 import jax
@@ -20,6 +21,9 @@ install_import_hook(PACKAGES, "beartype.beartype(conf=beartype.BeartypeConf(is_p
 
 os.environ["KERAS_BACKEND"] = "jax"  # before any test imports Keras
 jax.config.update("jax_platforms", "cpu")
+# The same small programs are compiled again and again: once is enough for all tests and workers of a machine.
+jax.config.update("jax_compilation_cache_dir", str(Path(tempfile.gettempdir()) / f"mole_jax-tests-{os.getuid()}"))
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 # Grain keeps its options in absl flags, which raise when read before parsing.
