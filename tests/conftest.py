@@ -12,7 +12,7 @@ from jaxtyping import install_import_hook
 # itself, with messages for people. (Here and not by jaxtyping's pytest option, which takes one package only beside a
 # configured checker.)
 ROOMS = (
-    *("audit", "backbones", "classifier", "data", "evaluation", "explain", "files", "inputs", "models"),
+    *("audit", "backbones", "classifier", "data", "evaluation", "explain", "files", "inputs", "looks", "models"),
     *("report", "runs", "studies", "training"),
 )
 PACKAGES = [f"mole_jax.{room}" for room in ROOMS]

@@ -25,6 +25,7 @@ class Member:
         path: path of the file it is from, for people.
         augmented_from: the image_id of its original according to the manifest, "" for none; only compared with what
             was found.
+        patient_id: the patient whose lesion it is, "" if unknown.
     """
 
     image_id: str
@@ -33,6 +34,7 @@ class Member:
     split: Split | None
     path: str
     augmented_from: str = ""
+    patient_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -114,9 +116,13 @@ def _loader(dataset: Dataset, rows: list[ManifestRow]) -> Callable[[int], Loaded
 
 
 def _of_row(row: ManifestRow) -> Member:
-    return Member(row.image_id, row.lesion_id, row.label, row.split, row.source_path, row.augmented_from)
+    return Member(
+        row.image_id, row.lesion_id, row.label, row.split, row.source_path, row.augmented_from, row.patient_id
+    )
 
 
 def _of_record(record: Record) -> Member:
     path = printable(record.source_path)
-    return Member(record.image_id, record.lesion_id, record.label, record.given_split, path)
+    return Member(
+        record.image_id, record.lesion_id, record.label, record.given_split, path, patient_id=record.patient_id
+    )

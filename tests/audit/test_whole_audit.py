@@ -8,9 +8,9 @@ import pytest
 from mole_jax.audit.audit import audit
 from mole_jax.audit.collection import Member, of_dataset, of_source
 from mole_jax.audit.copies import Copies, against_manifest
-from mole_jax.audit.duplicates import connected
 from mole_jax.audit.files import write_files
 from mole_jax.audit.table import WIDTH, format_audit
+from mole_jax.data.groups import connected
 from mole_jax.data.prepare.prepare import prepare
 from mole_jax.errors import UserError
 from tests.audit.conftest import turned

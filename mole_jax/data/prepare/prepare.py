@@ -12,7 +12,9 @@ from mole_jax.data.facts import DatasetFacts, read_facts
 from mole_jax.data.image_file import LoadedImage
 from mole_jax.data.prepare.build import Settings, build
 from mole_jax.data.prepare.decode import Load
+from mole_jax.data.prepare.looks import ByLooks
 from mole_jax.data.prepare.protocols import choose_protocol
+from mole_jax.data.prepare.unchanged import what_changed
 from mole_jax.data.records import Record
 from mole_jax.data.shards import VERSION
 from mole_jax.data.source.choices import NO_CHOICES, Choices
@@ -57,6 +59,7 @@ def prepare(
     workers: int | None = None,
     overwrite: bool = False,
     choices: Choices = NO_CHOICES,
+    group_by_looks: ByLooks = "auto",
 ) -> PrepareSummary:
     """Prepares a dataset under data_dir/<name>/<version>.
 
@@ -74,6 +77,8 @@ def prepare(
         workers: number of processes that decode; None: one a core.
         overwrite: whether to replace a dataset of that name.
         choices: what the user says of the source: its table, its class folders, which diagnoses are melanoma.
+        group_by_looks: "on" to look for images that show one lesion and keep them together; "auto" where the source
+            names neither lesions nor patients.
 
     Raises:
         UserError: a setting is wrong, the source is unusable, the disk is full, or another dataset of that name is
@@ -89,7 +94,8 @@ def prepare(
     notes = listing.notes
     if protocol == "given" and splits == {"train", "test"}:
         notes += ("the source has no validation split: a quarter of training became it, by whole lesions and patients",)
-    settings = Settings(listing.layout, protocol, seed, examples, listing.fingerprint)
+    by_looks = group_by_looks == "on" or (group_by_looks == "auto" and not listing.grouped)
+    settings = Settings(listing.layout, protocol, seed, examples, listing.fingerprint, by_looks)
     final = data_dir / name / VERSION
     with exclusive(
         final.parent,
@@ -98,7 +104,7 @@ def prepare(
     ):
         recover(final)
         if final.exists() and not overwrite:
-            facts = _same_or_refuse(final, settings)
+            facts = _same_or_refuse(final, settings, listing, load)
             return PrepareSummary(final, facts, time.monotonic() - started, True, notes)
         remedy = "make room, or give another --data_dir; what was there before is untouched"
         with new_folder(final) as folder, full_disk_explained(folder, remedy):
@@ -147,17 +153,23 @@ def _load_file(root: Path, record: Record) -> LoadedImage:
     return load_photograph(root / record.source_path)
 
 
-def _same_or_refuse(final: Path, settings: Settings) -> DatasetFacts:
+def _same_or_refuse(final: Path, settings: Settings, listing: Listing, load: Load) -> DatasetFacts:
     verify(final)
     facts = read_facts(final)
-    for key, asked in dataclasses.asdict(settings).items():
-        if (there := getattr(facts, key)) != asked:
-            difference = (
-                "from another source or with other choices"
-                if key == "source_fingerprint"
-                else f"with {key}={there}, not {asked}"
-            )
-            raise UserError(
-                f"{final} was prepared {difference}; give --overwrite to replace it, or another --dataset name"
-            )
+    differences = [
+        (key, getattr(facts, key), asked)
+        for key, asked in dataclasses.asdict(settings).items()
+        if getattr(facts, key) != asked
+    ]
+    if not differences:
+        changed = what_changed(final, facts, listing, load)
+        difference = f"under other rules: {changed}" if changed else ""
+    else:
+        key, there, asked = differences[0]
+        difference = {
+            "source_fingerprint": "from another source or with other choices",
+            "by_looks": f"with{'' if there else 'out'} a search for lesions by their looks (--group_by_looks)",
+        }.get(key, f"with {key}={there}, not {asked}")
+    if difference:
+        raise UserError(f"{final} was prepared {difference}; give --overwrite to replace it, or another --dataset name")
     return facts

@@ -14,6 +14,7 @@ from typing import Final
 
 import numpy as np
 
+from mole_jax.data.groups import connected
 from mole_jax.data.records import CLASSES, COPY_PREFIX, SPLITS, Example, Placed, Record, Split, is_copy_name
 from mole_jax.errors import UserError
 
@@ -106,21 +107,16 @@ def group_examples(examples: Sequence[Example]) -> list[list[int]]:
     Sharing is transitive: if a and b are one lesion, and b and c one file, all three are one group. Patients who are
     not known are nobody's.
     """
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
     first: dict[tuple[str, str], int] = {}
-    edges = [
+    pairs = [
         (i, first.setdefault(key, i))
         for i, example in enumerate(examples)
         for key in (("lesion", example.lesion_id), ("patient", example.patient_id), ("file", example.sha256))
         if key != ("patient", "")
     ]
-    size = len(examples)
-    graph = coo_array((np.ones(len(edges)), tuple(np.array(edges).T)), shape=(size, size))
     groups = defaultdict(list)
-    for i, component in enumerate(connected_components(graph, directed=False)[1].tolist()):
-        groups[component].append(i)
+    for i, group in enumerate(connected(len(examples), pairs).tolist()):
+        groups[group].append(i)
     return list(groups.values())
 
 

@@ -14,6 +14,7 @@ from mole_jax.data.source.choices import NO_CHOICES, Choices
 from mole_jax.data.source.identity import path_id
 from mole_jax.data.source.layouts import LAYOUTS, NEEDS, Candidates, recognise, refusal, table_path
 from mole_jax.data.source.photographs import load_photograph
+from mole_jax.data.source.same_lesions import join_known
 from mole_jax.data.source.tree import Tree, list_tree
 from mole_jax.errors import UserError
 
@@ -31,6 +32,7 @@ class Listing:
         fingerprint: SHA-256 over paths, sizes, the metadata tables and the user's choices, in hex. Files that were
             edited in place without a change of size are not noticed.
         notes: what people should know of how the source was read, each a sentence.
+        grouped: whether the source names the lesion or the patient of at least one image.
     """
 
     layout: str
@@ -40,6 +42,7 @@ class Listing:
     files: int
     fingerprint: str
     notes: tuple[str, ...] = ()
+    grouped: bool = False
 
 
 def list_source(source: Path, layout: str = "auto", choices: Choices = NO_CHOICES) -> Listing:
@@ -59,14 +62,16 @@ def list_source(source: Path, layout: str = "auto", choices: Choices = NO_CHOICE
     files = len(tree.files) + len(tree.quarantined) - len(candidates.tables)
     quarantined = (*tree.quarantined, *candidates.quarantined, *duplicates)
     assert files == len(records) + len(quarantined), "every file is a candidate or quarantined"
+    joined, note = join_known(records)
     return Listing(
         layout,
-        records,
+        joined,
         quarantined,
         tuple(candidates.without_image),
         files,
         _fingerprint(tree, candidates.tables, choices),
-        candidates.notes,
+        (*candidates.notes, *filter(None, [note])),
+        grouped=any(record.patient_id or record.lesion_id != record.image_id for record in records),
     )
 
 

@@ -8,9 +8,9 @@ from jaxtyping import Int
 from sklearn.neighbors import NearestNeighbors
 from tqdm import tqdm
 
-from mole_jax.audit.alignment import align
-from mole_jax.audit.fingerprints import Fingerprints
-from mole_jax.audit.threads import threaded_map
+from mole_jax.looks.alignment import align
+from mole_jax.looks.fingerprints import Fingerprints
+from mole_jax.looks.threads import threaded_map
 
 # Candidates for each image. Of 250 originals with seven copies each, all pairs are among the eight nearest colours.
 NEIGHBOURS: Final = 12

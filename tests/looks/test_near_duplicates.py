@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_sample_images
 
-from mole_jax.audit.alignment import MIRROR, align
-from mole_jax.audit.fingerprints import fingerprint, fingerprints
-from mole_jax.audit.near_duplicates import Pair, near_duplicates
+from mole_jax.looks.alignment import MIRROR, align
+from mole_jax.looks.fingerprints import fingerprint, fingerprints
+from mole_jax.looks.near_duplicates import Pair, near_duplicates
 from tests.audit.conftest import turned
 
 TURNS = {

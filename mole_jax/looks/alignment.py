@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int, UInt8
 
-from mole_jax.audit.fingerprints import DESCRIPTOR_SCALE, SIDE, Fingerprint
+from mole_jax.looks.fingerprints import DESCRIPTOR_SCALE, SIDE, Fingerprint
 
 # Largest share of the distance to the second nearest descriptor (Lowe, IJCV 60 (2004) 91: .8, larger pictures).
 RATIO: Final = 0.85

@@ -1,0 +1,40 @@
+"""Pairs of published images that show one lesion under two lesion ids, as looking at them has shown.
+
+same_lesions.csv has them with the evidence: the correlation of their details once one is laid over the other, and what
+was seen. Candidates were all pairs of HAM10000 that `experiments.audit` can lay over each other and whose lesion ids
+differ: the 51 with the highest correlations, and 17 more whose diagnosis, age and sex agree. RESULTS.md tells how.
+"""
+
+import csv
+import functools
+from collections.abc import Sequence
+from pathlib import Path
+
+from mole_jax.data.groups import one_lesion
+from mole_jax.data.records import Record
+
+
+@functools.cache
+def known_pairs() -> tuple[tuple[str, str], ...]:
+    """The image_ids of each pair."""
+    with (Path(__file__).parent / "same_lesions.csv").open(encoding="utf-8", newline="") as file:
+        return tuple((row["image_id"], row["other_image_id"]) for row in csv.DictReader(file))
+
+
+def join_known(records: Sequence[Record]) -> tuple[tuple[Record, ...], str]:
+    """The same records; the images of a known pair, and of their lesions, have one lesion_id.
+
+    Returns:
+        The records, and a sentence on how many were joined; "" for none.
+    """
+    places = {record.image_id: i for i, record in enumerate(records)}
+    pairs = [(places[a], places[b]) for a, b in known_pairs() if a in places and b in places]
+    apart = [(i, j) for i, j in pairs if records[i].lesion_id != records[j].lesion_id]
+    if not apart:
+        return tuple(records), ""
+    joined = one_lesion(records, apart)
+    lesions = len({record.lesion_id for record in records}) - len({record.lesion_id for record in joined})
+    return tuple(joined), (
+        f"{len(apart)} pairs of images that show one lesion under two lesion ids are kept together, which makes "
+        f"{lesions} lesions fewer (mole_jax/data/source/same_lesions.csv)"
+    )
