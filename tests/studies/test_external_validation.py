@@ -50,7 +50,7 @@ def request_of(run_dir, data_dir):
     """request_of(dataset, ...): what the command would ask for."""
 
     def make(dataset, **changes):
-        plain = {"data_dir": data_dir, "split": "all", "allow_overlap": False, "out": None}
+        plain = {"data_dir": data_dir, "split": "all", "overlap": "refuse", "out": None}
         return Request(run_dir=run_dir, dataset=dataset, resamples=40, seed=0, **(plain | changes))
 
     return make
@@ -79,12 +79,12 @@ def test_the_command_writes_results_and_the_reports_section(run_dir, data_dir):
 
 
 def test_images_that_the_run_knows_are_refused_with_their_number(request_of):
-    with pytest.raises(UserError, match=r"\d+ of 50 images are known to the run.* by file.*give --allow_overlap"):
+    with pytest.raises(UserError, match=r"\d+ of 50 images are known to the run.* by file.*give --overlap=exclude"):
         validate(request_of("synthetic"))
 
 
 def test_allowed_overlap_is_stamped(request_of, run_dir):
-    folder, metrics = validate(request_of("synthetic", allow_overlap=True))
+    folder, metrics = validate(request_of("synthetic", overlap="allow"))
     assert metrics["leaky"] is True
     assert metrics["warnings"][0].startswith("LEAKAGE: ")
     assert metrics["external"]["overlap"]["by"] == {"file": metrics["external"]["overlap"]["images"]}
@@ -110,10 +110,10 @@ def test_without_the_training_images_the_overlap_cannot_be_checked(request_of, t
     config = json.loads((run_dir / "config.json").read_text())
     (run_dir / "config.json").write_text(json.dumps({**config, "data_dir": str(tmp_path / "gone")}))
     with pytest.raises(
-        UserError, match=r"is not in .* nor in .*, and is needed to see whether .*--allow_overlap to go"
+        UserError, match=r"is not in .* nor in .*, and is needed to see whether .*--overlap=allow to go"
     ):
         validate(request_of("other", data_dir=tmp_path / "data"))
-    _, metrics = validate(request_of("other", data_dir=tmp_path / "data", allow_overlap=True))
+    _, metrics = validate(request_of("other", data_dir=tmp_path / "data", overlap="allow"))
     assert metrics["leaky"] is None
     assert metrics["warnings"][0].startswith("LEAKAGE NOT EXCLUDED: ")
 
