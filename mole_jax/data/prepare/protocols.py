@@ -21,6 +21,13 @@ from mole_jax.errors import UserError
 GROUPED_FRACTIONS: Final[dict[Split, float]] = {"train": 0.6, "validation": 0.2, "test": 0.2}
 # Of a training split, for a source that has no validation split.
 CARVED_FRACTIONS: Final[dict[Split, float]] = {"train": 0.75, "validation": 0.25}
+# How the splits of a source are ignored, by its layout.
+WITHOUT_SPLITS: Final = {
+    "kaggle": "--layout=folder",
+    "table": "leave --split out, or name one table,",
+    "ham10000": "move the tables of the other splits away",
+    "npz": "another source",
+}
 
 
 @dataclass(frozen=True)
@@ -65,10 +72,9 @@ def choose_protocol(protocol: str, layout: str, *, has_splits: bool) -> str:
             "--table=FILE with --split=COLUMN"
         )
     if PROTOCOLS[protocol].augments and has_splits:
-        way = "leave --split out" if layout == "table" else "--layout=folder"
         raise UserError(
             f"protocol {protocol} augments and splits a source of originals, and this one has splits of its own; "
-            f"give --protocol=given to keep them, or {way} to ignore them"
+            f"give --protocol=given to keep them, or {WITHOUT_SPLITS[layout]} to ignore them"
         )
     return protocol
 

@@ -10,10 +10,12 @@ from pathlib import Path, PurePosixPath
 
 from mole_jax.data.image_file import UnusableImageError
 from mole_jax.data.records import Quarantined, Record
+from mole_jax.data.source.candidates import Candidates
 from mole_jax.data.source.choices import NO_CHOICES, Choices
 from mole_jax.data.source.identity import path_id
-from mole_jax.data.source.layouts import LAYOUTS, NEEDS, Candidates, recognise, refusal, table_path
+from mole_jax.data.source.layouts import LAYOUTS, NEEDS, content_of_tables, recognise
 from mole_jax.data.source.photographs import load_photograph
+from mole_jax.data.source.refusal import refusal
 from mole_jax.data.source.same_lesions import join_known
 from mole_jax.data.source.tree import Tree, list_tree
 from mole_jax.errors import UserError
@@ -89,7 +91,7 @@ def list_candidates(source: Path, layout: str = "auto", choices: Choices = NO_CH
     Raises:
         UserError: as `list_source`.
     """
-    tree = list_tree(source)
+    tree = list_tree(source, follow_links=choices.follow_links)
     found = recognise(tree, choices)
     if layout == "auto":
         if not found:
@@ -180,10 +182,8 @@ def _fingerprint(tree: Tree, tables: tuple[str, ...], choices: Choices) -> str:
     digest = hashlib.sha256()
     for path in sorted(tree.sizes, key=os.fsencode):  # also those that are left out by rule
         digest.update(os.fsencode(path) + b"\0%d\0" % tree.sizes[path])
-    for table in tables:
-        digest.update((tree.root / table).read_bytes())
-    if choices.table and not tables:  # it lies elsewhere
-        digest.update(table_path(tree, choices)[0].read_bytes())
+    for content in content_of_tables(tree, tables, choices):
+        digest.update(content)
     if choices != NO_CHOICES:
         digest.update(repr(choices).encode())
     return digest.hexdigest()
