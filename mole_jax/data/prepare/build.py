@@ -66,7 +66,13 @@ def build(folder: Path, name: str, listing: Listing, load: Load, settings: Setti
     _check_space(folder, len(candidates))
     # The name is this process's own: workers of a prepare that was just killed may still write to theirs.
     scratch = folder / f"scratch-{os.getpid()}"
-    decoded = decode_all(candidates, load, scratch, workers=workers, reads_files=settings.layout != "synthetic")
+    decoded = decode_all(
+        candidates,
+        load,
+        scratch,
+        workers=1 if settings.layout == "npz" else workers,  # one process, since each would hold the whole archive
+        reads_files=settings.layout not in ("synthetic", "npz"),
+    )
     examples = [item for item in decoded if isinstance(item, Example)]
     quarantined = [*listing.quarantined, *(item for item in decoded if isinstance(item, Quarantined))]
     _check_classes(examples, quarantined)
@@ -81,7 +87,7 @@ def build(folder: Path, name: str, listing: Listing, load: Load, settings: Setti
     placed = _augment(placed, scratch, len(candidates), seed=settings.seed, workers=workers)
     copies = sum(bool(example.augmented_from) for example, _ in placed)
     splits = _in_order(placed, settings.seed)
-    leak = find_leak(placed)
+    leak = "; ".join(filter(None, [find_leak(placed), "" if settings.protocol == "external" else listing.leak]))
 
     written = write_shards(folder, name, {split: splits[split] for split in protocol.splits}, scratch, workers=workers)
     scratch.unlink()

@@ -9,18 +9,15 @@ from pathlib import Path
 
 from mole_jax.data.checksums import verify
 from mole_jax.data.facts import DatasetFacts, read_facts
-from mole_jax.data.image_file import LoadedImage
 from mole_jax.data.prepare.build import Settings, build
 from mole_jax.data.prepare.decode import Load
 from mole_jax.data.prepare.looks import ByLooks
 from mole_jax.data.prepare.protocols import choose_protocol
 from mole_jax.data.prepare.unchanged import what_changed
-from mole_jax.data.records import Record
 from mole_jax.data.shards import VERSION
 from mole_jax.data.source.choices import NO_CHOICES, Choices
 from mole_jax.data.source.layouts import LAYOUTS
-from mole_jax.data.source.listing import Listing, list_source
-from mole_jax.data.source.photographs import load_photograph
+from mole_jax.data.source.listing import Listing, list_source, loader
 from mole_jax.data.source.synthetic import DEFAULT_EXAMPLES, list_synthetic, load_synthetic
 from mole_jax.errors import UserError, full_disk_explained
 from mole_jax.files.folder import new_folder, publish, recover
@@ -68,7 +65,7 @@ def prepare(
 
     Args:
         name: name of the dataset: lower-case letters, digits and underscores.
-        source: the folder of images; None for the synthetic layout, which has none.
+        source: the folder of images, or an .npz archive; None for the synthetic layout, which has none.
         layout: a key of LAYOUTS, "synthetic", or "auto" to recognise it (without a source, "synthetic" for that name).
         protocol: a key of PROTOCOLS, or "auto" for the layout's own.
         examples: how many images to choose at random, half of each class; 0: all (600 for synthetic).
@@ -146,11 +143,7 @@ def check_arguments(
 def _list(source: Path | None, layout: str, examples: int, seed: int, choices: Choices) -> tuple[Listing, Load]:
     if source is None:
         return list_synthetic(examples, seed), functools.partial(load_synthetic, seed)
-    return list_source(source, layout, choices), functools.partial(_load_file, source.resolve())
-
-
-def _load_file(root: Path, record: Record) -> LoadedImage:
-    return load_photograph(root / record.source_path)
+    return list_source(source, layout, choices), loader(source)
 
 
 def _same_or_refuse(final: Path, settings: Settings, listing: Listing, load: Load) -> DatasetFacts:

@@ -16,6 +16,8 @@ class Candidates:
         tables: paths of the metadata tables, which are neither records nor quarantined.
         notes: what people should know of how the source was read, each a sentence.
         one_image_an_id: whether a table says that files of one name are one image; else their bytes say.
+        inside: how many of the images lie within one of `tables`, and are no files of their own.
+        leak: why scores on any split of these images would flatter, in one phrase; "" if that is not known.
     """
 
     records: list[Record]
@@ -24,3 +26,5 @@ class Candidates:
     tables: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     one_image_an_id: bool = False
+    inside: int = 0
+    leak: str = ""

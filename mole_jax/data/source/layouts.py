@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Final
 
 from mole_jax.data.source.by_folder import folder, kaggle
@@ -11,6 +11,7 @@ from mole_jax.data.source.candidates import Candidates
 from mole_jax.data.source.choices import Choices
 from mole_jax.data.source.folders import ClassFolders
 from mole_jax.data.source.isic2018 import is_ground_truth, is_groupings, read_isic2018, read_lesions
+from mole_jax.data.source.npz import ENDING, is_npz, read_npz
 from mole_jax.data.source.public_tables import choices_of, find_public
 from mole_jax.data.source.table_files import (
     GROUP_COLUMNS,
@@ -24,12 +25,15 @@ from mole_jax.data.source.table_files import (
 from mole_jax.data.source.tables import column_names, read_table
 from mole_jax.data.source.tree import Tree
 from mole_jax.errors import UserError
+from mole_jax.files.digest import file_sha256
 
 
 def recognise(tree: Tree, choices: Choices) -> list[str]:
     """The names of the layouts that fit, the most specific first."""
     if choices.table:
         return ["table"]
+    if is_npz(tree):
+        return ["npz"]
     found, folders = [], ClassFolders(tree.files, choices)
     if any(folders.split_of(path) is not None for path in tree.files):
         found.append("kaggle")
@@ -144,7 +148,12 @@ def content_of_tables(tree: Tree, tables: tuple[str, ...], choices: Choices) -> 
     """The bytes of all tables that were read, in the source or elsewhere."""
     inside = [tree.root / table for table in tables]
     elsewhere = [path for path, within in asked_tables(tree, choices.table) if not within] if choices.table else []
-    return [path.read_bytes() for path in (*inside, *elsewhere)]
+    return [_content(path) for path in (*inside, *elsewhere)]
+
+
+def _content(path: Path) -> bytes:
+    """The file's bytes; for an archive, which may be large, their SHA-256."""
+    return file_sha256(path).encode() if path.suffix.lower() == ENDING else path.read_bytes()
 
 
 def _ham10000_tables(tree: Tree) -> list[str]:
@@ -173,6 +182,7 @@ LAYOUTS: Final[dict[str, Callable[[Tree, Choices], Candidates]]] = {
     "ham10000": _ham10000,
     "folder": folder,
     "table": _table,
+    "npz": read_npz,
 }
 # What to say of a source that does not have the layout.
 NEEDS: Final = {
@@ -180,4 +190,5 @@ NEEDS: Final = {
     "ham10000": "a table HAM10000_metadata.csv, or the ISIC 2018 challenge's one-hot ground truth",
     "folder": "folders Melanoma and NotMelanoma",
     "table": "--table=FILE --id=COLUMN --label=COLUMN, or the table of a public set",
+    "npz": "one .npz file with MedMNIST's arrays train_images, train_labels and so on",
 }

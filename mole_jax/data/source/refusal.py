@@ -8,6 +8,7 @@ from typing import Final
 from mole_jax.data.source.choices import Choices
 from mole_jax.data.source.folders import SPLIT_WORDS, ClassFolders
 from mole_jax.data.source.identity import match_ids
+from mole_jax.data.source.npz import ENDING, KEYS
 from mole_jax.data.source.table_files import GROUP_COLUMNS, ID_COLUMNS, OTHER_TABLES, has_header, tables_seen
 from mole_jax.data.source.tables import column_names, read_table
 from mole_jax.data.source.tree import Tree
@@ -26,6 +27,10 @@ ROWS: Final = 200
 
 def refusal(tree: Tree, choices: Choices) -> str:
     """The sentence, from its second part on."""
+    if len(tree.files) == 1 and tree.files[0].lower().endswith(ENDING):
+        return (
+            f"{tree.files[0]} is no archive with the arrays {', '.join(KEYS)}, as MedMNIST has them: download it again"
+        )
     said = (
         f"{len(tree.files)} files, but no HAM10000_metadata table, no ISIC 2018 ground truth and no folders Melanoma "
         "and NotMelanoma (optionally below train_sep, valid, test)"

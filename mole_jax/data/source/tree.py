@@ -35,12 +35,14 @@ def list_tree(source: Path, *, follow_links: bool = False) -> Tree:
     """Lists a source.
 
     Args:
-        source: the folder.
+        source: the folder, or one .npz archive.
         follow_links: whether links that lead out of the source are followed, to files and to folders, each folder once.
 
     Raises:
         UserError: the source is missing, is not a folder, or holds no file that can be read.
     """
+    if is_archive(source):
+        return Tree(tree_root(source), (source.name,), (), {source.name: source.stat().st_size})
     if not source.is_dir():
         raise UserError(
             f"source {str(source)!r} is {'not a folder' if source.exists() else 'missing'}; give --source=DIR"
@@ -66,6 +68,16 @@ def list_tree(source: Path, *, follow_links: bool = False) -> Tree:
         )
     # Compared as bytes, so that the order does not depend on the locale or on Python's handling of odd names.
     return Tree(root, tuple(sorted(files, key=os.fsencode)), tuple(quarantined), sizes)
+
+
+def is_archive(source: Path) -> bool:
+    """Whether a source is one file that holds all of its images."""
+    return source.suffix.lower() == ".npz" and source.is_file()
+
+
+def tree_root(source: Path) -> Path:
+    """The folder that the paths of a source's files begin at, absolute, links resolved."""
+    return source.parent.resolve() if is_archive(source) else source.resolve()
 
 
 def _entries(root: Path, follow: bool) -> Iterator[tuple[Path, int | str]]:

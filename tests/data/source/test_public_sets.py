@@ -1,4 +1,4 @@
-"""The trees of the public sets as they are unpacked, drawn small: each is read by its columns, whatever it is called."""
+"""The trees of the public sets as they are unpacked, drawn small: each is read by its columns, not by its name."""
 
 import pytest
 
