@@ -3,17 +3,13 @@
 from dataclasses import dataclass
 from typing import Final
 
-import numpy as np
-from jaxtyping import Int
-from sklearn.neighbors import NearestNeighbors
 from tqdm import tqdm
 
 from mole_jax.looks.alignment import align
+from mole_jax.looks.candidates import candidates
 from mole_jax.looks.fingerprints import Fingerprints
 from mole_jax.looks.threads import threaded_map
 
-# Candidates for each image. Of 250 originals with seven copies each, all pairs are among the eight nearest colours.
-NEIGHBOURS: Final = 12
 # Measured on HAM10000: the details of unrelated lesions correlate up to .44, those of one lesion's photographs, where
 # they are found at all, mostly beyond .58.
 SAME_LESION: Final = 0.5
@@ -48,7 +44,7 @@ class Pair:
 def near_duplicates(query: Fingerprints, reference: Fingerprints | None = None) -> list[Pair]:
     """Finds the reference images that show what a query image shows, whatever was turned, mirrored, shifted or zoomed.
 
-    Each query image is laid over the NEIGHBOURS reference images with the most similar colours.
+    Each query image is laid over the reference images with the most similar colours and the most similar details.
 
     Args:
         query: fingerprints of the images to look for.
@@ -61,7 +57,7 @@ def near_duplicates(query: Fingerprints, reference: Fingerprints | None = None) 
     among = query if reference is None else reference
     if min(len(query), len(among)) < 1 + within:
         return []
-    candidates = _candidates(query, among, within=within)
+    pairs = candidates(query, among, within=within)
 
     def compare(pair: tuple[int, int]) -> Pair | None:
         alignment = align(query.members[pair[0]], among.members[pair[1]])
@@ -69,14 +65,6 @@ def near_duplicates(query: Fingerprints, reference: Fingerprints | None = None) 
             return None
         return Pair(*pair, alignment.similarity, alignment.difference)
 
-    progress = tqdm(candidates, unit=" pairs", desc="comparing", disable=None)
+    progress = tqdm(pairs, unit=" pairs", desc="comparing", disable=None)
     found = [pair for pair in threaded_map(compare, progress) if pair is not None]
     return sorted(found, key=lambda pair: (pair.query, -pair.similarity, pair.reference))
-
-
-def _candidates(query: Fingerprints, among: Fingerprints, *, within: bool) -> list[tuple[int, int]]:
-    count = min(NEIGHBOURS + within, len(among))
-    search = NearestNeighbors(n_neighbors=count, algorithm="brute").fit(among.colours)
-    nearest: Int[np.ndarray, "n count"] = search.kneighbors(query.colours, return_distance=False)
-    pairs = ((i, int(j)) for i, of_one in enumerate(nearest) for j in of_one)
-    return sorted({(min(pair), max(pair)) for pair in pairs if pair[0] != pair[1]} if within else set(pairs))
