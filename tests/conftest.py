@@ -60,3 +60,16 @@ def tiny():
     from mole_jax.backbones.resnet import ResNetConfig
 
     return load_pretrained("random", architecture=ResNetConfig(stage_sizes=(2, 1), width=4))
+
+
+@pytest.fixture(scope="session")
+def drawn():
+    """24 different lesions, uint8 [224, 224, 3] each."""
+    import numpy as np
+
+    from mole_jax.data.source.lesions import draw_lesion, photograph
+
+    return [
+        photograph(draw_lesion(0.3 * (i % 5), np.random.default_rng([i, 0])), np.random.default_rng([i, 1]))
+        for i in range(24)
+    ]

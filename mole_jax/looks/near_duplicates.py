@@ -26,7 +26,7 @@ class Pair:
     Attributes:
         query: index of one image.
         reference: index of the other image.
-        similarity: correlation of their details once one is laid over the other, SAME_LESION..1.
+        similarity: correlation of their details once one is laid over the other, -1..1, mostly beyond .5.
         difference: mean absolute difference of their grey levels then, 0..255.
     """
 
@@ -61,7 +61,7 @@ def near_duplicates(query: Fingerprints, reference: Fingerprints | None = None) 
 
     def compare(pair: tuple[int, int]) -> Pair | None:
         alignment = align(query.members[pair[0]], among.members[pair[1]])
-        if alignment is None or alignment.similarity < SAME_LESION:
+        if alignment is None or alignment.agreement < SAME_LESION:
             return None
         return Pair(*pair, alignment.similarity, alignment.difference)
 

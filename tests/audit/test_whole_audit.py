@@ -103,6 +103,19 @@ def test_without_splits_nothing_leaks(tmp_path, drawn, write_image):
     assert "there are no splits, so nothing can leak yet" in format_audit(result)
 
 
+def test_a_patient_in_two_splits_is_a_leak(tmp_path, drawn, write_image):
+    rows = []
+    for i, image in enumerate(drawn[:12]):
+        split = ("train", "valid", "test")[i % 3]
+        write_image(tmp_path / split / ("Melanoma", "NotMelanoma")[i % 2] / f"{i}.png", image)
+        rows.append(f"{i},{f'P{i // 2}' if i < 4 else 'unknown'}\n")
+    (tmp_path / "patients.csv").write_text("image_id,patient_id\n" + "".join(rows))
+    found = audit(of_source(tmp_path))
+    assert [leak["sentence"] for leak in found.result["leaks"]] == ["2 patients lie in more than one split (4 images)"]
+    assert found.result["patients_known"]
+    assert "!!! LEAK: 2 patients lie in more than one split (4 images)" in format_audit(found.result)
+
+
 def test_originals_elsewhere_are_named(tmp_path, drawn, write_image):
     for i, image in enumerate(drawn[:8]):
         write_image(tmp_path / "originals" / ("Melanoma", "NotMelanoma")[i % 2] / f"ISIC_{i}.png", image)

@@ -30,6 +30,15 @@ def test_a_copy_is_found_however_it_is_turned(drawn, turn):
     assert all(pair.copy for pair in pairs), pairs
 
 
+def test_another_light_hides_nothing(drawn):
+    """As with another white balance: the colours of 23 other lesions are nearer, the details are the same."""
+    blue = np.clip(turned(drawn[5], rotation=40) * [0.55, 0.8, 1.3], 0, 255).astype(np.uint8)
+    query, among = fingerprints([blue]), fingerprints(drawn)
+    nearest = np.argsort(-(query.colours @ among.colours.T)[0])
+    assert 5 not in nearest[:12], "else this says nothing"
+    assert [(pair.reference, pair.copy) for pair in near_duplicates(query, among)] == [(5, False)]
+
+
 def test_different_lesions_are_no_pairs(drawn):
     assert near_duplicates(fingerprints(drawn)) == []
 

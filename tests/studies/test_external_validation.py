@@ -1,5 +1,6 @@
 """External validation, run as people run it: one small run, one dataset that it has not seen."""
 
+import csv
 import json
 import shutil
 import subprocess
@@ -12,6 +13,8 @@ import pytest
 from mole_jax.data.prepare.prepare import prepare
 from mole_jax.errors import UserError
 from mole_jax.evaluation.predictions import read_predictions
+from mole_jax.evaluation.table import format_table
+from mole_jax.report.page import write_report
 from mole_jax.studies.external import Request, validate
 
 ROOT = Path(__file__).parents[2]
@@ -95,6 +98,29 @@ def test_allowed_overlap_is_stamped(request_of, run_dir):
         assert (theirs.image_id == own.image_id).all()
         # To rounding: the run was another process, with XLA's flags for CPU.
         np.testing.assert_allclose(theirs.logit, own.logit, rtol=1e-4, atol=1e-5)
+
+
+def test_excluded_images_are_in_no_number_and_in_a_list(request_of, run_dir, data_dir):
+    """The run's own dataset: all that it was trained on is left out, and its test split remains."""
+    folder, metrics = validate(request_of("synthetic", overlap="exclude"))
+    own = read_predictions(run_dir / "predictions" / "test.csv")
+    scored = read_predictions(folder / "predictions.csv")
+    with (folder / "excluded.csv").open(newline="") as file:
+        excluded = list(csv.DictReader(file))
+    assert {row["split"] for row in excluded} == {"train", "validation"}
+    assert len(excluded) + scored.n == 50 and sorted(scored.image_id) == sorted(own.image_id)
+    assert (metrics["leaky"], metrics["external"]["excluded"]) == (False, len(excluded))
+    assert metrics["warnings"][0].startswith(f"EXCLUDED: {len(excluded)} of 50 images are known to the run")
+    assert "these are left out of every number (excluded.csv names them)" in format_table(metrics).replace("\n", " ")
+    page = write_report([run_dir], run_dir / "report.html").read_text()
+    assert f"{len(excluded)} of 50 images are in none of these numbers: the run knows them" in page
+    validate(request_of("synthetic", overlap="allow"))
+    assert not (folder / "excluded.csv").exists(), "of an earlier validation"
+
+
+def test_where_all_images_are_known_nothing_is_left_to_judge(request_of):
+    with pytest.raises(UserError, match=r"the run knows all \d+ images of 'synthetic': give other images"):
+        validate(request_of("synthetic", split="train", overlap="exclude"))
 
 
 def test_the_runs_own_test_split_alone_is_no_overlap(request_of, run_dir):
