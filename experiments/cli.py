@@ -1,7 +1,8 @@
 """What every command shares: parse the flags, run, and turn a user's mistake into one sentence and exit status 2.
 
-Exit status: 0 success, 2 a user's mistake, 1 a fault (with its traceback), 130 interrupted from the keyboard. A command
-may return another status of its own.
+Exit status: 0 success, 2 a user's mistake or a refusal of the system, 1 a fault (with its traceback), 130 interrupted
+from the keyboard, 143 stopped by SIGTERM (75 where the same command goes on). A command may return another status of
+its own.
 """
 
 import difflib
@@ -10,15 +11,19 @@ import os
 import signal
 import sys
 import textwrap
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import FrameType
 from typing import Any
 
 from absl import flags
 
+from experiments.console import steady_streams, visible
 from mole_jax.errors import UserError, means_full_disk
 
 WIDTH = 100
+DEBUG = flags.DEFINE_bool("debug", False, "show where in the code an error arose")
+DEBUG_HINT = "--debug shows where in the code"
 NOT_A_DEVICE = "Research software, not a medical device: it says nothing about anybody's skin."
 
 
@@ -41,12 +46,10 @@ def main(
         more_help: gives lines that `--help` shows below the flags.
         goes_on: whether the same command, given again, goes on where it was interrupted.
     """
+    steady_streams()
     if {"--help", "-help", "-h"} & set(sys.argv[1:]):
-        try:
-            lines = _help_lines(defaults(sys.argv[1:]))
-            print("\n".join([description.strip(), "", "Flags:", *lines, *more_help()]), flush=True)
-        except BrokenPipeError:  # --help | head: nothing is left to say, and the interpreter must not try again at exit
-            os._exit(0)
+        lines = _help_lines(defaults(sys.argv[1:]))
+        print("\n".join([description.strip(), "", "Flags:", *lines, *more_help()]), flush=True)
         sys.exit(0)
     interrupted: list[int] = []
 
@@ -54,37 +57,61 @@ def main(
         interrupted.append(number)
         raise KeyboardInterrupt
 
-    signal.signal(signal.SIGINT, interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, interrupt)
     _log_to_screen()
     try:
         positional = flags.FLAGS(sys.argv)[1:]
         if positional:
             raise UserError(f"unexpected argument {positional[0]!r}: flags are written --name=value; --help lists them")
         status = command()
-    except flags.UnrecognizedFlagError as error:
-        print(
-            f"error: unknown flag --{error.flagname}{_suggestion(error.flagname)}; --help lists them", file=sys.stderr
-        )
-        sys.exit(2)
-    except (UserError, flags.Error) as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        _say_interrupted(goes_on)
-    except Exception as error:
-        if interrupted:  # a library has turned the interruption into an error of its own
-            _say_interrupted(goes_on)
-        if not means_full_disk(error):
+        sys.stdout.flush()
+    except BaseException as error:
+        if isinstance(error, SystemExit):
             raise
-        what = " ".join(str(error).split())
-        print(f"error: no room left to write ({what}): make room and give the same command again", file=sys.stderr)
-        sys.exit(2)
+        if DEBUG.present and DEBUG.value:
+            traceback.print_exc()
+        if interrupted:  # by us, or by a library that has turned the interruption into an error of its own
+            status = _say_interrupted(interrupted[0], goes_on)
+        elif (sentence := _explain(error)) is not None:
+            print(f"error: {visible(' '.join(sentence.split()))}", file=sys.stderr)
+            status = 2
+        else:
+            raise
     sys.exit(status or 0)
 
 
-def _say_interrupted(goes_on: bool) -> None:
-    print("interrupted" + ("; the same command goes on where it stopped" if goes_on else ""), file=sys.stderr)
-    sys.exit(130)
+def _explain(error: BaseException) -> str | None:
+    """What a person at the keyboard can mend, in one sentence; None for a fault of ours."""
+    if isinstance(error, flags.UnrecognizedFlagError):
+        return f"unknown flag --{error.flagname}{_suggestion(error.flagname)}; --help lists them"
+    if isinstance(error, UserError | flags.Error):
+        return str(error)
+    if means_full_disk(error):
+        return f"no room left to write ({error}): make room and give the same command again"
+    if isinstance(error, OSError) and error.errno is not None:
+        where = f" {os.fsdecode(error.filename)!r}" if error.filename is not None else ""
+        return f"the system refused{where}: {error.strerror}; give another place or change it ({DEBUG_HINT})"
+    if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
+        what = f" ({error})" if str(error) else ""
+        return f"not enough memory{what}: give a smaller --batch_size, or fewer images ({DEBUG_HINT})"
+    if isinstance(error, ImportError) and error.name and error.name.partition(".")[0] == "array_record":
+        return f"the package array_record cannot be imported ({error}); it exists for Linux and macOS on 64 bits alone"
+    if isinstance(error, RuntimeError) and "home directory" in str(error):
+        return "a path begins with ~ and this user has no home directory; give the path in full, or set HOME"
+    if isinstance(error, RuntimeError) and "Unable to initialize backend" in str(error):
+        wanted = os.environ.get("JAX_PLATFORMS", "")
+        return f"JAX_PLATFORMS={wanted!r} asks for a device that is not here ({error}); unset it, or give cpu"
+    return None
+
+
+def _say_interrupted(number: int, goes_on: bool) -> int:
+    again = "; the same command goes on where it stopped" if goes_on else "; nothing is half-written"
+    if number == signal.SIGINT:
+        print(f"interrupted{again}", file=sys.stderr)
+        return 130
+    print(f"stopped by SIGTERM{again}", file=sys.stderr)
+    return 75 if goes_on else 143
 
 
 class _AboveTheBar(logging.Handler):
@@ -95,7 +122,7 @@ class _AboveTheBar(logging.Handler):
 
         told = record.levelno < logging.WARNING
         text = record.getMessage() if told else f"{record.levelname.lower()}: {record.getMessage()}"
-        tqdm.write(text, file=sys.stdout if told else sys.stderr)
+        tqdm.write(visible(text), file=sys.stdout if told else sys.stderr)
         (sys.stdout if told else sys.stderr).flush()
 
 

@@ -1,6 +1,7 @@
 """Flags made from a config dataclass: one field, one flag, and nothing to keep in step."""
 
 import dataclasses
+from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from absl import flags
@@ -31,8 +32,9 @@ def define_run_flags() -> None:
 
 
 def given_flags() -> dict[str, Any]:
-    """The fields of RunConfig whose flags were given."""
+    """The fields of RunConfig whose flags were given; `~` in paths is the user's home, as a shell would have it."""
     values = {field.name: flags.FLAGS[field.name].value for field in dataclasses.fields(RunConfig)}
+    values |= {name: str(Path(values[name]).expanduser()) for name in ("run_dir", "data_dir") if values[name]}
     return {name: value for name, value in values.items() if value is not None}
 
 

@@ -17,10 +17,11 @@ from types import FrameType
 from absl import flags
 
 from experiments import cli
-from mole_jax.data.facts import DatasetFacts, dataset_directory, read_facts
+from mole_jax.data.facts import DatasetFacts, read_facts
 from mole_jax.data.manifest import read_manifest
 from mole_jax.data.prepare.prepare import prepare
 from mole_jax.data.prepare.protocols import PROTOCOLS
+from mole_jax.data.versions import dataset_directory
 from mole_jax.errors import UserError
 from mole_jax.studies.recipes import RECIPES
 from mole_jax.studies.reproduction import (

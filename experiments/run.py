@@ -8,7 +8,6 @@ The same command again goes on where it stopped. Exit status 75: stopped by SIGT
 it again.
 """
 
-import json
 import sys
 from pathlib import Path
 
@@ -53,12 +52,10 @@ def command() -> int:
         print(f"error: {stop}", file=sys.stderr)
         return 1
     from mole_jax.evaluation.table import format_table
-    from mole_jax.runs.directory import METRICS
 
     run_dir, page = outcome.run_dir, outcome.report
     assert page is not None, "a report was asked for"
-    metrics = json.loads((run_dir / METRICS).read_text(encoding="utf-8"))
-    print(f"{time_line(outcome.timing)}\n\n{format_table(metrics)}\n")
+    print(f"{time_line(outcome.timing)}\n\n{format_table(outcome.metrics)}\n")
     print(f"results in {run_dir}: metrics.json, predictions/, classifier/, checkpoints/\nreport in {page}")
     warn_of_photographs(page)
     print(

@@ -23,8 +23,8 @@ def configure(*, keep_memory: bool = False) -> None:
             step, a quarter of logistic regression's. Networks with larger arrays gain nothing and leave holes that
             nothing else fits into: the CNN then holds 3.6 GB instead of 1.8.
     """
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mole_jax" / "xla"
-    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache))
+    if (home := _cache_home()) is not None:
+        os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(home / "mole_jax" / "xla"))
     # JAX keeps what took a second to compile; the many small programs of a start take more than that together.
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
     flags = os.environ.get("XLA_FLAGS", "")
@@ -33,6 +33,14 @@ def configure(*, keep_memory: bool = False) -> None:
         os.environ["XLA_FLAGS"] = f"{flags} {FAST_CPU_CONVOLUTIONS}".strip()
     if keep_memory and _runs_on_cpu():
         keep_freed_memory()
+
+
+def _cache_home() -> Path | None:
+    """The user's cache folder; None where the user has no home, as in a container that runs under a bare number."""
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    except RuntimeError:
+        return None
 
 
 def _runs_on_cpu() -> bool:

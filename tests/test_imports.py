@@ -105,3 +105,33 @@ def test_the_end_of_a_run_waits_for_no_large_library():
     )
     result = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=ROOT)
     assert result.stdout.strip() == "[]"
+
+
+CHANGES = ROOT / "mole_jax" / "files" / "changes.py"
+
+
+def changes_files(path):
+    """The calls in a module that remove, rename or replace a file or a folder."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
+            continue
+        name, keywords = node.func.attr, {keyword.arg for keyword in node.keywords}
+        # str.replace takes two arguments, dataclasses.replace keywords, Path.replace one argument.
+        if name in {"rmtree", "unlink", "rename", "rmdir", "remove", "renames", "move", "truncate", "removedirs"} or (
+            name == "replace" and len(node.args) == 1 and not keywords
+        ):
+            yield f"line {node.lineno}: {name}"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [p for p in [*FILES, *sorted((ROOT / "experiments").rglob("*.py"))] if p != CHANGES],
+    ids=lambda p: p.relative_to(ROOT).as_posix(),
+)
+def test_only_one_module_removes_and_replaces(path):
+    assert list(changes_files(path)) == []
+
+
+def test_that_module_is_seen_to_do_so():
+    found = {call.split(": ")[1] for call in changes_files(CHANGES)}
+    assert found == {"replace", "unlink", "rename", "rmtree", "rmdir"}

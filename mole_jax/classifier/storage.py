@@ -1,8 +1,8 @@
 """A classifier on disk, in the run's folder `classifier/`: what a copied run needs to score photographs.
 
-`classifier.json` says what it is and holds the SHA-256 of the other files; `variables.safetensors` has what was
-trained, `backbone-<digest>.safetensors` a frozen backbone. Runs that lie side by side share one copy of a backbone by
-hard links (94 MB for ResNet50); a run that is copied elsewhere takes its own along.
+`classifier.json` says what it is; `variables.safetensors` has what was trained, `backbone-<digest>.safetensors` a
+frozen backbone; `SHA256SUMS` what each of them was when it was written. Runs that lie side by side share one copy of a
+backbone by hard links (94 MB for ResNet50); a run that is copied elsewhere takes its own along.
 """
 
 import dataclasses
@@ -20,15 +20,17 @@ from mole_jax.classifier.decision import Decision
 from mole_jax.classifier.network import Stage, variable_shapes
 from mole_jax.config import RunConfig
 from mole_jax.errors import UserError, full_disk_explained
+from mole_jax.files.changes import SUMS, is_ours, move_file, remove_file
 from mole_jax.files.digest import file_sha256
 from mole_jax.files.folder import new_folder, publish
 from mole_jax.files.reading import read_record
+from mole_jax.files.sums import verify
 from mole_jax.files.tensors import differences, flatten, read_tensors, shape_text, unflatten, write_tensors
 from mole_jax.files.writing import write_json
 from mole_jax.inputs.normalize import Inputs, Preprocessing
 from mole_jax.runs.directory import CLASSIFIER, CONFIG, METRICS
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 ABOUT: Final = "classifier.json"
 VARIABLES: Final = "variables.safetensors"
 DIGITS: Final = 16  # of a backbone's digest, in its file's name
@@ -55,7 +57,6 @@ class Stored:
     decision: Decision
     origin: Origin
     backbone: StoredBackbone | None
-    sha256: dict[str, str]
     config: RunConfig
 
 
@@ -67,15 +68,14 @@ def save(classifier: Classifier, run_dir: Path) -> Path:
     """
     final = run_dir / CLASSIFIER
     remedy = "make room and give the same command again, which goes on from the newest checkpoint"
-    with full_disk_explained(run_dir, remedy), new_folder(final) as folder:
+    otherwise = "move what is not a classifier's out of it"
+    with full_disk_explained(run_dir, remedy), new_folder(final, CLASSIFIER, otherwise=otherwise) as folder:
         write_tensors(folder / VARIABLES, _trained(classifier))
-        files = {VARIABLES: file_sha256(folder / VARIABLES)}
         backbone = None
         if classifier.backbone is not None:
             frozen, name = classifier.backbone, ""
             if classifier.stage == "head":
-                name, digest = _write_backbone(folder, frozen, beside=run_dir)
-                files[name] = digest
+                name = _write_backbone(folder, frozen, beside=run_dir)
             backbone = StoredBackbone(name, frozen.config, frozen.preprocessing, frozen.provenance)
         about = Stored(
             FORMAT,
@@ -85,11 +85,10 @@ def save(classifier: Classifier, run_dir: Path) -> Path:
             classifier.decision,
             classifier.origin,
             backbone,
-            files,
             classifier.config,
         )
         write_json(folder / ABOUT, dataclasses.asdict(about))
-        publish(folder, final)
+        publish(folder, final, CLASSIFIER)
     return final
 
 
@@ -114,11 +113,10 @@ def open_run(run_dir: str | os.PathLike[str]) -> Classifier:
             f"{folder / ABOUT} has format {about.format} and this version of mole_jax reads {FORMAT}: use the version "
             f"that wrote it, or {again}"
         )
-    for name, digest in about.sha256.items():
-        if Path(name).name != name or not (folder / name).is_file():
-            raise UserError(f"{folder / name} is missing; {again}")
-        if file_sha256(folder / name) != digest:
-            raise UserError(f"{folder / name} has changed since it was written (its SHA-256 differs); {again}")
+    files = [ABOUT, VARIABLES, *([about.backbone.file] if about.backbone and about.backbone.file else [])]
+    if not is_ours(folder):
+        raise UserError(f"{folder / SUMS} is missing; {again}")
+    verify(folder, CLASSIFIER, files, again=again)
     variables = {"params": {}, "batch_stats": {}} | unflatten(read_tensors(folder / VARIABLES)[0])
     backbone = None
     if (stored := about.backbone) is not None:
@@ -142,8 +140,8 @@ def _trained(classifier: Classifier) -> dict[str, Any]:
     return {kind: jax.device_get(leaves) for kind, leaves in classifier.variables.items()}
 
 
-def _write_backbone(folder: Path, backbone: Pretrained, *, beside: Path) -> tuple[str, str]:
-    """Writes the weights, or links to a copy of them in a run nearby; gives the file's name and digest."""
+def _write_backbone(folder: Path, backbone: Pretrained, *, beside: Path) -> str:
+    """Writes the weights, or links to a copy of them in a run nearby; gives the file's name."""
     part = folder / "backbone.part"
     write_tensors(part, backbone.variables)
     digest = file_sha256(part)
@@ -152,12 +150,12 @@ def _write_backbone(folder: Path, backbone: Pretrained, *, beside: Path) -> tupl
         try:
             if not twin.is_symlink() and file_sha256(twin) == digest:
                 os.link(twin, folder / name)
-                part.unlink()
-                return name, digest
+                remove_file(part)
+                return name
         except OSError:  # another file system, or one without hard links
             continue
-    part.rename(folder / name)
-    return name, digest
+    move_file(part, folder / name)
+    return name
 
 
 def _refuse_other_shapes(classifier: Classifier, path: Path, again: str) -> None:

@@ -1,5 +1,6 @@
 """A prepared dataset as training uses it: its facts, its rows and its splits."""
 
+import dataclasses
 import functools
 import hashlib
 from dataclasses import dataclass
@@ -8,22 +9,27 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int
 
-from mole_jax.data.checksums import AGAIN, verify
-from mole_jax.data.facts import DatasetFacts, dataset_directory, read_facts
+from mole_jax.data.facts import DatasetFacts, read_facts
 from mole_jax.data.manifest import ManifestRow, read_manifest
 from mole_jax.data.records import CLASSES, SPLITS, Split
 from mole_jax.data.shards import Source, open_split
+from mole_jax.data.versions import AGAIN, DATASET, Reading, dataset_directory
 from mole_jax.errors import UserError
+from mole_jax.files.sums import verify
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A prepared dataset. Record i of `splits[s]` is `rows[s][i]`; splits without images are left out."""
+    """A prepared dataset. Record i of `splits[s]` is `rows[s][i]`; splits without images are left out.
+
+    While it is there, its files stay: `prepare --overwrite` makes a new version beside them.
+    """
 
     directory: Path
     facts: DatasetFacts
     rows: dict[Split, list[ManifestRow]]
     splits: dict[Split, Source]
+    reading: Reading = dataclasses.field(repr=False, compare=False)
 
     @functools.cached_property
     def labels(self) -> dict[Split, Int[np.ndarray, "..."]]:
@@ -76,8 +82,9 @@ def open_dataset(data_dir: Path, name: str) -> Dataset:
     Raises:
         UserError: it has not been prepared, or one of its files is damaged.
     """
-    directory = dataset_directory(data_dir, name)
-    verify(directory)
+    reading = _hold(data_dir, name)
+    directory = reading.directory
+    verify(directory, DATASET, again=AGAIN)
     facts = read_facts(directory)
     of_split: dict[Split, list[ManifestRow]] = {split: [] for split in SPLITS}
     for row in read_manifest(directory):
@@ -96,4 +103,12 @@ def open_dataset(data_dir: Path, name: str) -> Dataset:
                 f"the shards of the {split} split hold {len(splits[split])} records and {directory / 'manifest.csv'} "
                 f"has {len(of_one)} rows; {AGAIN}"
             )
-    return Dataset(directory, facts, rows, splits)
+    return Dataset(directory, facts, rows, splits, reading)
+
+
+def _hold(data_dir: Path, name: str) -> Reading:
+    while True:
+        try:
+            return Reading(dataset_directory(data_dir, name))
+        except FileNotFoundError:  # replaced by a newer version in this moment
+            continue

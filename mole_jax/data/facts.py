@@ -1,15 +1,14 @@
 """What a prepared dataset says about itself: metadata.json, where TFDS expects it, beside dataset_info.json."""
 
 import dataclasses
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mole_jax.data.checksums import AGAIN
 from mole_jax.data.records import Split
-from mole_jax.data.shards import VERSION
+from mole_jax.data.versions import AGAIN
 from mole_jax.errors import UserError
+from mole_jax.files.reading import read_record
 
 
 @dataclass(frozen=True)
@@ -84,27 +83,5 @@ def read_facts(directory: Path) -> DatasetFacts:
     path = directory / "metadata.json"
     if not path.is_file():
         raise UserError(f"{directory} holds no prepared dataset; python -m experiments.prepare makes one")
-    try:
-        return DatasetFacts(**json.loads(path.read_text(encoding="utf-8")))
-    except ValueError as error:
-        raise UserError(f"{path} is damaged ({error}); {AGAIN}") from error
-    except TypeError as error:
-        raise UserError(f"{path} is of another version of this project ({error}); {AGAIN}") from error
-
-
-def dataset_directory(data_dir: Path, name: str) -> Path:
-    """Where the dataset of that name lies.
-
-    Raises:
-        UserError: it has not been prepared; the message names the datasets that have.
-    """
-    directory = data_dir / name / VERSION
-    if not (directory / "metadata.json").is_file():
-        prepared = sorted(path.parent.parent.name for path in data_dir.glob(f"*/{VERSION}/metadata.json"))
-        have = f"prepared are {', '.join(prepared)}" if prepared else "nothing is prepared there"
-        source = "" if name == "synthetic" else " --source=DIR"
-        raise UserError(
-            f"no dataset {name!r} in {str(data_dir)!r} ({have}); "
-            f"make it with: python -m experiments.prepare --dataset={name}{source}"
-        )
-    return directory
+    facts: DatasetFacts = read_record(path, DatasetFacts, remedy=AGAIN)
+    return facts

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from mole_jax.data.checksums import AGAIN
 from mole_jax.data.records import Example, Quarantined, Split
+from mole_jax.data.versions import AGAIN
 from mole_jax.errors import UserError
 from mole_jax.files.csv_table import write_rows
 

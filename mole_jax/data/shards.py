@@ -2,17 +2,15 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from mole_jax.data.checksums import AGAIN
 from mole_jax.data.image_file import IMAGE_SHAPE
 from mole_jax.data.records import SPLITS
 from mole_jax.data.tf_example import decode
+from mole_jax.data.versions import AGAIN
 from mole_jax.errors import UserError
-
-VERSION: Final = "1.0.0"
 
 
 @runtime_checkable

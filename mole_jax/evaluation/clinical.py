@@ -17,6 +17,7 @@ from mole_jax.evaluation.schema import Calibration, Calibrations, DecisionCurve,
 from mole_jax.evaluation.split_estimates import shares_at
 from mole_jax.evaluation.statistics.groups import Groups, group_images
 from mole_jax.evaluation.subgroups import subgroup_estimates
+from mole_jax.files.changes import remove_file
 
 NO_VALIDATION = "there are no validation predictions to calibrate on"
 
@@ -99,7 +100,7 @@ def write_calibrated_scores(
     """
     calibrated = calibrate(test, validation)
     if calibrated is None or validation is None:
-        Path(path).unlink(missing_ok=True)
+        remove_file(Path(path))
         return why_not_calibrated(validation)
     columns = {"image_id": test.image_id, "label": test.label, "score": test.score, "calibrated": calibrated}
     share = float(validation.label.mean())  # strictly between 0 and 1, or there were no scaling

@@ -95,6 +95,19 @@ def read_tensors(path: Path) -> tuple[Tensors, dict[str, str]]:
         raise UserError(f"{path} is a damaged safetensors file ({error}): download or write it again") from error
 
 
+def read_tensors_metadata(path: Path) -> dict[str, str]:
+    """A file's metadata, without its arrays; empty where there is none.
+
+    Raises:
+        UserError: it is no safetensors file, or cannot be read.
+    """
+    try:
+        with safetensors.safe_open(path, framework="numpy") as file:
+            return dict(file.metadata() or {})
+    except (safetensors.SafetensorError, OSError) as error:
+        raise UserError(f"{path} is no safetensors file ({error})") from error
+
+
 def shortened(names: Sequence[str]) -> str:
     """The first names for a message, and how many more there are."""
     rest = len(names) - SHOWN

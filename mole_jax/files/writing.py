@@ -1,10 +1,13 @@
 """Small files that appear whole or not at all."""
 
+import io
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, BinaryIO, TextIO
+
+from mole_jax.files.changes import remove_file, replace_file
 
 
 @contextmanager
@@ -13,14 +16,24 @@ def open_whole(path: Path) -> Iterator[TextIO]:
 
     An error or a kill leaves what was there before.
     """
+    with open_binary_whole(path) as binary:
+        file = io.TextIOWrapper(binary, encoding="utf-8", newline="")
+        yield file
+        file.flush()
+        file.detach()
+
+
+@contextmanager
+def open_binary_whole(path: Path) -> Iterator[BinaryIO]:
+    """Opens a file for writing as `open_whole` does."""
     part = path.with_name(f".{path.name}.part")
-    part.unlink(missing_ok=True)  # what a kill has left, or a link in its place that would lead elsewhere
+    remove_file(part)  # what a kill has left, or a link in its place that would lead elsewhere
     try:
-        with part.open("x", encoding="utf-8", newline="") as file:
+        with part.open("xb") as file:
             yield file
-        part.replace(path)
+        replace_file(part, path)
     finally:
-        part.unlink(missing_ok=True)
+        remove_file(part)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
-from mole_jax.report.parts import Panel, Part, Row, Table, estimate_text, write_files
+from mole_jax.report.files import write_page
+from mole_jax.report.parts import Panel, Part, Row, Table, estimate_text
 from mole_jax.report.photographs import jpeg
-from mole_jax.report.render import render, write_page
+from mole_jax.report.render import render
 
 Photograph = Callable[[int], UInt8[np.ndarray, "224 224 3"]]
 
@@ -44,10 +45,9 @@ def write_audit_page(result: Mapping[str, Any], out: Path, photograph: Photograp
         ("copies", "Augmented copies", [_copies(result)]),
         ("balance", "What the splits are made of", [_splits(result), _classes(result)]),
     ]
-    write_files([part for _, _, parts in sections for part in parts], out.parent / "figures")
     shortcuts = [name for kind, name in PROBES.items() if result["shortcuts"][kind]["shortcut"]]
     html = render("audit.html", title=f"Audit of {result['name']}", result=result, sections=sections, told=shortcuts)
-    write_page(html, out)
+    write_page(html, [part for _, _, parts in sections for part in parts], out)
     return out
 
 

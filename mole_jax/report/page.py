@@ -14,9 +14,10 @@ from mole_jax.report.figures.score_figure import score_figure
 from mole_jax.report.figures.subgroup_figure import subgroup_figures
 from mole_jax.report.figures.training_figure import training_figures
 from mole_jax.report.figures.weight_figure import weight_figure
+from mole_jax.report.files import refuse_foreign_page, write_page
 from mole_jax.report.mistakes import mistakes
-from mole_jax.report.parts import Part, write_files
-from mole_jax.report.render import render, write_page
+from mole_jax.report.parts import Part
+from mole_jax.report.render import render
 from mole_jax.report.summary import summarise
 from mole_jax.report.tables import comparison_table, operating_points_table, prevalence_table, results_table
 from mole_jax.runs.read import Run, read_runs
@@ -43,14 +44,12 @@ def write_report(runs: Sequence[Path], out: Path, *, data_dir: Path | None = Non
         `out`.
 
     Raises:
-        UserError: a directory is not a finished run; says what is missing.
+        UserError: a directory is not a finished run, or one of its files has changed; or `out` is there and no page.
     """
+    refuse_foreign_page(out)
     read = read_runs(runs, data_dir)
     sections = _sections(read)
-    html = _render(read, sections)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    write_files([part for section in sections for part in section.parts], out.parent / "figures")
-    write_page(html, out)
+    write_page(_render(read, sections), [part for section in sections for part in section.parts], out)
     return out
 
 

@@ -3,7 +3,6 @@
 import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 from mole_jax.evaluation.table import digits_of
@@ -70,17 +69,6 @@ class Row:
 
     cells: Sequence[str]
     kind: str = ""  # "paper": not ours; "head": a line above the rows that follow
-
-
-def write_files(parts: Sequence[Part], folder: Path) -> None:
-    """Writes each panel and each part's numbers as files of their own."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for part in parts:
-        if part.numbers:
-            (folder / f"{part.name}.csv").write_text(part.csv, encoding="utf-8")
-        for panel in part.panels:
-            if panel.content:
-                (folder / f"{panel.name}.{EXTENSIONS[panel.kind]}").write_bytes(panel.content)
 
 
 def estimate_text(estimate: Mapping[str, Any] | None, digits: int = 3) -> str:

@@ -1,13 +1,11 @@
-"""From a template and its values to a self-contained HTML file."""
+"""From a template and its values to the text of a self-contained HTML file."""
 
 from importlib import resources
-from pathlib import Path
 from typing import Any
 
 import jinja2
 from markupsafe import Markup, escape
 
-from mole_jax.files.writing import write_text
 from mole_jax.report.parts import Panel
 
 
@@ -24,12 +22,6 @@ def render(template: str, **values: Any) -> str:
     # Our own file, which may hold > and quotes.
     css = Markup(resources.files("mole_jax.report").joinpath("report.css").read_text(encoding="utf-8"))
     return environment.get_template(template).render(css=css, **values)
-
-
-def write_page(html: str, out: Path) -> None:
-    """Writes the page; the file appears whole or not at all."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    write_text(out, html)
 
 
 def _inline_svg(panel: Panel) -> Markup:

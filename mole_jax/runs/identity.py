@@ -1,6 +1,8 @@
 """What a run is: its config, and the versions, devices, code and data that it depends on."""
 
+import hashlib
 import importlib.metadata
+import json
 import os
 import platform
 import subprocess
@@ -14,7 +16,7 @@ from mole_jax.config import IDENTITY, RunConfig
 from mole_jax.errors import UserError
 from mole_jax.files.reading import read_record
 from mole_jax.files.writing import write_json
-from mole_jax.runs.directory import CONFIG, ENVIRONMENT
+from mole_jax.runs.directory import CHECKPOINTS, CONFIG, ENVIRONMENT
 
 PACKAGES = (
     "jax",
@@ -44,6 +46,13 @@ class Identity:
     fingerprint: str
     weights: Mapping[str, str | None] | None = None
 
+    def digest(self) -> str:
+        """SHA-256 of what decides the run's steps, in hex; an option that did not exist yet counts as its default."""
+        defaults, config = RunConfig().to_dict(), self.config.to_dict()
+        own = {name: config[name] for name in sorted(IDENTITY) if config[name] != defaults[name]}
+        weights = (self.weights or {}).get("sha256") or ""
+        return hashlib.sha256(json.dumps([own, self.fingerprint, weights]).encode()).hexdigest()
+
 
 def refuse_another_run(run_dir: Path, now: Identity) -> None:
     """Checks that the run that is in the directory, if any, is this one; changes nothing.
@@ -56,9 +65,14 @@ def refuse_another_run(run_dir: Path, now: Identity) -> None:
             listed.
     """
     config_path, environment_path = run_dir / CONFIG, run_dir / ENVIRONMENT
-    if not (config_path.exists() and environment_path.exists()):
-        return
     remedy = "use another --run_dir"
+    if missing := [path for path in (config_path, environment_path) if not path.exists()]:
+        if any((run_dir / CHECKPOINTS).glob("[0-9]*")):
+            raise UserError(
+                f"{missing[0]} is missing, so it is not known what the checkpoints beside it belong to: restore it, or "
+                f"{remedy}"
+            )
+        return
     before = RunConfig().to_dict() | read_record(config_path, dict[str, Any], remedy=remedy)
     asked = now.config.to_dict()
     different = [

@@ -8,6 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
+from mole_jax.errors import UserError
 from mole_jax.files.writing import write_text
 from mole_jax.runs.directory import LOG, STEPS
 
@@ -28,20 +31,15 @@ class Log:
     """The log of a run that is being trained; a context manager."""
 
     def __init__(self, run_dir: Path, *, resume_step: int) -> None:
-        """Drops the lines of steps after `resume_step`, which will be run again; what people were told stays."""
+        """Drops the lines of steps after `resume_step`, which will be run again; what people were told stays.
+
+        Raises:
+            UserError: a line that is not the last is damaged.
+        """
         path = run_dir / STEPS
-        kept = []
-        self.epochs: list[dict[str, Any]] = []  # the metrics of the epochs that are done
-        if path.exists():
-            for line in path.read_text(encoding="utf-8").splitlines():
-                try:
-                    values = json.loads(line)
-                    if values["step"] <= resume_step:
-                        kept.append(line + "\n")
-                        self.epochs += [values] if "epoch" in values else []
-                except json.JSONDecodeError:  # the process was killed in the middle of this line
-                    break
-        write_text(path, "".join(kept))
+        kept = [values for values in read_steps(path) if values["step"] <= resume_step]
+        self.epochs = [values for values in kept if "epoch" in values]  # the metrics of the epochs that are done
+        write_text(path, "".join(json.dumps(values) + "\n" for values in kept))
         self._steps = path.open("a", encoding="utf-8", buffering=1)
         self._told = (run_dir / LOG).open("a", encoding="utf-8", buffering=1)
         self._tensorboard = SummaryWriter(str(run_dir), purge_step=resume_step + 1)
@@ -66,3 +64,29 @@ class Log:
         """Adds a line for people to train.log, with the time, and hands it to Python's logging for the screen."""
         self._told.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")
         logging.getLogger(__name__).info("%s", line)
+
+
+def read_steps(path: Path) -> list[dict[str, Any]]:
+    """The lines of a metrics.jsonl, but for a last one that a kill has torn; none where there is no file.
+
+    Raises:
+        UserError: another line is no record of a step.
+    """
+    if not path.is_file():
+        return []
+    lines = path.read_bytes().split(b"\n")
+    read: list[dict[str, Any]] = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            values = msgspec.json.decode(line, type=dict[str, Any])
+            if type(values["step"]) is not int:
+                raise ValueError("its step is no number")
+        except (msgspec.DecodeError, ValueError, KeyError) as error:
+            if number == len(lines):  # after the last line break: nothing, or what a kill has torn
+                break
+            raise UserError(
+                f"{path} is damaged (line {number}: {' '.join(str(error).split())}); restore it, or train again in "
+                "another --run_dir"
+            ) from None
+        read.append(values)
+    return read

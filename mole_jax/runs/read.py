@@ -1,22 +1,27 @@
 """Reads a run directory. Everything on the page starts from these files."""
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from jaxtyping import Float
 
-from mole_jax.data.facts import DatasetFacts, dataset_directory, read_facts
+from mole_jax.data.facts import DatasetFacts, read_facts
 from mole_jax.data.manifest import read_manifest
+from mole_jax.data.versions import dataset_directory
 from mole_jax.errors import UserError
 from mole_jax.evaluation.operating_points import OperatingPoint
 from mole_jax.evaluation.predictions import Predictions, read_predictions
+from mole_jax.evaluation.schema import SCHEMA, Metrics
 from mole_jax.evaluation.summary import renewed
+from mole_jax.files.reading import read_record
+from mole_jax.runs.directory import CONFIG, ENVIRONMENT, METRICS, verify_run
+from mole_jax.runs.log import read_steps
 
+AGAIN: Final = "restore it, or run the experiment again"
 REQUIRED = ("config.json", "environment.json", "metrics.json", "predictions/validation.csv", "predictions/test.csv")
 
 
@@ -118,7 +123,10 @@ def _read_run(path: Path, name: str, key: str, data_dir: Path | None) -> Run:
             f"{path} is not the directory of a finished run: it has no {', no '.join(missing)}; "
             "python -m experiments.run writes them at its end"
         )
-    config, environment, metrics = (_read_json(path / file) for file in REQUIRED[:3])
+    verify_run(path)
+    config: dict[str, Any] = read_record(path / CONFIG, dict[str, Any], remedy=AGAIN)
+    environment: dict[str, Any] = read_record(path / ENVIRONMENT, dict[str, Any], remedy=AGAIN)
+    metrics = read_metrics(path / METRICS)
     files = {split: path / f"predictions/{split}.csv" for split in ("train", "validation", "test")}
     splits = {split: read_predictions(file) for split, file in files.items() if file.is_file()}
     picture = path / "weight_picture.npy"
@@ -140,7 +148,7 @@ def _read_run(path: Path, name: str, key: str, data_dir: Path | None) -> Run:
 def _read_external(folder: Path) -> list[External]:
     found = []
     for path in sorted(folder.glob("*/metrics.json")):
-        metrics, name = _read_json(path), path.parent.name
+        metrics, name = read_metrics(path), path.parent.name
         found.append(
             External(
                 name=f"{name} (leaky)" if metrics["leaky"] else name,
@@ -152,29 +160,23 @@ def _read_external(folder: Path) -> list[External]:
     return found
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not JSON ({error}); restore it or run the experiment again") from None
-    if not isinstance(value, dict):
-        raise UserError(f"{path} holds a {type(value).__name__}, not an object; restore it or run the experiment again")
-    return value
+def read_metrics(path: Path) -> dict[str, Any]:
+    """Reads a metrics.json of this schema, each value of its type, or of an older one, as it is.
+
+    Raises:
+        UserError: it is missing, damaged or of another shape; says where.
+    """
+    found: dict[str, Any] = read_record(path, dict[str, Any], remedy=AGAIN)
+    if found.get("schema") == SCHEMA:
+        read_record(path, Metrics, remedy=AGAIN)
+    elif not isinstance(found.get("schema"), int) or not {"leaky", "protocol", "operating_points"} <= found.keys():
+        raise UserError(f"{path} is no metrics.json of any release; {AGAIN}")
+    return found
 
 
 def read_epochs(path: Path) -> list[dict[str, Any]]:
-    """The lines of a metrics.jsonl that end an epoch, up to one that a kill has torn; none where there is no file."""
-    if not path.is_file():
-        return []
-    epochs = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            values = json.loads(line)
-        except json.JSONDecodeError:  # the process was killed in the middle of this line
-            break
-        if "epoch" in values:
-            epochs.append(values)
-    return epochs
+    """The lines of a metrics.jsonl that end an epoch; none where there is no file."""
+    return [values for values in read_steps(path) if "epoch" in values]
 
 
 def _find_images(data_dir: Path, dataset: str, environment: dict[str, Any]) -> Images:

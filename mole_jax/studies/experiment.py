@@ -1,7 +1,6 @@
 """One way to run one config: train, score every split, freeze the classifier, evaluate, report."""
 
 import dataclasses
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,8 @@ from mole_jax.classifier.storage import save
 from mole_jax.config import RunConfig
 from mole_jax.data.dataset import Dataset, load_dataset
 from mole_jax.evaluation.predictions import Predictions
-from mole_jax.runs.directory import METRICS, REPORT, TIMING, hold, predictions_file
+from mole_jax.evaluation.schema import Metrics
+from mole_jax.runs.directory import METRICS, REPORT, begin, finish, hold, predictions_file, refuse_changed_past
 from mole_jax.runs.identity import Identity, refuse_another_run, write_identity
 from mole_jax.runs.predictions import to_predictions
 from mole_jax.training.loop import Trained, refuse_fewer_epochs, train
@@ -32,6 +32,7 @@ class Outcome:
         run_dir: where everything lies.
         classifier: what was trained.
         predictions: of every split.
+        metrics: what was found, as in metrics.json.
         report: the page; None where none was asked for.
         timing: where the time of this start went, as in timing.json.
     """
@@ -40,6 +41,7 @@ class Outcome:
     run_dir: Path
     classifier: Classifier
     predictions: dict[str, Predictions]
+    metrics: Metrics
     report: Path | None
     timing: dict[str, float]
 
@@ -71,14 +73,16 @@ def run_experiment(
     with hold(run_dir):
         # All that can be refused is refused before anything of an earlier start is touched.
         refuse_another_run(run_dir, identity)
+        refuse_changed_past(run_dir)
         refuse_fewer_epochs(config, dataset, run_dir)
         on_ready(f"{config.model} on {dataset.describe()}\nrun directory {run_dir}")
 
-        def begin() -> None:
+        def on_start() -> None:
+            begin(run_dir)
             write_identity(run_dir, identity, devices=[device.device_kind for device in jax.devices()])
-            (run_dir / METRICS).unlink(missing_ok=True)  # there only while the run is finished
 
-        trained = train(config, dataset, run_dir, pretrained=backbone, on_start=begin)
+        trained = train(config, dataset, run_dir, pretrained=backbone, on_start=on_start)
+        dataset.reading.refuse_change()
         return _finish(config, dataset, backbone, trained, report=report)
 
 
@@ -133,6 +137,6 @@ def _finish(
     write_metrics(run_dir / METRICS, metrics)
     if config.model == "logistic":
         save_weight_picture(run_dir, trained.variables["params"])
+    finish(run_dir)
     page = write_report([run_dir], run_dir / REPORT) if report else None
-    timing = json.loads((run_dir / TIMING).read_text(encoding="utf-8"))
-    return Outcome(config, run_dir, classifier, predictions, page, timing)
+    return Outcome(config, run_dir, classifier, predictions, metrics, page, trained.timing)

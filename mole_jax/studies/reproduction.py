@@ -196,7 +196,7 @@ def state_of(run: PlannedRun, facts: DatasetFacts | None) -> State:
             raise UserError(f"{run.run_dir} holds another sweep (over {', '.join(there.get('varied', []))}); {remedy}")
         return "done"
     config = read_record(run.run_dir / CONFIG, dict[str, Any], remedy=remedy)
-    if not (run.run_dir / METRICS).is_file() or config["epochs"] < run.config.epochs:
+    if not (run.run_dir / METRICS).is_file() or int(config.get("epochs") or 0) < run.config.epochs:
         return "begun"
     return "done"
 

@@ -18,6 +18,7 @@ from mole_jax.errors import UserError
 from mole_jax.evaluation.statistics.auroc import auroc
 from mole_jax.files.csv_table import write_rows
 from mole_jax.files.reading import read_record
+from mole_jax.files.sums import claim, seal
 from mole_jax.files.writing import write_json
 from mole_jax.runs.directory import STEPS, hold
 from mole_jax.runs.read import read_epochs
@@ -26,9 +27,25 @@ from mole_jax.studies.stacked import Outcome, train_stacked
 from mole_jax.studies.sweep_grid import Grid
 from mole_jax.training.epoch_metrics import NonFinite
 
+KIND: Final = "sweep"
 SWEEP: Final = "sweep.json"
 TABLE: Final = "sweep.csv"
 Metric = Literal["accuracy", "auroc"]
+
+
+@dataclasses.dataclass(frozen=True)
+class StoredConfiguration:
+    """What is read again of a configuration in sweep.json."""
+
+    config: dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Stored:
+    """What is read again of sweep.json."""
+
+    varied: list[str]
+    configurations: list[StoredConfiguration]
 
 
 def configurations(config: RunConfig, grid: Grid) -> list[RunConfig]:
@@ -68,12 +85,13 @@ def sweep(config: RunConfig, grid: Grid, directory: Path) -> tuple[Dataset, list
     """
     configs = configurations(config, grid)
     dataset = load_dataset(Path(config.data_dir), config.dataset)
-    with hold(directory):
+    with hold(directory, KIND, (SWEEP, TABLE)):
         _refuse_another_sweep(directory, configs)
         if all(each.model == "logistic" and each.normalize != "batch" for each in configs):
             outcomes = train_stacked(configs, dataset)
         else:
             outcomes = [_run(each, directory / each.name) for each in configs]
+        dataset.reading.refuse_change()
         _write(directory, grid, outcomes, dataset)
     return dataset, outcomes
 
@@ -114,11 +132,11 @@ def _refuse_another_sweep(directory: Path, configs: Sequence[RunConfig]) -> None
     path = directory / SWEEP
     if not path.exists():
         return
-    there = read_record(path, dict[str, Any], remedy="give another --run_dir")
-    before = [RunConfig.from_dict(RunConfig().to_dict() | row["config"]) for row in there["configurations"]]
+    there: Stored = read_record(path, Stored, remedy="give another --run_dir")
+    before = [RunConfig.from_dict(RunConfig().to_dict() | row.config) for row in there.configurations]
     if [_identity(each) for each in before] != [_identity(each) for each in configs]:
         raise UserError(
-            f"{directory} holds a sweep of other configurations (over {', '.join(there['varied'])}); give another "
+            f"{directory} holds a sweep of other configurations (over {', '.join(there.varied)}); give another "
             "--run_dir, or move it away"
         )
 
@@ -128,6 +146,7 @@ def _identity(config: RunConfig) -> dict[str, Any]:
 
 
 def _write(directory: Path, grid: Grid, outcomes: list[Outcome], dataset: Dataset) -> None:
+    claim(directory, KIND, (SWEEP, TABLE), alone=True, otherwise="give another --run_dir")
     rows = []
     for outcome in outcomes:
         row: dict[str, Any] = {name: getattr(outcome.config, name) for name in grid}
@@ -150,3 +169,4 @@ def _write(directory: Path, grid: Grid, outcomes: list[Outcome], dataset: Datase
     )
     names = list(dict.fromkeys(name for row in rows for name in row))
     write_rows(directory / TABLE, names, ([row.get(name) for name in names] for row in rows))
+    seal(directory, KIND)

@@ -8,7 +8,7 @@ import gc
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +16,8 @@ import orbax.checkpoint as ocp
 
 from mole_jax.config import RunConfig
 from mole_jax.errors import UserError, full_disk_explained
+from mole_jax.files.changes import is_ours
+from mole_jax.files.sums import seal_all, verify
 from mole_jax.files.tensors import differences, shape_text
 from mole_jax.models.base import Variables
 from mole_jax.training.state import TrainState
@@ -27,6 +29,7 @@ Policies = ocp.checkpoint_managers
 # which are written from where they stand; parts of rows are copied first.
 CHUNK_BYTES = 64 * 2**20
 IN_FLIGHT_GB = 1
+CHECKPOINT: Final = "checkpoint"  # the kind of its folder
 
 
 class Checkpoint(NamedTuple):
@@ -44,8 +47,14 @@ class Checkpoint(NamedTuple):
 class Checkpoints:
     """The checkpoints of one run directory; a context manager."""
 
-    def __init__(self, directory: Path) -> None:
-        """Opens `directory`, which must be an absolute path, and makes it if it is missing."""
+    def __init__(self, directory: Path, identity: str = "") -> None:
+        """Opens a directory, and makes it if it is missing.
+
+        Args:
+            directory: an absolute path.
+            identity: of the run (`Identity.digest`); a checkpoint of another one is refused.
+        """
+        self._identity = identity
         self._manager = ocp.CheckpointManager(
             directory,
             item_handlers={
@@ -89,6 +98,27 @@ class Checkpoints:
         """The step of the checkpoint with the highest validation AUROC."""
         return self._manager.best_step()
 
+    def remove_damaged(self) -> list[str]:
+        """Removes each checkpoint that is not what was written, and all that came after it: they would be chosen from
+        another history. One whose digests were not written yet, since a kill came between, goes without a word.
+
+        Returns:
+            What was wrong, a phrase each.
+        """
+        faults: list[str] = []
+        broken = False
+        for step in sorted(self._manager.all_steps()):
+            folder = Path(self._manager.directory) / str(step)
+            if not broken and is_ours(folder):
+                try:
+                    verify(folder, CHECKPOINT, again="it is not used")
+                    continue
+                except UserError as error:
+                    faults.append(str(error).removesuffix("; it is not used"))
+            broken = True
+            self._manager.delete(step)
+        return faults
+
     def remove_superseded(self) -> None:
         """Removes all but the newest and the best: a kill may have come between a save and the removal after it."""
         for step in {*self._manager.all_steps()} - {self._manager.latest_step(), self._manager.best_step()}:
@@ -112,7 +142,7 @@ class Checkpoints:
 
     def _save(self, checkpoint: Checkpoint, config: RunConfig) -> None:
         step = int(checkpoint.state.step)
-        about = {"config": config.to_dict(), "figures": checkpoint.metrics}
+        about = {"config": config.to_dict(), "identity": self._identity, "figures": checkpoint.metrics}
         validated = checkpoint.metrics.get("step") == step
         state = checkpoint.state._asdict()
         in_chunks = jax.tree.map(lambda _: ocp.SaveArgs(chunk_byte_size=CHUNK_BYTES), state)
@@ -124,15 +154,22 @@ class Checkpoints:
             # A checkpoint from within an epoch has not been validated and must not be the best.
             metrics={"validation_auroc": checkpoint.metrics["validation_auroc"] if validated else -1.0},
         )
+        seal_all(Path(self._manager.directory) / str(step), CHECKPOINT)
 
     def restore(self, step: int, like: TrainState) -> Checkpoint:
         """Reads a checkpoint into the shapes and devices of `like`.
 
         Raises:
-            UserError: the checkpoint holds other leaves, shapes or types; the differences are listed.
+            UserError: the checkpoint is another run's, or holds other leaves, shapes or types; the differences are
+                listed.
         """
         state = self._read(step, like._asdict())
         about = self._manager.restore(step, args=ocp.args.Composite(about=ocp.args.JsonRestore())).about
+        if about["identity"] != self._identity:
+            raise UserError(
+                f"the checkpoint of step {step} in {self._manager.directory} is another run's (of another config, "
+                "dataset or weights); use another --run_dir"
+            )
         return Checkpoint(TrainState(**state), about["figures"])
 
     def restore_variables(self, step: int, like: TrainState) -> Variables:

@@ -30,13 +30,16 @@ from mole_jax.data.loader import evaluation_batches
 from mole_jax.data.records import Split
 from mole_jax.data.shards import Source
 from mole_jax.errors import UserError, full_disk_explained
-from mole_jax.files.digest import file_sha256
+from mole_jax.files.changes import SUMS, is_ours, remove_folder
 from mole_jax.files.folder import new_folder, publish
 from mole_jax.files.lock import exclusive
+from mole_jax.files.reading import read_record
+from mole_jax.files.sums import verify
 from mole_jax.files.writing import write_json
 from mole_jax.models.transfer import Level
 
 FOLDER: Final = "_features"  # no dataset can have a name that begins so
+FEATURES: Final = "features"  # the kind of a block's folder
 BLOCK: Final = 512  # images; 103 MB of maps
 
 Tell = Callable[[str], None]
@@ -170,22 +173,24 @@ class FeatureStore:
         place.mkdir(exist_ok=True)
         taken = [int(path.name) for path in place.iterdir() if path.name.isdigit()]
         final = place / f"{max(taken, default=-1) + 1:06d}"
-        with new_folder(final) as folder:
+        with new_folder(final, FEATURES, otherwise="give another --data_dir") as folder:
             for name, array in (("rows", rows), ("digests", digests)):
                 content = io.BytesIO()  # NumPy writes to a file past Python, and a full disk then has no errno
                 np.save(content, array)
                 (folder / f"{name}.npy").write_bytes(content.getbuffer())
-            sums = {name: file_sha256(folder / name) for name in ("rows.npy", "digests.npy")}
-            write_json(folder / "meta.json", {"identity": self._identity, "sha256": sums})
-            publish(folder, final)
+            write_json(folder / "meta.json", {"identity": self._identity})
+            publish(folder, final, FEATURES)
 
     def _read(self, level: Level) -> list[Block]:
-        """The sound blocks; a damaged one is named in the log and removed, to be computed again."""
+        """The sound blocks; a damaged one is named in the log and removed, to be computed again. What has no mark of
+        ours stays where it is and is not used.
+        """
         blocks = []
         for folder in sorted(path for path in (self.directory / level).glob("*") if path.name.isdigit()):
             if fault := _fault(folder, self._identity):
                 logging.getLogger(__name__).warning("%s; its features are computed again", fault)
-                shutil.rmtree(folder)
+                if is_ours(folder):
+                    remove_folder(folder)
                 continue
             blocks.append(Block(np.load(folder / "rows.npy", mmap_mode="r"), np.load(folder / "digests.npy")))
         return blocks
@@ -223,15 +228,16 @@ def _index(blocks: Sequence[Block]) -> dict[bytes, tuple[int, int]]:
 
 def _fault(folder: Path, identity: Mapping[str, Any]) -> str:
     """What is wrong with a block, naming the file; "" if it is sound."""
+    again = "it is not used"
+    if not is_ours(folder):
+        return f"{folder} has no {SUMS} of mole_jax"
     try:
-        meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
-        if meta["identity"] != identity:
-            return f"{folder / 'meta.json'} describes other features than its folder's name says"
-        for name, digest in meta["sha256"].items():
-            if file_sha256(folder / name) != digest:
-                return f"{folder / name} has changed since it was written (its SHA-256 differs)"
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        return f"{folder} is damaged ({type(error).__name__}: {error})"
+        verify(folder, FEATURES, ("meta.json", "rows.npy", "digests.npy"), again=again)
+        meta = read_record(folder / "meta.json", dict[str, Any], remedy=again)
+    except UserError as error:
+        return str(error).removesuffix(f"; {again}")
+    if meta.get("identity") != identity:
+        return f"{folder / 'meta.json'} describes other features than its folder's name says"
     return ""
 
 

@@ -24,6 +24,7 @@ from mole_jax.files.writing import write_json
 from mole_jax.inputs.normalize import Inputs
 from mole_jax.models.base import Variables
 from mole_jax.runs.directory import CHECKPOINTS, TIMING
+from mole_jax.runs.identity import Identity
 from mole_jax.runs.log import Log
 from mole_jax.training.checkpoint import Checkpoint, Checkpoints, latest_step
 from mole_jax.training.clock import Clock
@@ -46,6 +47,7 @@ class Trained(NamedTuple):
         inputs: how images are normalised for it.
         step: the checkpoint's step.
         logits: split -> logit of each image, in the order of its records.
+        timing: where the time of this start went, as in timing.json.
     """
 
     variables: Variables
@@ -53,6 +55,7 @@ class Trained(NamedTuple):
     inputs: Inputs
     step: int
     logits: dict[Split, Float[np.ndarray, "..."]]
+    timing: dict[str, float]
 
 
 def refuse_fewer_epochs(config: RunConfig, dataset: Dataset, run_dir: Path) -> None:
@@ -95,9 +98,11 @@ def train(
     per_epoch = steps_per_epoch(len(dataset.splits["train"]), config.batch_size)
     total = ends(config, len(dataset.splits["train"]))[-1]
     saves = [per_epoch, *([config.checkpoint_every] if config.checkpoint_every else [])]
-    with Checkpoints(run_dir.absolute() / CHECKPOINTS) as checkpoints:
+    identity = Identity(config, dataset.facts.fingerprint, pretrained.describe() if pretrained else None).digest()
+    with Checkpoints(run_dir.absolute() / CHECKPOINTS, identity) as checkpoints:
         # A run resumes from its newest checkpoint, or starts from the seed. The best checkpoint is only for
         # predictions, and for the head from which fine-tuning begins.
+        faults = checkpoints.remove_damaged()
         checkpoints.remove_superseded()
         start = checkpoints.latest_step or 0
         with (
@@ -106,6 +111,10 @@ def train(
             Profile(run_dir, start=start, steps=config.profile) as profile,
             ExitStack() as stack,
         ):
+            for fault in faults:
+                log.tell(f"{fault}: that checkpoint and what came after it are not used")
+            if faults and not start:
+                log.tell("begins again at step 0")
             if start:
                 log.tell(f"goes on at step {start:,} of {total:,} (epoch {start / per_epoch:g})")
             planned = plan(config, dataset, pretrained, tell=log.tell)
@@ -162,8 +171,9 @@ def train(
             best = checkpoints.restore_variables(chosen, phase.state)
     with clock("evaluation"):
         logits = {split: phase.logits(split, best) for split in dataset.splits}
-    write_json(run_dir / TIMING, clock.summary())
-    return Trained(best, phase.stage, planned.inputs, chosen, logits)
+    timing = clock.summary()
+    write_json(run_dir / TIMING, timing)
+    return Trained(best, phase.stage, planned.inputs, chosen, logits, timing)
 
 
 @contextmanager

@@ -10,10 +10,12 @@ import jax
 import numpy as np
 import pytest
 
-from mole_jax.classifier.storage import open_run
+from mole_jax.classifier.storage import VARIABLES, open_run
 from mole_jax.config import RunConfig
 from mole_jax.errors import UserError
 from mole_jax.evaluation.predictions import read_predictions
+from mole_jax.files.changes import SUMS
+from mole_jax.files.sums import seal_all
 from mole_jax.studies import experiment
 from mole_jax.studies.experiment import run_experiment
 
@@ -106,10 +108,16 @@ def flip(path):
     path.write_bytes(content)
 
 
-def edit(path, change):
+def edit(path, change, *, seal=False):
     about = json.loads(path.read_text())
     change(about)
     path.write_text(json.dumps(about))
+    if seal:  # as somebody would who knows how
+        seal_all(path.parent, "classifier")
+
+
+def drop_line(path, name):
+    path.write_text("".join(line for line in path.read_text().splitlines(True) if name not in line))
 
 
 @pytest.mark.parametrize(
@@ -133,15 +141,19 @@ def edit(path, change):
             r"is damaged \(epochs=0 is too small; the smallest is 1 - at `\$.config`\)",
         ),
         (
-            lambda f: edit(f / "classifier.json", lambda a: a.update(format=2)),
-            r"has format 2 and this .* reads 1",
+            lambda f: edit(f / "classifier.json", lambda a: a.update(format=1)),
+            r"has format 1 and this .* reads 2",
         ),
         (
-            lambda f: edit(f / "classifier.json", lambda a: a["sha256"].update({"../config.json": "0"})),
-            r"config.json is missing",
+            lambda f: edit(f / "classifier.json", lambda a: a["inputs"].update(normalize="batch")),
+            r"classifier.json has changed since it was written \(its SHA-256 differs\)",
         ),
+        (lambda f: drop_line(f / SUMS, VARIABLES), r"SHA256SUMS has no digest of variables.safetensors"),
+        (lambda f: (f / SUMS).unlink(), r"SHA256SUMS is missing"),
+        (lambda f: (f / SUMS).write_text("# mole_jax run\n"), r"SHA256SUMS has no line '# mole_jax classifier'"),
+        (lambda f: (f / SUMS).write_text("# mole_jax classifier\nx\n"), r"SHA256SUMS is damaged \(the line 'x'\)"),
         (
-            lambda f: edit(f / "classifier.json", lambda a: a["config"].update(head="pooled")),
+            lambda f: edit(f / "classifier.json", lambda a: a["config"].update(head="pooled"), seal=True),
             r"variables.safetensors does not fit its own model \(.*only in the model",
         ),
     ],

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from mole_jax.config import RunConfig
-from mole_jax.data.facts import dataset_directory, read_facts
+from mole_jax.data.facts import read_facts
 from mole_jax.data.prepare.prepare import prepare
 from mole_jax.data.prepare.protocols import PROTOCOLS
+from mole_jax.data.versions import dataset_directory
 from mole_jax.errors import UserError
 from mole_jax.report.tables import PAPER_MODELS
 from mole_jax.studies.reproduction import SCALES, describe_plan, estimate, plan_runs, state_of

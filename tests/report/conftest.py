@@ -6,9 +6,10 @@ import json
 import numpy as np
 import pytest
 
-from mole_jax.data.facts import dataset_directory, read_facts
+from mole_jax.data.facts import read_facts
 from mole_jax.data.manifest import read_manifest
 from mole_jax.data.prepare.prepare import prepare
+from mole_jax.data.versions import dataset_directory
 from mole_jax.evaluation.external import evaluate_external
 from mole_jax.evaluation.operating_points import OperatingPoint
 from mole_jax.evaluation.predictions import Predictions, read_predictions, write_predictions

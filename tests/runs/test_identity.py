@@ -30,7 +30,7 @@ def test_a_second_process_is_refused(tmp_path):
 
 def test_a_directory_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(UserError, match=r"cannot write below '.*file/run' \(Not a directory\); give another --run_dir"):
+    with pytest.raises(UserError, match=r"'.*/file' is a file, not a folder; give another --run_dir"):
         hold(tmp_path / "file" / "run").__enter__()
 
 

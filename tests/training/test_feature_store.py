@@ -16,10 +16,11 @@ from mole_jax.config import RunConfig
 from mole_jax.data.dataset import load_dataset
 from mole_jax.data.prepare.prepare import prepare
 from mole_jax.errors import UserError
+from mole_jax.files.sums import seal_all
 from mole_jax.inputs.normalize import Inputs, normalizer
 from mole_jax.models.transfer import WIDTHS, extract
 from mole_jax.training import feature_store
-from mole_jax.training.feature_store import FeatureStore
+from mole_jax.training.feature_store import FEATURES, FeatureStore
 from mole_jax.training.loop import train
 
 CONFIG = RunConfig(model="transfer", head="linear", normalize="weights", batch_size=8, epochs=2, bn_momentum=0.9)
@@ -179,6 +180,7 @@ def damage_identity(block):
     meta = json.loads((block / "meta.json").read_text())
     meta["identity"]["compute_dtype"] = "x"
     (block / "meta.json").write_text(json.dumps(meta))
+    seal_all(block, FEATURES)
 
 
 @pytest.mark.parametrize(
@@ -189,10 +191,13 @@ def damage_identity(block):
             r"rows.npy has changed since it was written \(.*\); its features are computed again",
         ),
         (damage_byte, r"rows.npy has changed since it was written \(its SHA-256 differs\)"),
-        (lambda block: (block / "meta.json").write_text("{"), r"000000 is damaged \(JSONDecodeError"),
-        (lambda block: (block / "meta.json").write_text("[]"), r"000000 is damaged \(TypeError"),
+        (lambda block: (block / "meta.json").write_text("{"), r"meta.json has changed since it was written"),
+        (
+            lambda block: (block / "SHA256SUMS").unlink(),
+            r"000000 has no SHA256SUMS of mole_jax; its features are",
+        ),
         (damage_identity, r"meta.json describes other features than its folder's name says"),
-        (lambda block: (block / "digests.npy").unlink(), r"000000 is damaged \(FileNotFoundError: .*digests\.npy"),
+        (lambda block: (block / "digests.npy").unlink(), r"digests\.npy is missing"),
     ],
 )
 def test_damage_is_named_and_mended(own, tiny, caplog, damage, message):

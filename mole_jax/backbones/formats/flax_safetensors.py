@@ -16,6 +16,8 @@ from safetensors.numpy import save
 from mole_jax.backbones.resnet import Variant
 from mole_jax.backbones.weights import Pretrained, Source
 from mole_jax.errors import UserError
+from mole_jax.files.changes import replace_file
+from mole_jax.files.tensors import read_tensors_metadata
 from mole_jax.inputs.normalize import Preprocessing
 
 FORMAT = "mole_jax ResNet safetensors"
@@ -25,10 +27,13 @@ def write_flax_safetensors(path: Path, pretrained: Pretrained) -> None:
     """Writes the variables under flat names ("params/conv1/kernel"); the file appears whole or not at all.
 
     Raises:
-        UserError: the weights have no preprocessing, that is, they are random; or the folder cannot be written.
+        UserError: the weights have no preprocessing, that is, they are random; the folder cannot be written; or
+            another kind of file is there.
     """
     if pretrained.preprocessing is None:
         raise UserError("random weights are not worth a file: give --source a file of pretrained weights")
+    if path.exists() and not _is_ours(path):
+        raise UserError(f"{path} is there and was not written by this command: give another place")
     tensors = {name: np.ascontiguousarray(a) for name, a in flatten_dict(pretrained.variables, sep="/").items()}
     metadata = {
         "format": FORMAT,
@@ -42,7 +47,7 @@ def write_flax_safetensors(path: Path, pretrained: Pretrained) -> None:
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
             unfinished = Path(folder) / path.name
             unfinished.write_bytes(save(tensors, metadata))  # files of save_file are readable by their owner only
-            unfinished.replace(path)
+            replace_file(unfinished, path)
     except OSError as error:
         raise UserError(f"cannot write {path} ({error.strerror}): give another place") from error
 
@@ -67,6 +72,13 @@ def from_flax_safetensors(
         {name: name for name in tensors},
         note=f"ported from {origin['file']} ({origin['format']}, sha256 {origin['sha256']})",
     )
+
+
+def _is_ours(path: Path) -> bool:
+    try:
+        return read_tensors_metadata(path).get("format") == FORMAT
+    except UserError:
+        return False
 
 
 def _digest(tensors: Mapping[str, Shaped[np.ndarray, "..."]], metadata: Mapping[str, str]) -> str:

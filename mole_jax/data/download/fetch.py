@@ -1,18 +1,21 @@
 """Fetches one file over HTTP: resumes where it broke off, and notices a web page that is not the file."""
 
-import json
 import logging
 import shutil
 import time
 from pathlib import Path
 from typing import Any, Final, NoReturn
+from urllib.parse import urlsplit
 
 import requests
 from tqdm import tqdm
 
 from mole_jax.data.download.official import Kind
 from mole_jax.errors import UserError
-from mole_jax.files.writing import write_text
+from mole_jax.files.changes import remove_file, replace_file
+from mole_jax.files.digest import file_md5
+from mole_jax.files.reading import read_record
+from mole_jax.files.writing import write_json
 
 # Failures in a row without a byte arriving; a file of gigabytes may break off more often than that.
 ATTEMPTS: Final = 5
@@ -28,20 +31,22 @@ class _Broken(Exception):
     """The transfer broke off; the message says why."""
 
 
-def fetch(url: str, path: Path, *, kind: Kind, pause: float = 1.0) -> None:
+def fetch(url: str, path: Path, *, kind: Kind, pause: float = 1.0, published: tuple[int, str] = (0, "")) -> None:
     """Downloads a file, with a progress bar on a terminal.
 
     What has arrived lies in `<name>.part` until it is whole; the next attempt, or the next call, asks for the rest if
     the server still offers the same file.
 
     Args:
-        url: the file's address; redirections are followed.
+        url: the file's address; redirections are followed, another host is named in the log.
         path: where to write it; the folder must exist.
         kind: what the file must be, "zip" or "table".
         pause: seconds to wait before the second attempt; doubled each time.
+        published: the file's size in bytes and its MD5 in hex, as its publisher gives them; 0 and "" where unknown.
 
     Raises:
-        UserError: no connection, no such file, another kind of file, or too little disk space.
+        UserError: no connection, no such file, another kind of file, other bytes than the published ones, or too little
+            disk space.
     """
     part = path.with_name(f"{path.name}.part")
     failed, furthest = 0, _size(part)
@@ -68,8 +73,26 @@ def fetch(url: str, path: Path, *, kind: Kind, pause: float = 1.0) -> None:
                 )
             LOG.warning("%s: %s at %s bytes, trying again", path.name, reason, f"{_size(part):,}")
             time.sleep(pause * 2 ** (failed - 1))
-    part.replace(path)
-    _about(part).unlink(missing_ok=True)
+    _compare(part, url, *published)
+    replace_file(part, path)
+    remove_file(_about(part))
+
+
+def _compare(part: Path, url: str, size: int, md5: str) -> None:
+    """Compares what came with what was published; what differs is removed."""
+    have = part.stat().st_size
+    if size and have != size:
+        how = f"{have:,} bytes, not {size:,}"
+    elif md5 and (found := file_md5(part)) != md5:
+        how = f"MD5 {found}, not {md5}"
+    else:
+        return
+    remove_file(part)
+    remove_file(_about(part))
+    raise UserError(
+        f"{url} gave another file than its publisher describes ({how}): a proxy may have changed it; it is not kept, "
+        "try again on another network"
+    )
 
 
 def check_start(start: bytes, kind: Kind, where: str) -> None:
@@ -111,10 +134,11 @@ def _transfer(session: requests.Session, url: str, part: Path, kind: Kind) -> No
         if about["validator"]:
             headers["If-Range"] = about["validator"]
     with session.get(url, headers=headers, stream=True, timeout=TIMEOUT) as response:
+        _look_where(url, response.url)
         if response.status_code in PASSING:
             raise _Broken(f"HTTP status {response.status_code}")
         if response.status_code == 416 or (response.status_code == 206 and not _continues(response, have, about)):
-            part.unlink(missing_ok=True)
+            remove_file(part)
             raise _Broken("the publisher's file is another one now, from the start")
         if response.status_code not in (200, 206):
             raise UserError(
@@ -137,13 +161,25 @@ def _transfer(session: requests.Session, url: str, part: Path, kind: Kind) -> No
             for chunk in response.iter_content(CHUNK):
                 if not file.tell():
                     check_start(chunk, kind, url)
-                    write_text(_about(part), json.dumps(about))
+                    write_json(_about(part), about)
                 file.write(chunk)
                 bar.update(len(chunk))
     if total is not None and _size(part) != total:
         raise _Broken(f"{_size(part):,} bytes instead of {total:,}")
     if not _size(part):
         raise UserError(f"{url} gave an empty file; try again later")
+
+
+def _look_where(asked: str, given: str) -> None:
+    """Names another host than was asked in the log; refuses to go from https to http."""
+    here, there = urlsplit(asked), urlsplit(given)
+    if here.scheme == "https" != there.scheme:
+        raise UserError(
+            f"{asked} leads to {given}, which is not encrypted: anybody on the way could change the file; download it "
+            "in a browser and give --source=DIR"
+        )
+    if here.hostname != there.hostname:
+        LOG.info("%s is fetched from %s", asked, there.hostname)
 
 
 def _continues(response: requests.Response, have: int, about: dict[str, Any]) -> bool:
@@ -170,8 +206,8 @@ def _about(part: Path) -> Path:
 
 def _read_about(part: Path) -> dict[str, Any]:
     try:
-        about: dict[str, Any] = json.loads(_about(part).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        about: dict[str, Any] = read_record(_about(part), dict[str, Any], remedy="it is fetched from the start")
+    except UserError:
         return {}
     return about if {"url", "bytes", "validator"} <= about.keys() else {}
 

@@ -1,6 +1,6 @@
 """An official source on this machine: every file fetched once and verified ever after, its archives unpacked."""
 
-import json
+import logging
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Final
@@ -9,11 +9,16 @@ from mole_jax.data.download.fetch import check_start, fetch
 from mole_jax.data.download.official import OfficialSource, PublishedFile, require_licence
 from mole_jax.data.download.record import known_digest, record
 from mole_jax.data.download.unpack import LIMITS, Limits, list_entries, unpack
+from mole_jax.errors import UserError
 from mole_jax.files.folder import new_folder, publish
 from mole_jax.files.lock import exclusive
+from mole_jax.files.reading import read_record
+from mole_jax.files.writing import write_json
 
 UNPACKED: Final = "unpacked"
 MADE_FROM: Final = "made_from.json"
+LOG: Final = logging.getLogger(__name__)
+SOURCE: Final = "source"  # the kind of the unpacked folder
 
 
 def obtain(
@@ -62,7 +67,9 @@ def _present(file: PublishedFile, folder: Path, base: str, pause: float) -> str:
     """Fetches or verifies one file; gives its SHA-256."""
     path, url = folder / file.name, base + file.address
     if not path.exists():
-        fetch(url, path, kind=file.kind, pause=pause)
+        fetch(url, path, kind=file.kind, pause=pause, published=(file.size, file.md5))
+        if not file.md5:
+            LOG.info("%s: its publisher gives no digest, so that it was compared with nothing; it is from now on", path)
         return record(path, url)
     if (known := known_digest(path)) is not None:
         return known
@@ -92,17 +99,17 @@ def _is_unpacked(official: OfficialSource, folder: Path, sha256: Mapping[str, st
     """Whether `unpacked/` was made of these very files and still has everything, at its full size."""
     unpacked = folder / UNPACKED
     try:
-        if json.loads((unpacked / MADE_FROM).read_text(encoding="utf-8")) != dict(sha256):
+        if read_record(unpacked / MADE_FROM, dict[str, str], remedy="it is unpacked again") != dict(sha256):
             return False
         return all(
             (unpacked / name).stat().st_size == size for name, size in _contents(official, folder, limits).items()
         )
-    except (OSError, ValueError):
+    except (OSError, UserError):
         return False
 
 
 def _unpack_all(official: OfficialSource, folder: Path, sha256: Mapping[str, str], limits: Limits) -> None:
-    with new_folder(folder / UNPACKED) as incomplete:
+    with new_folder(folder / UNPACKED, SOURCE, otherwise="move it elsewhere") as incomplete:
         for file in official.files:
             target = incomplete / _place(file)
             if file.kind == "zip":
@@ -110,5 +117,5 @@ def _unpack_all(official: OfficialSource, folder: Path, sha256: Mapping[str, str
             else:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes((folder / file.name).read_bytes())
-        (incomplete / MADE_FROM).write_text(json.dumps(dict(sha256), indent=2) + "\n", encoding="utf-8")
-        publish(incomplete, folder / UNPACKED)
+        write_json(incomplete / MADE_FROM, dict(sha256))
+        publish(incomplete, folder / UNPACKED, SOURCE)

@@ -17,12 +17,16 @@ class PublishedFile:
         name: the file name under which it is kept.
         kind: "zip", an archive, or "table", a text table.
         of_source: whether it is part of the source of images; else it is kept beside it (lesion masks).
+        size: in bytes; 0 where it is not published.
+        md5: the digest that its publisher gives, in hex; "" where there is none.
     """
 
     address: str
     name: str
     kind: Kind
     of_source: bool = True
+    size: int = 0
+    md5: str = ""
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,8 @@ _ISIC_PAGE: Final = "https://challenge.isic-archive.com/data/#2018"
 _ISIC_BUCKET: Final = "https://isic-challenge-data.s3.amazonaws.com/2018/"
 
 # The name is what --source takes. Datafile ids of Dataverse never change their content; a new version gets a new id
-# (the metadata of HAM10000's first version was 3172582). Tables come tab-separated unless asked for otherwise.
+# (the metadata of HAM10000's first version was 3172582). Tables come tab-separated unless asked for otherwise;
+# Dataverse makes them anew and gives no digest of that form. The challenge's bucket publishes no digests either.
 OFFICIAL: Final[dict[str, OfficialSource]] = {
     "dataverse": OfficialSource(
         title="HAM10000, Harvard Dataverse, doi:10.7910/DVN/DBW86T",
@@ -92,9 +97,28 @@ OFFICIAL: Final[dict[str, OfficialSource]] = {
         base="https://dataverse.harvard.edu/api/access/datafile/",
         files=(
             PublishedFile("4338392", "HAM10000_metadata.tab", "table"),
-            PublishedFile("3172585", "HAM10000_images_part_1.zip", "zip"),
-            PublishedFile("3172584", "HAM10000_images_part_2.zip", "zip"),
-            PublishedFile("3838943", "HAM10000_segmentations_lesion_tschandl.zip", "zip", of_source=False),
+            PublishedFile(
+                "3172585",
+                "HAM10000_images_part_1.zip",
+                "zip",
+                size=1_366_522_108,
+                md5="4639bfa73ab251610530a97c898e6e46",
+            ),
+            PublishedFile(
+                "3172584",
+                "HAM10000_images_part_2.zip",
+                "zip",
+                size=1_403_566_547,
+                md5="da43d6cc50f6613013be07e8986b384b",
+            ),
+            PublishedFile(
+                "3838943",
+                "HAM10000_segmentations_lesion_tschandl.zip",
+                "zip",
+                of_source=False,
+                size=10_808_743,
+                md5="6e8d252e09cfdb0189199f15985a5b84",
+            ),
         ),
         images=10_015,
         protocol="grouped",

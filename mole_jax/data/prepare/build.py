@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mole_jax.data.checksums import write_checksums
 from mole_jax.data.facts import DatasetFacts
 from mole_jax.data.manifest import ManifestRow, write_manifest, write_quarantine
 from mole_jax.data.prepare.copies import make_copies
@@ -23,6 +22,7 @@ from mole_jax.data.prepare.write_shards import describe, write_shards
 from mole_jax.data.records import CLASSES, SPLITS, Example, Placed, Quarantined, Record, Split
 from mole_jax.data.source.listing import Listing
 from mole_jax.errors import UserError
+from mole_jax.files.changes import remove_file
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,9 @@ class Settings:
     by_looks: bool = False
 
 
-def build(folder: Path, name: str, listing: Listing, load: Load, settings: Settings, *, workers: int) -> DatasetFacts:
+def build(
+    folder: Path, name: str, listing: Listing, load: Load, settings: Settings, *, version: str, workers: int
+) -> DatasetFacts:
     """Writes the complete dataset.
 
     Args:
@@ -55,6 +57,7 @@ def build(folder: Path, name: str, listing: Listing, load: Load, settings: Setti
         listing: what the source offers.
         load: reads or draws the pixels of a record.
         settings: what decides the dataset's content.
+        version: of the dataset, such as "1.0.0".
         workers: number of processes that decode.
 
     Raises:
@@ -90,7 +93,7 @@ def build(folder: Path, name: str, listing: Listing, load: Load, settings: Setti
     leak = "; ".join(filter(None, [find_leak(placed), "" if settings.protocol == "external" else listing.leak]))
 
     written = write_shards(folder, name, {split: splits[split] for split in protocol.splits}, scratch, workers=workers)
-    scratch.unlink()
+    remove_file(scratch)
     pixels = iter([digest.hex() for shard in written for digest in shard.digests])
     rows = [
         ManifestRow.from_example(example, split, pixels=next(pixels)) for split in SPLITS for example in splits[split]
@@ -124,8 +127,7 @@ def build(folder: Path, name: str, listing: Listing, load: Load, settings: Setti
     write_quarantine(
         folder / "quarantine.csv", [*sorted(quarantined, key=lambda item: item.source_path), *listing.without_image]
     )
-    describe(folder, name, written, description=_description(facts), metadata=facts.to_dict())
-    write_checksums(folder)
+    describe(folder, name, written, version=version, description=_description(facts), metadata=facts.to_dict())
     return facts
 
 

@@ -2,26 +2,25 @@
 
 import dataclasses
 import functools
-import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from mole_jax.data.checksums import verify
 from mole_jax.data.facts import DatasetFacts, read_facts
 from mole_jax.data.prepare.build import Settings, build
 from mole_jax.data.prepare.decode import Load
 from mole_jax.data.prepare.looks import ByLooks
 from mole_jax.data.prepare.protocols import choose_protocol
 from mole_jax.data.prepare.unchanged import what_changed
-from mole_jax.data.shards import VERSION
 from mole_jax.data.source.choices import NO_CHOICES, Choices
 from mole_jax.data.source.layouts import LAYOUTS
 from mole_jax.data.source.listing import Listing, list_source, loader
 from mole_jax.data.source.synthetic import DEFAULT_EXAMPLES, list_synthetic, load_synthetic
+from mole_jax.data.versions import AGAIN, DATASET, check_name, following, newest, remove_older
 from mole_jax.errors import UserError, full_disk_explained
-from mole_jax.files.folder import new_folder, publish, recover
+from mole_jax.files.folder import new_folder, publish
 from mole_jax.files.lock import exclusive
+from mole_jax.files.sums import verify
 from mole_jax.workers import cores
 
 
@@ -60,7 +59,8 @@ def prepare(
 ) -> PrepareSummary:
     """Prepares a dataset under data_dir/<name>/<version>.
 
-    It is written beside its place and moved there when complete. The same source, settings and library versions give
+    It is written beside its place and moved there when complete. A version never changes: `overwrite` makes the next
+    one, and the one before is removed as soon as nobody reads it. The same source, settings and library versions give
     the same bytes, whatever the number of workers.
 
     Args:
@@ -93,20 +93,22 @@ def prepare(
         notes += ("the source has no validation split: a quarter of training became it, by whole lesions and patients",)
     by_looks = group_by_looks == "on" or (group_by_looks == "auto" and not listing.grouped)
     settings = Settings(listing.layout, protocol, seed, examples, listing.fingerprint, by_looks)
-    final = data_dir / name / VERSION
+    home, otherwise = data_dir / name, "give another --dataset name, or another --data_dir"
     with exclusive(
-        final.parent,
-        busy=f"another process is preparing {str(final.parent)!r}; wait for it or give another --dataset name",
+        home,
+        busy=f"another process is preparing {str(home)!r}; wait for it or give another --dataset name",
         otherwise="give another --data_dir",
     ):
-        recover(final)
-        if final.exists() and not overwrite:
-            facts = _same_or_refuse(final, settings, listing, load)
-            return PrepareSummary(final, facts, time.monotonic() - started, True, notes)
+        there = newest(home)
+        if there is not None and not overwrite:
+            facts = _same_or_refuse(there, settings, listing, load)
+            return PrepareSummary(there, facts, time.monotonic() - started, True, notes)
+        final = following(home)
         remedy = "make room, or give another --data_dir; what was there before is untouched"
-        with new_folder(final) as folder, full_disk_explained(folder, remedy):
-            facts = build(folder, name, listing, load, settings, workers=workers or cores())
-            publish(folder, final)
+        with new_folder(final, DATASET, otherwise=otherwise) as folder, full_disk_explained(folder, remedy):
+            facts = build(folder, name, listing, load, settings, version=final.name, workers=workers or cores())
+            publish(folder, final, DATASET)
+        notes += tuple(remove_older(home))
     return PrepareSummary(final, facts, time.monotonic() - started, False, notes)
 
 
@@ -114,8 +116,7 @@ def check_arguments(
     name: str, source: Path | None, layout: str, examples: int, seed: int, workers: int | None, data_dir: Path
 ) -> None:
     """Raises UserError where these arguments of `prepare` are wrong whatever the source holds."""
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
-        raise UserError(f"dataset name {name!r}: use lower-case letters, digits and underscores, a letter first")
+    check_name(name)
     if layout not in ("auto", "synthetic", *LAYOUTS):
         raise UserError(f"layout {layout!r} is not one of auto, {', '.join(LAYOUTS)}, synthetic")
     if name == "synthetic" and source is not None:
@@ -132,6 +133,11 @@ def check_arguments(
         raise UserError(
             f"data_dir {str(data_dir)!r} lies inside the source {str(source)!r}, which would become its own input"
         )
+    if source is not None and source.resolve().is_relative_to((data_dir / name).resolve()):
+        raise UserError(
+            f"the source {str(source)!r} lies inside {str(data_dir / name)!r}, where the dataset goes; give another "
+            "--dataset name, or another --data_dir"
+        )
     if examples < 0 or examples % 2:
         raise UserError(f"examples={examples} is not an even number; it is shared between two classes")
     if seed < 0:
@@ -147,7 +153,7 @@ def _list(source: Path | None, layout: str, examples: int, seed: int, choices: C
 
 
 def _same_or_refuse(final: Path, settings: Settings, listing: Listing, load: Load) -> DatasetFacts:
-    verify(final)
+    verify(final, DATASET, again=AGAIN)
     facts = read_facts(final)
     differences = [
         (key, getattr(facts, key), asked)

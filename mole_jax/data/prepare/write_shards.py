@@ -17,8 +17,9 @@ from mole_jax.data.manifest import ManifestRow
 from mole_jax.data.prepare.moments import NO_MOMENTS, Moments
 from mole_jax.data.prepare.scratch import read_row
 from mole_jax.data.records import CLASSES, Example, Split
-from mole_jax.data.shards import VERSION, shard_name
+from mole_jax.data.shards import shard_name
 from mole_jax.data.tf_example import encode
+from mole_jax.files.changes import move_file
 from mole_jax.workers import map_in_workers
 
 EXAMPLES_PER_SHARD: Final = 1000  # 150 MB
@@ -87,12 +88,18 @@ def write_shards(
         name_of=lambda shard: shard.path.name,
     )
     for shard in shards:
-        shard.path.rename(folder / shard.path.name.removeprefix(prefix))
+        move_file(shard.path, folder / shard.path.name.removeprefix(prefix))
     return written
 
 
 def describe(
-    folder: Path, name: str, written: Sequence[WrittenShard], *, description: str, metadata: Mapping[str, Any]
+    folder: Path,
+    name: str,
+    written: Sequence[WrittenShard],
+    *,
+    version: str,
+    description: str,
+    metadata: Mapping[str, Any],
 ) -> None:
     """Writes what TFDS needs to read the shards: dataset_info.json, features.json and metadata.json."""
     import tensorflow_datasets as tfds
@@ -121,7 +128,7 @@ def describe(
             )
             for split, shards in by_split.items()
         ],
-        version=VERSION,
+        version=version,
         filename_template=template("train"),
         check_data=False,  # needs TensorFlow
         description=description,

@@ -1,10 +1,11 @@
 """The paper's grid of the logistic regression (learning rate by batch size), from what `experiments.sweep` wrote."""
 
-import json
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 from mole_jax.evaluation.paper_results import GRID_BATCH_SIZES, GRID_RATES
+from mole_jax.files.reading import read_record
 from mole_jax.report.parts import Part, Row, Table
 
 CAPTION = (
@@ -15,6 +16,25 @@ CAPTION = (
 )
 
 
+class StoredRow(TypedDict):
+    """What the page shows of a configuration in sweep.json."""
+
+    learning_rate: float
+    batch_size: int
+    diverged: str | None
+    validation_accuracy: NotRequired[float]
+    validation_auroc: NotRequired[float]
+    test_accuracy: NotRequired[float]
+    test_auroc: NotRequired[float]
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What the page shows of sweep.json."""
+
+    configurations: list[StoredRow]
+
+
 def grid_table(sweep: Path, *, name: str, title: str) -> Part:
     """The grid of one data set.
 
@@ -23,9 +43,9 @@ def grid_table(sweep: Path, *, name: str, title: str) -> Part:
         name: of the part.
         title: of the part.
     """
+    stored: Stored = read_record(sweep, Stored, remedy="move the sweep's directory away and give the command again")
     cells: dict[tuple[float, int], dict[str, Any]] = {
-        (row["learning_rate"], row["batch_size"]): row
-        for row in json.loads(sweep.read_text(encoding="utf-8"))["configurations"]
+        (row["learning_rate"], row["batch_size"]): {**row} for row in stored.configurations
     }
     rates = list(dict.fromkeys(rate for rate, _ in cells))
     sizes = list(dict.fromkeys(size for _, size in cells))

@@ -12,8 +12,9 @@ from mole_jax.report.figures.drawing import BLUE, GREEN, GREY, INK, ORANGE, PURP
 from mole_jax.report.figures.roc_figure import roc_figure
 from mole_jax.report.figures.training_figure import training_figures
 from mole_jax.report.figures.weight_figure import weight_figure
-from mole_jax.report.parts import Panel, Part, Row, Table, estimate_columns, estimate_text, write_files
-from mole_jax.report.render import render, write_page
+from mole_jax.report.files import refuse_foreign_page, write_page
+from mole_jax.report.parts import Panel, Part, Row, Table, estimate_columns, estimate_text
+from mole_jax.report.render import render
 from mole_jax.report.reproduction.reproduction import WORDS, Comparison, Line, epochs_of, grid_parts
 from mole_jax.report.reproduction.reproduction_texts import write_texts
 from mole_jax.report.tables import COLUMNS
@@ -52,9 +53,9 @@ def write_comparison(comparison: Comparison, folder: Path) -> Path:
     """
     sections = _sections(comparison)
     out = folder / "report.html"
+    refuse_foreign_page(out)
     write_texts(comparison, folder)
-    write_files([part for _, _, parts in sections for part in parts], folder / "figures")
-    write_page(_render(comparison, sections, out.parent), out)
+    write_page(_render(comparison, sections, out.parent), [part for _, _, parts in sections for part in parts], out)
     return out
 
 

@@ -1,16 +1,17 @@
 """A reproduction for the terminal, as Markdown and as JSON."""
 
-import json
 import textwrap
 from pathlib import Path
 from typing import Any
 
 from mole_jax.evaluation.table import WIDTH, grid
-from mole_jax.files.writing import write_text
+from mole_jax.files.sums import claim, seal
+from mole_jax.files.writing import write_json, write_text
 from mole_jax.report.parts import estimate_text
 from mole_jax.report.reproduction.reproduction import WORDS, Comparison, epochs_of, grid_parts
 from mole_jax.report.tables import COLUMNS
 
+REPRODUCTION = "reproduction"  # the kind of its files
 CELL = 13  # characters of a column on the terminal
 
 
@@ -86,8 +87,12 @@ def to_json(comparison: Comparison) -> dict[str, Any]:
 
 
 def write_texts(comparison: Comparison, folder: Path) -> None:
-    """Writes reproduction.json and reproduction.md."""
-    folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(to_json(comparison), indent=2, allow_nan=False) + "\n"
-    write_text(folder / "reproduction.json", text)
+    """Writes reproduction.json and reproduction.md, over those of an earlier reproduction and over nothing else.
+
+    Raises:
+        UserError: files of these names are there that no reproduction wrote.
+    """
+    claim(folder, REPRODUCTION, ("reproduction.json", "reproduction.md"), otherwise="give another --out")
+    write_json(folder / "reproduction.json", to_json(comparison))
     write_text(folder / "reproduction.md", format_markdown(comparison))
+    seal(folder, REPRODUCTION)

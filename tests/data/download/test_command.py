@@ -1,5 +1,6 @@
 """--source=dataverse and its like, from the command to the dataset."""
 
+import dataclasses
 import subprocess
 import sys
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from experiments.sources import fetch_source
+from mole_jax.data.download.official import OFFICIAL
 from mole_jax.data.prepare.prepare import prepare
 from mole_jax.errors import UserError
 
@@ -43,7 +45,8 @@ def test_other_mistakes_are_told_before_anything_is_fetched(tmp_path, flags, mes
     assert message in result.stderr
 
 
-def test_from_the_publisher_to_a_dataset(site, published, tmp_path, capsys):
+def test_from_the_publisher_to_a_dataset(site, published, dataverse, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(OFFICIAL, "dataverse", dataclasses.replace(dataverse, images=10_015))
     source = fetch_source("dataverse", tmp_path, licence_accepted=True, base=site.base, pause=0)
     assert source == tmp_path / "_downloads" / "dataverse" / "unpacked" / "source"
     printed = capsys.readouterr().out

@@ -1,4 +1,5 @@
 import dataclasses
+import hashlib
 import json
 import sys
 import types
@@ -119,8 +120,35 @@ def test_a_hostile_archive_leaves_nothing_behind_and_what_was_there_stays(get, t
 def test_a_broken_record_says_what_to_do(get, tmp_path):
     get()
     (tmp_path / "dv" / "downloads.json").write_text("{")
-    with pytest.raises(UserError, match=r"downloads.json is not JSON .*delete it to take the files beside it"):
+    with pytest.raises(UserError, match=r"downloads.json is damaged .*delete it to take the files beside it"):
         get()
+
+
+@pytest.mark.parametrize("change", [{"size": 12}, {"md5": "0" * 32}])
+def test_other_bytes_than_the_published_ones_are_not_kept(dataverse, site, published, tmp_path, change):
+    files = tuple(dataclasses.replace(f, **change) if f.address == "3172584" else f for f in dataverse.files)
+    official = dataclasses.replace(dataverse, files=files)
+    how = "bytes, not 12" if "size" in change else f"MD5 .{{32}}, not {'0' * 32}"
+    with pytest.raises(UserError, match=rf"3172584 gave another file than its publisher describes \(.*{how}\)"):
+        obtain(official, tmp_path / "dv", licence_accepted=True, base=site.base, pause=0)
+    assert not list((tmp_path / "dv").glob("*part_2*"))
+
+
+def test_the_published_bytes_are_taken(dataverse, site, published, tmp_path, caplog):
+    files = tuple(
+        dataclasses.replace(f, size=len(body), md5=hashlib.md5(body).hexdigest())
+        for f in dataverse.files
+        for body in [published.pages[f"/{f.address}"].body]
+    )
+    with caplog.at_level("INFO"):
+        obtain(dataclasses.replace(dataverse, files=files), tmp_path / "dv", licence_accepted=True, base=site.base)
+    assert "gives no digest" not in caplog.text
+
+
+def test_a_file_without_a_published_digest_is_named(get, published, caplog):
+    with caplog.at_level("INFO"):
+        get()
+    assert "HAM10000_metadata.tab: its publisher gives no digest, so that it was compared with nothing" in caplog.text
 
 
 def test_two_at_a_time_are_refused(get, tmp_path):

@@ -20,7 +20,7 @@ import tensorflow_datasets as tfds
 from PIL import Image
 
 from mole_jax import workers
-from mole_jax.data.facts import dataset_directory, read_facts
+from mole_jax.data.facts import read_facts
 from mole_jax.data.image_file import load_image
 from mole_jax.data.manifest import read_manifest
 from mole_jax.data.prepare import build, write_shards
@@ -28,6 +28,7 @@ from mole_jax.data.prepare.copies import apply_affine, draw_affine
 from mole_jax.data.prepare.prepare import prepare
 from mole_jax.data.records import SPLITS
 from mole_jax.data.shards import open_split
+from mole_jax.data.versions import dataset_directory
 from mole_jax.errors import UserError
 from mole_jax.files.lock import exclusive
 
@@ -291,8 +292,8 @@ def test_other_settings_are_refused_naming_the_difference(prepared, ham_source, 
 
 def test_overwrite_replaces(prepared, ham_source, tmp_path):
     replaced = prepare("ham", ham_source, data_dir=tmp_path / "data", seed=1, overwrite=True, workers=1)
-    assert read_facts(prepared.directory) == replaced.facts != prepared.facts
-    assert {path.name for path in prepared.directory.parent.iterdir()} == {".lock", "1.0.0"}
+    assert read_facts(replaced.directory) == replaced.facts != prepared.facts
+    assert {path.name for path in prepared.directory.parent.iterdir()} == {".lock", "1.0.1"}
 
 
 def test_a_failed_prepare_leaves_nothing(ham_source, tmp_path, monkeypatch):
@@ -356,7 +357,7 @@ def test_one_class_only_is_refused(tmp_path, write_image):
     ("arguments", "message"),
     [
         ({"name": "Has Space"}, "dataset name 'Has Space': use lower-case letters"),
-        ({"layout": "tree"}, "layout 'tree' is not one of auto, kaggle, ham10000, folder, table, synthetic"),
+        ({"layout": "tree"}, "layout 'tree' is not one of auto, kaggle, ham10000, folder, table, npz, synthetic"),
         ({"layout": "synthetic"}, "layout synthetic draws its images and takes no source"),
         ({"source": None}, "dataset 'ham' needs a source; give --source=DIR"),
         ({"name": "synthetic"}, "the name synthetic is kept for drawn images"),
