@@ -31,15 +31,18 @@ DATASET = flags.DEFINE_string("dataset", None, "the name to prepare it under; 's
 SOURCE = flags.DEFINE_string(
     "source",
     None,
-    f"the folder that the images were unpacked into; or one of {', '.join(FETCHED)}: fetched from its publisher into "
-    "DATA_DIR/_downloads",
+    "the folder that the images were unpacked into, or an .npz archive of MedMNIST; or one of "
+    f"{', '.join(FETCHED)}: fetched from its publisher into DATA_DIR/_downloads",
 )
 ACCEPT_LICENCE = flags.DEFINE_bool("accept_licence", False, "accept the licence of a source that is fetched")
 LAYOUT = flags.DEFINE_enum(
     "layout", "auto", ["auto", *LAYOUTS, "synthetic"], "how the source is laid out; auto recognises it"
 )
 PROTOCOL = flags.DEFINE_enum(
-    "protocol", "auto", ["auto", *PROTOCOLS], "who goes into which split; auto: given for kaggle, else grouped"
+    "protocol",
+    "auto",
+    ["auto", *PROTOCOLS],
+    "who goes into which split; auto: given where the source has splits, else grouped",
 )
 EXAMPLES = flags.DEFINE_integer("examples", 0, "so many images at random, half of each class; 0: all (synthetic: 600)")
 define_choice_flags()
@@ -116,7 +119,7 @@ def describe(summary: PrepareSummary) -> str:
     if facts.by_looks:
         lines.append(
             f"  {facts.joined_by_looks:,} images show a lesion that another image shows too, by their looks; they are "
-            "kept together"
+            "kept together (looks tell about 7 of 10 such pairs, ids tell all)"
             if facts.joined_by_looks
             else "  no two images show one lesion, by their looks"
         )

@@ -95,10 +95,8 @@ def validate(request: Request) -> tuple[Path, Metrics]:
     write_predictions(folder / "predictions.csv", external)
     write_calibrated_scores(folder / "calibrated_scores.csv", external, validation)
     write_metrics(folder / METRICS, metrics)
-    if excluded:
+    if excluded or (folder / EXCLUDED).exists():  # of an earlier validation, which left others out
         write_rows(folder / EXCLUDED, Match._fields, excluded)
-    else:
-        (folder / EXCLUDED).unlink(missing_ok=True)  # of an earlier validation
     return folder, metrics
 
 

@@ -13,6 +13,8 @@ from mole_jax.data.source.words import plain
 from mole_jax.errors import UserError
 
 TABLE_SUFFIXES: Final = ("", ".csv", ".tab", ".tsv", ".txt")
+# Endings that nothing but a table has.
+SURE_SUFFIXES: Final = (".csv", ".tab", ".tsv")
 # Endings of what spreadsheets and notebooks write instead, and nothing here reads.
 OTHER_TABLES: Final = (".xlsx", ".xls", ".ods", ".parquet", ".feather", ".json", ".jsonl", ".pkl")
 # What the public sets call the columns, in lower case; of several the first is taken.
@@ -57,7 +59,7 @@ def named(paths: Iterable[str]) -> str:
 
 def passed_over(tree: Tree, used: Collection[str]) -> list[str]:
     """A sentence that names the tables beside the images that were not used; none where there is no such table."""
-    suffixes = {*TABLE_SUFFIXES[1:4], *OTHER_TABLES}
+    suffixes = {*SURE_SUFFIXES, *OTHER_TABLES}
     others = [path for path in tree.files if PurePosixPath(path).suffix.lower() in suffixes and path not in used]
     if not others:
         return []
@@ -67,7 +69,8 @@ def passed_over(tree: Tree, used: Collection[str]) -> list[str]:
 
 def why_not_used(path: str, reason: str) -> Quarantined:
     """The quarantine's entry of a file that is no example: a table is called one."""
-    return Quarantined(path, "a table that was not used" if may_be_a_table(path) else reason)
+    of_table = PurePosixPath(path).suffix.lower() in SURE_SUFFIXES
+    return Quarantined(path, "a table that was not used" if of_table else reason)
 
 
 def asked_tables(tree: Tree, given: str) -> list[tuple[Path, str]]:
