@@ -9,6 +9,7 @@ from experiments import cli
 from experiments.choices import define_choice_flags, given_choices
 from experiments.sources import FETCHED, downloads_folder, fetch_source
 from mole_jax.data.download.official import OFFICIAL
+from mole_jax.data.facts import DatasetFacts
 from mole_jax.data.prepare.looks import BY_LOOKS
 from mole_jax.data.prepare.prepare import PrepareSummary, check_arguments, prepare
 from mole_jax.data.prepare.protocols import PROTOCOLS
@@ -117,12 +118,7 @@ def describe(summary: PrepareSummary) -> str:
     ]
     lines += [f"  {note}" for note in summary.notes]
     if facts.by_looks:
-        lines.append(
-            f"  {facts.joined_by_looks:,} images show a lesion that another image shows too, by their looks; they are "
-            "kept together (looks tell about 7 of 10 such pairs, ids tell all)"
-            if facts.joined_by_looks
-            else "  no two images show one lesion, by their looks"
-        )
+        lines.append(f"  {_by_looks(facts)}")
     if facts.copies:
         lines.append(f"  {facts.copies:,} augmented copies were made beside the {facts.images - facts.copies:,}")
     if facts.quarantined or facts.without_image:
@@ -137,6 +133,16 @@ def describe(summary: PrepareSummary) -> str:
     else:
         lines.append(f"{summary.directory} in {summary.seconds:.1f} s, {facts.images / summary.seconds:,.0f} images/s")
     return "\n".join(lines)
+
+
+def _by_looks(facts: DatasetFacts) -> str:
+    small = f"; {facts.small_for_looks:,} are too small to tell by their looks" if facts.small_for_looks else ""
+    if not facts.joined_by_looks:
+        return f"no two images show one lesion by their looks{small}"
+    return (
+        f"{facts.joined_by_looks:,} images show a lesion that another image shows too, by their looks; they are kept "
+        f"together (looks tell about 7 of 10 such pairs, ids tell all){small}"
+    )
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from mole_jax.data.manifest import ManifestRow, write_manifest, write_quarantine
 from mole_jax.data.prepare.copies import make_copies
 from mole_jax.data.prepare.decode import Load, decode_all
 from mole_jax.data.prepare.leaks import find_leak
-from mole_jax.data.prepare.looks import join_by_looks
+from mole_jax.data.prepare.looks import is_small, join_by_looks
 from mole_jax.data.prepare.moments import NO_MOMENTS
 from mole_jax.data.prepare.protocols import PROTOCOLS, check_source, check_splits, shuffle_key
 from mole_jax.data.prepare.scratch import IMAGE_BYTES
@@ -118,6 +118,7 @@ def build(
         copies=copies,
         left_out=len(examples) - (len(placed) - copies),
         joined_by_looks=_joined(named, examples),
+        small_for_looks=sum(map(is_small, examples)) if settings.by_looks else 0,
     )
     originals = facts.images - facts.copies
     assert facts.files == originals + facts.quarantined + facts.not_selected + facts.left_out, (

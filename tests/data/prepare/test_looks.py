@@ -71,6 +71,17 @@ def test_where_the_source_names_lesions_they_are_believed_unless_asked(source, t
     assert {name for name, _ in lesions(asked)["L0"]} == {"a02", "a03"}
 
 
+def test_small_images_are_not_told_by_their_looks(source, tmp_path):
+    small = tmp_path / "small"
+    for path in source.rglob("*.*"):
+        target = small / path.relative_to(source)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with Image.open(path) as image:
+            image.resize((100, 130)).save(target)
+    facts = prepare("small", small, data_dir=tmp_path / "data", workers=1).facts
+    assert (facts.by_looks, facts.joined_by_looks, facts.small_for_looks) == (True, 0, 36)
+
+
 def test_a_given_split_that_tears_a_lesion_apart_is_stamped(source, tmp_path):
     tree = tmp_path / "tree"
     for path in source.rglob("*.*"):
