@@ -148,7 +148,7 @@ def _kept(scored: Iterator["Scored"], shown: list["Scored"], failed: list["Score
 def _write(
     out: Path, scored: Iterator["Scored"], ensemble: "Ensemble", names: Sequence[str], prevalence: float | None
 ) -> None:
-    from mole_jax.files.csv_table import shown_in_spreadsheets, write_rows
+    from mole_jax.files.csv_table import write_rows
 
     decision = ensemble.decision
     at = None if decision is None else decision.prevalence if prevalence is None else prevalence
@@ -159,7 +159,7 @@ def _write(
         call = None if each.melanoma is None else _call(each, ensemble)
         numbers = [None if math.isnan(value) else value for value in (each.score, each.calibrated, each.risk)]
         members = (each.members or (None,) * len(names)) if several else ()
-        path = shown_in_spreadsheets(os.fsencode(each.path).decode("utf-8", "backslashreplace"))
+        path = os.fsencode(each.path).decode("utf-8", "backslashreplace")
         return [path, *numbers, at, call, threshold, each.reason, *members, cli.NOT_A_DEVICE]
 
     write_rows(out, [*COLUMNS, *several, "notice"], map(row, scored))

@@ -40,7 +40,7 @@ class RunConfig:
     model: Literal["logistic", "mlp", "cnn", "cnn_released", "transfer"] = option("cnn", "the classifier")
     dataset: str = option("synthetic", "the name of a prepared dataset")
     epochs: int = option(20, "passes over the training split", low=1, identity=False)
-    batch_size: int = option(100, "images a training step", low=1)
+    batch_size: int = option(100, "images a training step", low=1, high=1_000_000)
     optimizer: Literal["adam", "sgd"] = option("adam", "adam computes as Keras does, eps 1e-7")
     learning_rate: float = option(1e-3, "how far a step goes; the same for every step", low=0)
     l2: float = option(0.0, "times the sum of squares of all kernels and biases, added to the loss", low=0)
@@ -146,6 +146,8 @@ class RunConfig:
         return cls(**values)
 
 
+LARGEST_INTEGER = 2**31 - 1  # of a step, a seed, a size
+LARGEST_NUMBER = 1e30  # what float32 still has room for
 HINTS = get_type_hints(RunConfig)
 # What decides a step; where things lie, how long to train and how often to save do not.
 IDENTITY = frozenset(field.name for field in dataclasses.fields(RunConfig) if field.metadata["identity"])
@@ -157,11 +159,10 @@ def _check(field: dataclasses.Field[Any], hint: Any, value: Any) -> None:
         if value not in get_args(hint):
             raise UserError(f"{field.name}={value!r} is not one of {', '.join(map(str, get_args(hint)))}")
         return
-    if hint is float and type(value) is int:
-        return
-    if type(value) is not hint:
+    if type(value) is not hint and not (hint is float and type(value) is int):
         raise UserError(f"{field.name}={value!r} is a {type(value).__name__}; give a {hint.__name__}")
+    high = {int: LARGEST_INTEGER, float: LARGEST_NUMBER}.get(hint) if high is None else high
     if low is not None and not value >= low:  # the negation also catches NaN
         raise UserError(f"{field.name}={value!r} is too small; the smallest is {low}")
     if high is not None and not value <= high:
-        raise UserError(f"{field.name}={value!r} is too large; the largest is {high}")
+        raise UserError(f"{field.name}={value!r} is too large; the largest is {high:,}")

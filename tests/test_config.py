@@ -1,6 +1,8 @@
 """The config checks what it is given and survives JSON."""
 
 import json
+import math
+import re
 
 import pytest
 
@@ -30,3 +32,18 @@ def test_mistakes_name_the_field_the_value_and_the_remedy(values, message):
     with pytest.raises(UserError) as error:
         RunConfig.from_dict(values)
     assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "largest"),
+    [
+        ("seed", 10**30, "2,147,483,647"),
+        ("epochs", 2**31, "2,147,483,647"),
+        ("batch_size", 10**9, "1,000,000"),
+        ("learning_rate", math.inf, "1e+30"),
+        ("l2", 10**400, "1e+30"),
+    ],
+)
+def test_absurd_numbers_are_refused(field, value, largest):
+    with pytest.raises(UserError, match=rf"{field}=.* is too large; the largest is {re.escape(largest)}"):
+        RunConfig.from_dict({field: value})

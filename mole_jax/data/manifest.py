@@ -11,7 +11,7 @@ from typing import Any, get_type_hints
 from mole_jax.data.records import Example, Quarantined, Split
 from mole_jax.data.versions import AGAIN
 from mole_jax.errors import UserError
-from mole_jax.files.csv_table import write_rows
+from mole_jax.files.csv_table import as_it_was, write_rows
 
 
 @dataclass(frozen=True)
@@ -109,4 +109,4 @@ def _parse(text: str, hint: object) -> Any:
         return int(text)
     if hint is float:
         return float(text) if text else math.nan
-    return text
+    return as_it_was(text)

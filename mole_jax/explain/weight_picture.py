@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from mole_jax.data.image_file import IMAGE_SIZE
+from mole_jax.files.writing import open_binary_whole
 
 FILE_NAME = "weight_picture.npy"
 
@@ -23,4 +24,5 @@ def weight_picture(params: Mapping[str, Any]) -> Float[np.ndarray, "224 224 3"]:
 
 def save_weight_picture(run_dir: Path, params: Mapping[str, Any]) -> None:
     """Writes run_dir/weight_picture.npy, float32 [224, 224, 3]."""
-    np.save(run_dir / FILE_NAME, weight_picture(params))
+    with open_binary_whole(run_dir / FILE_NAME) as file:
+        np.save(file, weight_picture(params))

@@ -23,8 +23,8 @@ def replaced(final: Path) -> Path:
     return final.with_name(f".{final.name}.replaced")
 
 
-def recover(final: Path) -> None:
-    """Puts back what a kill in the middle of `publish` has left moved away. To be used under a lock."""
+def _recover(final: Path) -> None:
+    """Puts back what a kill in the middle of `publish` has left moved away."""
     if not final.exists() and replaced(final).exists():
         move_folder(replaced(final), final)
 
@@ -43,6 +43,7 @@ def new_folder(final: Path, kind: str, *, otherwise: str) -> Iterator[Path]:
     Raises:
         UserError: the folder at `final`, or at a hidden name beside it, is not ours or holds a file that is not.
     """
+    _recover(final)
     refuse_foreign(final, kind, alone=True, otherwise=otherwise)
     if others := strangers(final, kind):
         raise UserError(f"{final / others[0]} was not written by mole_jax and is in the way; move it elsewhere")

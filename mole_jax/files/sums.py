@@ -65,6 +65,8 @@ def refuse_foreign(
     """
     _refuse_file(folder, otherwise)
     sections = _read(folder)
+    if sections and alone and kind not in sections:
+        raise UserError(f"{str(folder)!r} holds a {', a '.join(sections)}, not a {kind}; {otherwise}")
     if sections is None or (alone and kind not in sections and _holds_something(folder)):
         raise UserError(
             f"{str(folder)!r} holds files and no mark of mole_jax (a {SUMS} with the line {MARK + kind!r}), so it is "

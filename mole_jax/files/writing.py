@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,6 +35,16 @@ def open_binary_whole(path: Path) -> Iterator[BinaryIO]:
         replace_file(part, path)
     finally:
         remove_file(part)
+
+
+def open_to_append(path: Path) -> TextIO:
+    """Opens a text file in UTF-8 to add lines, each written at once. A link in its place is an error: it is not ours.
+
+    Raises:
+        OSError: it is a link, or cannot be written.
+    """
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+    return os.fdopen(os.open(path, flags, 0o666), "w", encoding="utf-8", buffering=1)
 
 
 def write_text(path: Path, text: str) -> None:

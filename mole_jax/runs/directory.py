@@ -77,8 +77,13 @@ def finish(run_dir: Path) -> None:
     seal(run_dir, RUN)
 
 
-def verify_run(run_dir: Path) -> None:
-    """Raises UserError where a file of a finished run is missing or has changed since it was written."""
+def verify_run(run_dir: Path, only: Sequence[str] | None = None) -> None:
+    """Raises UserError where a file of a finished run is missing or has changed since it was written.
+
+    Args:
+        run_dir: of the run.
+        only: the files to look at; None: all of them.
+    """
     again = "restore it, or give the command that trained it again, which makes it anew from its checkpoint"
     required = (CONFIG, ENVIRONMENT, METRICS, "predictions/validation.csv", "predictions/test.csv")
-    verify(run_dir, RUN, required, again=again)
+    verify(run_dir, RUN, required if only is None else only, only=only, again=again)

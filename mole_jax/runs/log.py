@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from mole_jax.errors import UserError
-from mole_jax.files.writing import write_text
+from mole_jax.files.writing import open_to_append, write_text
 from mole_jax.runs.directory import LOG, STEPS
 
 # tensorboardX imports torch wherever it is installed, for tensors that we do not give it: a second of each start and a
@@ -40,8 +40,8 @@ class Log:
         kept = [values for values in read_steps(path) if values["step"] <= resume_step]
         self.epochs = [values for values in kept if "epoch" in values]  # the metrics of the epochs that are done
         write_text(path, "".join(json.dumps(values) + "\n" for values in kept))
-        self._steps = path.open("a", encoding="utf-8", buffering=1)
-        self._told = (run_dir / LOG).open("a", encoding="utf-8", buffering=1)
+        self._steps = open_to_append(path)
+        self._told = open_to_append(run_dir / LOG)
         self._tensorboard = SummaryWriter(str(run_dir), purge_step=resume_step + 1)
 
     def __enter__(self) -> "Log":

@@ -20,7 +20,7 @@ from mole_jax.data.image_file import LoadedImage, UnusableImageError, load_image
 from mole_jax.errors import UserError
 from mole_jax.evaluation.calibration import logits_of
 from mole_jax.evaluation.predictions import read_predictions
-from mole_jax.runs.directory import predictions_file
+from mole_jax.runs.directory import predictions_file, verify_run
 from mole_jax.workers import cores, in_workers
 
 # Files decoded before they are scored: 77 MB of pixels.
@@ -90,6 +90,8 @@ def as_ensemble(classifiers: Sequence[Classifier], run_dirs: Sequence[Path]) -> 
     files = [predictions_file(run_dir, "validation") for run_dir in run_dirs]
     if missing := [file for file in files if not file.is_file()]:
         return Ensemble(tuple(classifiers), None, f"{missing[0]} is not at hand to choose a threshold on")
+    for run_dir in run_dirs:
+        verify_run(run_dir, only=[predictions_file(Path(), "validation").as_posix()])
     of_members = [read_predictions(file) for file in files]
     first = of_members[0]
     if any(set(other.image_id) != set(first.image_id) for other in of_members):

@@ -70,9 +70,10 @@ def test_a_whole_folder_must_be_new_empty_or_ours(tmp_path, made):
     claim(made, "thing", alone=True, otherwise=ELSE)
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "photo.jpg").touch()
-    for folder, kind in ((tmp_path / "full", "thing"), (made, "other")):
-        with pytest.raises(UserError, match=r"holds files and no mark of mole_jax .* nothing in it is touched; give"):
-            claim(folder, kind, alone=True, otherwise=ELSE)
+    with pytest.raises(UserError, match=r"holds files and no mark of mole_jax .* nothing in it is touched; give"):
+        claim(tmp_path / "full", "thing", alone=True, otherwise=ELSE)
+    with pytest.raises(UserError, match=r"made' holds a thing, not a box; give another --out"):
+        claim(made, "box", alone=True, otherwise=ELSE)
 
 
 def test_a_file_where_a_folder_must_be(tmp_path):

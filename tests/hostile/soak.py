@@ -1,6 +1,7 @@
 """Kills a command with SIGKILL at random moments, gives it again, and compares what it leaves with an unbroken run.
 
     python tests/hostile/soak.py --victim=prepare --kills=50 --seed=0
+    python tests/hostile/soak.py --mixed --minutes=60
 
 The victims: `prepare` (images to shards), `train` (logistic regression with many checkpoints, to the report) and
 `features` (the stored features of a small frozen network). Prints a line for each trial: one to three kills, then the
@@ -27,6 +28,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from mixed_soak import mixed
 from PIL import Image
 
 ROOT = Path(__file__).parents[2]
@@ -102,7 +104,7 @@ def soak(name: str, *, kills: int, seed: int, work: Path) -> Counter[str]:
 def _run(victim: Victim, where: Path, *, kill_after: float | None) -> float | None:
     """Runs the command to its end (gives the seconds from its beginning to work) or kills it (gives None)."""
     where.mkdir(exist_ok=True)
-    child = _fork(victim, where)
+    child = _fork(victim.run, where)
     began = None
     while True:
         ended, status = os.waitpid(child, os.WNOHANG)
@@ -119,7 +121,7 @@ def _run(victim: Victim, where: Path, *, kill_after: float | None) -> float | No
     return time.monotonic() - began
 
 
-def _fork(victim: Victim, where: Path) -> int:
+def _fork(run: Callable[[Path], None], where: Path) -> int:
     """A process that has imported the libraries already: most of a short command's time would go there."""
     if child := os.fork():
         return child
@@ -128,7 +130,7 @@ def _fork(victim: Victim, where: Path) -> int:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
         try:
-            victim.run(where)
+            run(where)
             status = 0
         except SystemExit as stop:
             status = int(stop.code or 0)
@@ -260,13 +262,30 @@ VICTIMS: dict[str, Callable[[Path], Victim]] = {"prepare": _prepare, "train": _t
 def main() -> None:
     """Reads the arguments, kills, and says how often at which stage."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--victim", choices=VICTIMS, required=True)
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("--victim", choices=VICTIMS)
+    which.add_argument("--mixed", action="store_true", help="random damage, kills and reruns of every command")
+    parser.add_argument("--minutes", type=float, default=60, help="of --mixed")
+    parser.add_argument("--rounds", type=int, help="of --mixed, at most; default: as many as the minutes allow")
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     os.environ["JAX_PLATFORMS"] = "cpu"
     os.chdir(ROOT)
     with tempfile.TemporaryDirectory() as work:
+        if arguments.mixed:
+            for library in (*TRAINING, "mole_jax.training.loop", "mole_jax.evaluation.summary", "mole_jax.report.page"):
+                importlib.import_module(library)
+            happened = mixed(
+                minutes=arguments.minutes,
+                rounds=arguments.rounds,
+                seed=arguments.seed,
+                work=Path(work),
+                fork=lambda module, flags, log: _fork(lambda _: _command(module, *flags), log.with_suffix("")),
+                tell=lambda line: print(line, flush=True),
+            )
+            print(f"mixed: {happened.total()} commands, nothing lost, nothing wrong without a word: {dict(happened)}")
+            return
         stages = soak(arguments.victim, kills=arguments.kills, seed=arguments.seed, work=Path(work))
     print(f"{arguments.victim}: {stages.total()} kills, the same bytes after each: {dict(stages)}", flush=True)
 

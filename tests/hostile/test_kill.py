@@ -10,7 +10,7 @@ import pytest
 from mole_jax.data.prepare.prepare import prepare
 from mole_jax.errors import UserError
 from mole_jax.files.folder import incomplete, new_folder, publish, replaced
-from mole_jax.files.lock import exclusive
+from mole_jax.files.sums import claim
 
 SOAK = Path(__file__).with_name("soak.py")
 
@@ -24,35 +24,48 @@ def test_killed_at_random_moments(victim, kills):
     assert f"{victim}: {kills} kills, the same bytes after each" in result.stdout
 
 
-def test_killed_between_the_two_moves_of_an_overwrite(tmp_path):
-    first = prepare("synthetic", data_dir=tmp_path, examples=40, workers=1).directory
-    sums = (first / "SHA256SUMS").read_text()
-    first.rename(replaced(first))
-    incomplete(first).mkdir()
-    with pytest.raises(UserError, match="was prepared with seed=0, not 1; give --overwrite"):
-        prepare("synthetic", data_dir=tmp_path, examples=40, seed=1, workers=1)
-    assert prepare("synthetic", data_dir=tmp_path, examples=40, workers=1).already_prepared
-    assert (first / "SHA256SUMS").read_text() == sums
+def publish_one(final, text):
+    with new_folder(final, "thing", otherwise="give another") as folder:
+        (folder / "a").write_text(text)
+        publish(folder, final, "thing")
+
+
+def test_killed_between_the_two_moves_of_an_exchange(tmp_path):
+    final = tmp_path / "final"
+    publish_one(final, "old")
+    final.rename(replaced(final))
+    with pytest.raises(ZeroDivisionError), new_folder(final, "thing", otherwise="give another"):
+        raise ZeroDivisionError  # and the next attempt fails too
+    assert (final / "a").read_text() == "old"
 
 
 def test_killed_before_the_old_folder_was_cleared_away(tmp_path):
-    (replaced(tmp_path / "final") / "old").mkdir(parents=True)
-    (tmp_path / "final" / "before").mkdir(parents=True)
-    with exclusive(tmp_path, busy="held"):
-        (tmp_path / "new").mkdir()
-        publish(tmp_path / "new", tmp_path / "final")
-    assert {path.name for path in tmp_path.iterdir()} == {".lock", "final"}
-    assert not list((tmp_path / "final").iterdir())
+    final = tmp_path / "final"
+    publish_one(final, "old")
+    final.rename(replaced(final))
+    publish_one(tmp_path / "new", "new")
+    (tmp_path / "new").rename(final)
+    publish_one(final, "newer")
+    assert [path.name for path in tmp_path.iterdir()] == ["final"]
+    assert (final / "a").read_text() == "newer"
 
 
 def test_leftovers_are_cleared_away(tmp_path):
     final = tmp_path / "final"
     for leftover in (incomplete(final), replaced(final)):
-        (leftover / "left").mkdir(parents=True)
+        claim(leftover, "thing", otherwise="give another")
+        (leftover / "left").mkdir()
     (tmp_path / "incomplete").mkdir()  # somebody's own
-    with new_folder(final) as folder:
-        assert not list(folder.iterdir())
-    assert [path.name for path in tmp_path.iterdir()] == ["incomplete"]
+    with new_folder(final, "thing", otherwise="give another") as folder:
+        assert [path.name for path in folder.iterdir()] == ["SHA256SUMS"]
+    assert {path.name for path in tmp_path.iterdir()} == {"incomplete", "final"}
+
+
+def test_a_prepare_that_was_killed_leaves_nothing_in_the_way(tmp_path):
+    first = prepare("synthetic", data_dir=tmp_path, examples=40, workers=1).directory
+    claim(incomplete(first.with_name("1.0.1")), "dataset", otherwise="give another")
+    prepare("synthetic", data_dir=tmp_path, examples=40, seed=1, overwrite=True, workers=1)
+    assert {path.name for path in first.parent.iterdir()} == {".lock", "1.0.1"}
 
 
 def test_preparing_again_over_damage_says_so(tmp_path):
@@ -60,3 +73,11 @@ def test_preparing_again_over_damage_says_so(tmp_path):
     shutil.copyfile(directory / "manifest.csv", directory / "quarantine.csv")
     with pytest.raises(UserError, match=r"quarantine\.csv has changed .* prepare it again with --overwrite"):
         prepare("synthetic", data_dir=tmp_path, examples=40, workers=1)
+
+
+@pytest.mark.slow
+def test_mixed_damage_kills_and_reruns():
+    command = [sys.executable, str(SOAK), "--mixed", "--rounds=2", "--seed=7"]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "nothing lost, nothing wrong without a word" in result.stdout
