@@ -1,5 +1,6 @@
 """Which images show the same lesion, judged by their pixels alone."""
 
+import hashlib
 from dataclasses import dataclass
 from typing import Final
 
@@ -57,14 +58,26 @@ def near_duplicates(query: Fingerprints, reference: Fingerprints | None = None) 
     among = query if reference is None else reference
     if min(len(query), len(among)) < 1 + within:
         return []
-    pairs = candidates(query, among, within=within)
+    # In an order of their own, so that the same images give the same pairs whatever order they come in.
+    places, ordered = _in_order(query)
+    other_places, others = (places, ordered) if within else _in_order(among)
+    pairs = candidates(ordered, others, within=within)
 
     def compare(pair: tuple[int, int]) -> Pair | None:
-        alignment = align(query.members[pair[0]], among.members[pair[1]])
+        alignment = align(ordered.members[pair[0]], others.members[pair[1]])
         if alignment is None or alignment.agreement < SAME_LESION:
             return None
-        return Pair(*pair, alignment.similarity, alignment.difference)
+        i, j = places[pair[0]], other_places[pair[1]]
+        first, second = (min(i, j), max(i, j)) if within else (i, j)
+        return Pair(first, second, alignment.similarity, alignment.difference)
 
     progress = tqdm(pairs, unit=" pairs", desc="comparing", disable=None)
     found = [pair for pair in threaded_map(compare, progress) if pair is not None]
     return sorted(found, key=lambda pair: (pair.query, -pair.similarity, pair.reference))
+
+
+def _in_order(fingerprints: Fingerprints) -> tuple[list[int], Fingerprints]:
+    """The places of the images in an order that follows from their pixels alone, and the images in it."""
+    members = fingerprints.members
+    places = sorted(range(len(members)), key=lambda i: hashlib.sha256(members[i].grey.data).digest())
+    return places, Fingerprints([members[i] for i in places])

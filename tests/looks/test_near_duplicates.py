@@ -99,3 +99,15 @@ def test_a_copy_must_be_alike_in_details_and_in_brightness():
     assert pair.copy
     assert not dataclasses.replace(pair, similarity=0.8).copy
     assert not dataclasses.replace(pair, difference=2.0).copy
+
+
+def test_the_order_of_the_images_decides_nothing(drawn):
+    images = [*drawn[:6], *(turned(image, rotation=25 + 20 * i) for i, image in enumerate(drawn[:6]))]
+    order = np.random.default_rng(0).permutation(len(images)).tolist()
+
+    def pairs(of):
+        found = near_duplicates(fingerprints([images[i] for i in of]))
+        return {(*sorted((of[p.query], of[p.reference])), p.similarity, p.difference) for p in found}
+
+    assert pairs(order) == pairs(list(range(len(images))))
+    assert len(pairs(order)) == 6

@@ -1,10 +1,9 @@
 """Pairs of published images that show one lesion under two lesion ids, as looking at them has shown.
 
-same_lesions.csv has them with the evidence: how far their details agree once one is laid over the other (1: fully),
-and what was seen. Candidates were all pairs of HAM10000 that `experiments.audit` can lay over each other and whose
-lesion ids differ: the 78 with an agreement beyond .3, of which 74 show one lesion, and 24 more of one diagnosis, age
-and sex, of which 5 do. Two were found by Abhishek, Jain & Hamarneh (Sci Data 12:196, 2025), whose other 16 are among
-the 79.
+same_lesions.csv has them with the evidence: how far their details agree once one is laid over the other (1: fully;
+empty where the search as it is does not try them), and what was seen. All pairs of HAM10000 with different lesion ids
+that four searches of this kind laid over each other with an agreement beyond .3 were looked at, and some below. Two are
+from Abhishek, Jain & Hamarneh (Sci Data 12:196, 2025), whose other 16 are among the rest. RESULTS.md tells more.
 """
 
 import csv
