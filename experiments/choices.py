@@ -3,7 +3,7 @@
 from absl import flags
 
 from mole_jax.data.source.choices import Choices, parse_classes
-from mole_jax.data.source.diagnoses import Decisions
+from mole_jax.vocabulary.diagnoses import Decisions
 
 FLAGS = flags.FLAGS
 

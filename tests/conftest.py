@@ -13,7 +13,7 @@ from jaxtyping import install_import_hook
 # configured checker.)
 ROOMS = (
     *("audit", "backbones", "classifier", "data", "evaluation", "explain", "files", "inputs", "looks", "models"),
-    *("report", "runs", "studies", "training"),
+    *("report", "runs", "studies", "training", "vocabulary"),
 )
 PACKAGES = [f"mole_jax.{room}" for room in ROOMS]
 install_import_hook(PACKAGES, "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))")

@@ -9,7 +9,10 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 # What each room may import of this project, besides itself; a room is a folder or a file directly below mole_jax/.
-GROUND = {"mole_jax.config", "mole_jax.errors", "mole_jax.files", "mole_jax.memory", "mole_jax.workers"}
+GROUND = {
+    *("mole_jax.config", "mole_jax.errors", "mole_jax.files", "mole_jax.memory", "mole_jax.vocabulary"),
+    "mole_jax.workers",
+}
 DATA = GROUND | {"mole_jax.looks", "mole_jax.data"}
 NETWORKS = DATA | {"mole_jax.chunks", "mole_jax.inputs", "mole_jax.backbones", "mole_jax.models"}
 RUNS = DATA | {"mole_jax.evaluation", "mole_jax.runs"}
@@ -20,6 +23,7 @@ ALLOWED = {
     "mole_jax.memory": set(),
     "mole_jax.config": {"mole_jax.errors"},
     "mole_jax.files": {"mole_jax.errors"},
+    "mole_jax.vocabulary": {"mole_jax.errors"},
     "mole_jax.workers": {"mole_jax.errors", "mole_jax.memory"},
     "mole_jax.xla": {"mole_jax.memory"},
     "mole_jax.chunks": set(),

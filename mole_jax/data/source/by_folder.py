@@ -8,11 +8,11 @@ from mole_jax.data.source.by_table import match, without_image
 from mole_jax.data.source.candidates import Candidates
 from mole_jax.data.source.choices import Choices
 from mole_jax.data.source.folders import ClassFolders
-from mole_jax.data.source.identity import file_id
 from mole_jax.data.source.table_files import GROUP_COLUMNS, ID_COLUMNS, may_be_a_table, named, passed_over, why_not_used
 from mole_jax.data.source.tables import MetadataTable, column_names, merge, metadata, read_table
 from mole_jax.data.source.tree import Tree
-from mole_jax.data.source.words import known
+from mole_jax.vocabulary.identity import file_id
+from mole_jax.vocabulary.words import known
 
 
 def kaggle(tree: Tree, choices: Choices) -> Candidates:

@@ -10,14 +10,14 @@ from typing import Final
 from mole_jax.data.records import Quarantined, Record, Split
 from mole_jax.data.source.candidates import Candidates
 from mole_jax.data.source.choices import Choices
-from mole_jax.data.source.diagnoses import BETWEEN
-from mole_jax.data.source.folders import SPLIT_WORDS, ClassFolders
-from mole_jax.data.source.identity import file_id, match_ids
+from mole_jax.data.source.folders import ClassFolders
 from mole_jax.data.source.table_files import named, passed_over, why_not_used
 from mole_jax.data.source.tables import MetadataTable, merge, metadata
 from mole_jax.data.source.tree import Tree
-from mole_jax.data.source.words import is_unknown, known, plain
 from mole_jax.errors import UserError
+from mole_jax.vocabulary.diagnoses import BETWEEN
+from mole_jax.vocabulary.identity import file_id, match_ids
+from mole_jax.vocabulary.words import SPLIT_WORDS, is_unknown, known, plain
 
 # The column of the split that a table's name tells.
 SPLIT: Final = "split by the table's name"

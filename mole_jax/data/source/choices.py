@@ -3,9 +3,9 @@
 from dataclasses import dataclass, field
 from typing import Final
 
-from mole_jax.data.source.diagnoses import NO_DECISIONS, Decisions
-from mole_jax.data.source.words import plain
 from mole_jax.errors import UserError
+from mole_jax.vocabulary.diagnoses import NO_DECISIONS, Decisions
+from mole_jax.vocabulary.words import plain
 
 
 @dataclass(frozen=True)

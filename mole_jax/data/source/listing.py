@@ -13,7 +13,6 @@ from mole_jax.data.image_file import LoadedImage, UnusableImageError
 from mole_jax.data.records import Quarantined, Record
 from mole_jax.data.source.candidates import Candidates
 from mole_jax.data.source.choices import NO_CHOICES, Choices
-from mole_jax.data.source.identity import path_id
 from mole_jax.data.source.layouts import LAYOUTS, NEEDS, content_of_tables, recognise
 from mole_jax.data.source.npz import ENDING, load_from_npz
 from mole_jax.data.source.photographs import load_photograph
@@ -21,6 +20,7 @@ from mole_jax.data.source.refusal import refusal
 from mole_jax.data.source.same_lesions import join_known
 from mole_jax.data.source.tree import Tree, list_tree, tree_root
 from mole_jax.errors import UserError
+from mole_jax.vocabulary.identity import path_id
 
 
 @dataclass(frozen=True)

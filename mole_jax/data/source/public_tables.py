@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from mole_jax.data.source.choices import Choices
-from mole_jax.data.source.diagnoses import Decisions
 from mole_jax.data.source.table_files import GROUP_COLUMNS, tables_seen
 from mole_jax.data.source.tables import column_names
 from mole_jax.data.source.tree import Tree
+from mole_jax.vocabulary.diagnoses import Decisions
 
 
 @dataclass(frozen=True)

@@ -6,14 +6,14 @@ from pathlib import PurePosixPath
 from typing import Final
 
 from mole_jax.data.source.choices import Choices
-from mole_jax.data.source.folders import SPLIT_WORDS, ClassFolders
-from mole_jax.data.source.identity import match_ids
+from mole_jax.data.source.folders import ClassFolders
 from mole_jax.data.source.npz import ENDING, KEYS
 from mole_jax.data.source.table_files import GROUP_COLUMNS, ID_COLUMNS, OTHER_TABLES, has_header, tables_seen
 from mole_jax.data.source.tables import column_names, read_table
 from mole_jax.data.source.tree import Tree
-from mole_jax.data.source.words import plain
 from mole_jax.errors import UserError
+from mole_jax.vocabulary.identity import match_ids
+from mole_jax.vocabulary.words import SPLIT_WORDS, plain
 
 # Columns that public sets keep a diagnosis in, in lower case, the best first.
 LABEL_COLUMNS: Final = ("dx", "diagnosis_3", "target", "melanoma", "diagnosis", "diagnostic", "label", "diagnosis_1")

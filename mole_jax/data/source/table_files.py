@@ -5,12 +5,11 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from mole_jax.data.records import Quarantined, Split
-from mole_jax.data.source.folders import SPLIT_WORDS
-from mole_jax.data.source.identity import match_ids
 from mole_jax.data.source.tables import column_names
 from mole_jax.data.source.tree import Tree
-from mole_jax.data.source.words import plain
 from mole_jax.errors import UserError
+from mole_jax.vocabulary.identity import match_ids
+from mole_jax.vocabulary.words import SPLIT_WORDS, plain
 
 TABLE_SUFFIXES: Final = ("", ".csv", ".tab", ".tsv", ".txt")
 # Endings that nothing but a table has.

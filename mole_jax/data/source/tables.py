@@ -13,13 +13,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from mole_jax.data.records import METADATA_COLUMNS
-from mole_jax.data.source.words import known, plain
 from mole_jax.errors import UserError
+from mole_jax.vocabulary.words import SEXES, known, plain
 
 MAX_TABLE_BYTES: Final = 1 << 28
 # What R, pandas and Excel call the column of the row numbers, as `words.plain` writes it.
 ROW_NUMBERS: Final = frozenset({"", "unnamed 0", "index", "rownames"})
-SEXES: Final = {"m": "male", "male": "male", "man": "male", "f": "female", "female": "female", "woman": "female"}
 # Column of HAM10000 -> what the ISIC Archive, its challenges and PAD-UFES-20 call it.
 OTHER_NAMES: Final = {
     "age": ("age_approx",),

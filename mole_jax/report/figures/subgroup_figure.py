@@ -6,12 +6,19 @@ from typing import Any
 from matplotlib.axes import Axes
 
 from mole_jax.report.figures.drawing import BLUE, INK, VERMILLION, draw, shortened
-from mole_jax.report.figures.roc_figure import point_name
+from mole_jax.report.figures.roc_figure import main_at, point_name
 from mole_jax.report.parts import Panel, Part, estimate_columns
 from mole_jax.runs.read import Run
 
 MEASURES = {"auroc": "AUROC", "sensitivity": "sensitivity", "specificity": "specificity"}
-ATTRIBUTES = {"localization": "site", "dx": "diagnosis", "dx_type": "how diagnosed", "age": "age", "sex": "sex"}
+ATTRIBUTES = {
+    "localization": "site",
+    "sex & age": "sex and age",
+    "dx": "diagnosis",
+    "dx_type": "how diagnosed",
+    "age": "age",
+    "sex": "sex",
+}
 ROW = 0.19  # inches
 
 
@@ -57,7 +64,7 @@ def _apart(difference: Mapping[str, Any]) -> bool:
 
 def _panel(run: Run, name: str, measure: str, subgroups: dict[str, list[dict[str, Any]]]) -> Panel:
     test = run.metrics["splits"]["test"]
-    whole = (test if measure == "auroc" else run.at[run.main])[measure]
+    whole = (test if measure == "auroc" else main_at(run)).get(measure, {"value": None})
     lines: list[tuple[str, dict[str, Any] | None]] = []
     marked = set()
     for attribute, levels in subgroups.items():

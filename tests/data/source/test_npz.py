@@ -11,9 +11,9 @@ from mole_jax.data.dataset import open_dataset
 from mole_jax.data.prepare.prepare import prepare
 from mole_jax.data.source import npz
 from mole_jax.data.source.choices import Choices
-from mole_jax.data.source.diagnoses import Decisions
 from mole_jax.data.source.listing import list_source
 from mole_jax.errors import UserError
+from mole_jax.vocabulary.diagnoses import Decisions
 
 PARTS = {"train": 28, "val": 14, "test": 14}
 

@@ -4,9 +4,9 @@ import pytest
 
 from mole_jax.data.prepare.protocols import choose_protocol
 from mole_jax.data.source.choices import Choices
-from mole_jax.data.source.diagnoses import Decisions
 from mole_jax.data.source.listing import list_source
 from mole_jax.errors import UserError
+from mole_jax.vocabulary.diagnoses import Decisions
 
 
 @pytest.fixture

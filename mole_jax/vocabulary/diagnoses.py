@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from mole_jax.data.source.words import is_unknown, plain
 from mole_jax.errors import UserError
+from mole_jax.vocabulary.words import is_unknown, plain
 
 VERDICTS: Final[dict[str, int | None]] = {"melanoma": 1, "not melanoma": 0, "unknown": None}
 LISTED: Final = 12
@@ -120,8 +120,8 @@ def _narrowest_first(diagnosis: str) -> list[str]:
 
 
 def _word(text: str) -> str:
-    """The word as it is compared; 1.0 is 1."""
-    whole = re.fullmatch(r"\s*([+-]?\d+)\.0*\s*", text)
+    """The word as it is compared; 1.0 and +1 are 1, and -1 is not."""
+    whole = re.fullmatch(r"\s*\+?(-?\d+)(\.0*)?\s*", text)
     return whole[1] if whole else plain(text)
 
 
