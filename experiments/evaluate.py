@@ -32,7 +32,7 @@ OF_PREDICTIONS = (
     *("validation", "threshold", "target_sensitivity", "threshold_confidence"),
     *("intersections", "costs", "budgets", *SHARED),
 )
-OF_RUN = ("dataset", "data_dir", "split", "allow_overlap")
+OF_RUN = ("dataset", "data_dir", "split", "overlap")
 
 
 def command() -> None:
@@ -66,14 +66,14 @@ def external_validation() -> None:
         dataset=FLAGS.dataset,
         data_dir=given_path(FLAGS.data_dir),
         split=FLAGS.split,
-        allow_overlap=FLAGS.allow_overlap,
+        overlap=FLAGS.overlap,
         out=given_path(FLAGS.out) if FLAGS.out else None,
         resamples=FLAGS.resamples,
         seed=FLAGS.seed,
     )
     folder, metrics = validate(request)
     print(f"external validation of {run_dir} on {FLAGS.dataset}; its images stand as Test\n\n{format_table(metrics)}\n")
-    files = ("metrics.json", "predictions.csv", "calibrated_scores.csv")
+    files = ("metrics.json", "predictions.csv", "calibrated_scores.csv", "excluded.csv")
     print(f"results in {folder}: {', '.join(name for name in files if (folder / name).is_file())}")
     if FLAGS.out:
         print("the run's report is as it was: without --out the results go into the run directory, and it has them")
@@ -195,7 +195,13 @@ def define_flags() -> None:
     flags.DEFINE_string("dataset", None, "the name of a prepared dataset that the run has not seen")
     flags.DEFINE_string("data_dir", "data", "where prepared datasets lie, the run's own too")
     flags.DEFINE_enum("split", "all", ["all", "train", "validation", "test"], "which images of the dataset")
-    flags.DEFINE_bool("allow_overlap", False, "go on although the run has seen images, or that cannot be checked")
+    flags.DEFINE_enum(
+        "overlap",
+        "refuse",
+        ["refuse", "exclude", "allow"],
+        "images that the run has seen: refuse them all, leave those out, or judge them too, stamped leaky (also where "
+        "that cannot be checked)",
+    )
     flags.DEFINE_integer("resamples", 2000, "of the cluster bootstrap", lower_bound=2)
     flags.DEFINE_integer("seed", 0, "of the cluster bootstrap", lower_bound=0)
     flags.DEFINE_string(

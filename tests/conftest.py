@@ -13,7 +13,7 @@ from jaxtyping import install_import_hook
 # itself, with messages for people. (Here and not by jaxtyping's pytest option, which takes one package only beside a
 # configured checker.)
 ROOMS = (
-    *("audit", "backbones", "classifier", "data", "evaluation", "explain", "files", "inputs", "models"),
+    *("audit", "backbones", "classifier", "data", "evaluation", "explain", "files", "inputs", "looks", "models"),
     *("report", "runs", "studies", "training", "vocabulary"),
 )
 PACKAGES = [f"mole_jax.{room}" for room in ROOMS]
@@ -64,3 +64,16 @@ def tiny():
     from mole_jax.backbones.resnet import ResNetConfig
 
     return load_pretrained("random", architecture=ResNetConfig(stage_sizes=(2, 1), width=4))
+
+
+@pytest.fixture(scope="session")
+def drawn():
+    """24 different lesions, uint8 [224, 224, 3] each."""
+    import numpy as np
+
+    from mole_jax.data.source.lesions import draw_lesion, photograph
+
+    return [
+        photograph(draw_lesion(0.3 * (i % 5), np.random.default_rng([i, 0])), np.random.default_rng([i, 1]))
+        for i in range(24)
+    ]

@@ -57,9 +57,11 @@ def column_names(path: Path) -> list[str]:
 
 
 def read_table(path: Path, *, required: Collection[str], key: str = "image_id") -> MetadataTable:
-    """Reads a table with a header, separated by commas, semicolons or tabs. Rows without a key are skipped.
+    """Reads a table, separated by commas, semicolons or tabs. Rows without a key are skipped.
 
-    Rows of one key agree if they do in every column but that of the row numbers; 50 and 50.0 are one number.
+    A table has no header if all required columns are called by numbers and its first line has no such names; its
+    columns are then 1, 2, ... Rows of one key agree if they do in every column but that of the row numbers; 50 and 50.0
+    are one number.
 
     Args:
         path: the table's file.
@@ -76,6 +78,9 @@ def read_table(path: Path, *, required: Collection[str], key: str = "image_id") 
     contradictory = set()
     try:
         header = _stripped(next(lines, []))
+        if header and all(name.isdigit() for name in required) and not set(required) <= set(header):
+            header = [str(i + 1) for i in range(len(header))]
+            lines = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(_first_line(text)), strict=True)
         _check_header(path, header, required)
         for line in lines:
             if len(line) > len(header):
