@@ -15,6 +15,8 @@ from typing import Any, Final
 from mole_jax.errors import UserError
 
 ROWS_AT_A_TIME: Final = 100_000
+LONGEST_LINE: Final = 1 << 20  # characters
+BUDGET: Final = 8 * 10**9  # bytes, at four a character
 HEAD: Final = 65_536  # bytes in which the header and the separator are looked for
 COMPRESSED: Final[dict[bytes, Callable[..., Any]]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
 PARQUET: Final = b"PAR1"
@@ -80,9 +82,10 @@ def _encoding(path: Path, head: bytes) -> str:
 
 
 def _csv(file: TextIOBase, path: str) -> tuple[list[str], Iterator[Rows]]:
-    header = file.readline()
+    lines = _lines(file, path)
+    header = next(lines, "")
     if said := re.fullmatch(r"\ufeff?\"?sep=(.)\"?\s*", header, flags=re.IGNORECASE):
-        separator, header = said[1], file.readline()
+        separator, header = said[1], next(lines, "")
     else:
         separator = max(",;\t|", key=header.count)
         separator = separator if separator in header else " " if " " in header.strip() else ","
@@ -91,7 +94,24 @@ def _csv(file: TextIOBase, path: str) -> tuple[list[str], Iterator[Rows]]:
     if not any(names):
         raise UserError(f"{path} is empty; it should start with the header image_id,label,score")
     names[0] = names[0].lstrip("# ")  # as NumPy's savetxt writes it
-    return names, _pieces(csv.reader(file, delimiter=separator, skipinitialspace=blanks), names, path)
+    return names, _pieces(csv.reader(lines, delimiter=separator, skipinitialspace=blanks), names, path)
+
+
+def _lines(file: TextIOBase, path: str) -> Iterator[str]:
+    """The lines of a file that can be held: its texts become arrays in which each row has the longest one's room.
+
+    A small archive may unpack to any size, and a small file may have one long cell.
+    """
+    longest = number = 0
+    while line := file.readline(LONGEST_LINE):
+        number += 1
+        longest = max(longest, len(line))
+        if len(line) == LONGEST_LINE or 4 * longest * number > BUDGET:
+            raise UserError(
+                f"{path} would take more than {BUDGET / 1e9:.0f} GB of memory: its longest row has {longest:,} "
+                f"characters or more, and row {number:,} is not its last; give a file with shorter cells, or fewer rows"
+            )
+        yield line
 
 
 def _pieces(rows: Iterator[list[str]], names: list[str], path: str) -> Iterator[Rows]:

@@ -13,6 +13,7 @@ import pytest
 
 from mole_jax.errors import UserError
 from mole_jax.evaluation.predictions import read_predictions
+from mole_jax.files.csv_table import write_rows
 
 PLAIN = "image_id,label,score\na,0,0.25\nb,1,0.5\n"
 
@@ -97,3 +98,26 @@ def test_files_of_other_kinds_are_named(write, tmp_path):
 def test_a_row_that_does_not_fit_is_told_with_its_remedy(write):
     with pytest.raises(UserError, match=r"starts with 'a' has 4 cells but the header has 3; .* columns by semicolons"):
         read_predictions(write("image_id,label,score\na,0,0,25\nb,1,0,5\n"))
+
+
+def test_one_long_cell_that_would_take_all_memory_is_refused(tmp_path):
+    rows = "".join(f"a{i},0,0.5\n" for i in range(20_000))
+    (tmp_path / "a.csv").write_text(f"image_id,label,score\n{'x' * 130_000},0,0.5\n{rows}")
+    with pytest.raises(UserError, match=r"a.csv would take more than 8 GB of memory: its longest row has 130,007 char"):
+        read_predictions(tmp_path / "a.csv")
+
+
+def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path):
+    with gzip.open(tmp_path / "a.csv.gz", "wb") as file:
+        for _ in range(64):
+            file.write(b"0" * (1 << 20))
+    assert (tmp_path / "a.csv.gz").stat().st_size < 100_000
+    with pytest.raises(UserError, match=r"its longest row has 1,048,576 characters or more, and row 1 is not its last"):
+        read_predictions(tmp_path / "a.csv.gz")
+
+
+def test_ids_that_a_spreadsheet_would_compute_are_read_as_they_were(tmp_path):
+    path = tmp_path / "a.csv"
+    write_rows(path, ["image_id", "label", "score"], [["=1+1", 0, 0.5], ["@x", 1, 0.25], ["-5", 1, 0.75]])
+    assert path.read_text().splitlines()[1:] == ["'=1+1,0,0.5", "'@x,1,0.25", "-5,1,0.75"]
+    assert read_predictions(path).image_id.tolist() == ["=1+1", "@x", "-5"]
