@@ -43,7 +43,9 @@ def align(models: Mapping[str, Predictions]) -> tuple[dict[str, Predictions], li
         if len(have) < len(found):
             notes.append(f"{column} is that of {' and '.join(have)} for all")
     known = {name: column for model in reversed(found.values()) for name, column in model.metadata.items()}
-    return {name: dataclasses.replace(model, metadata=known | model.metadata) for name, model in found.items()}, notes
+    return {
+        name: dataclasses.replace(model, metadata={**known, **model.metadata}) for name, model in found.items()
+    }, notes
 
 
 def _align(first: Predictions, other: Predictions) -> tuple[Predictions, list[str]]:
