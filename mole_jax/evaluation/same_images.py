@@ -17,7 +17,8 @@ NAMED = 3
 def align(models: Mapping[str, Predictions]) -> tuple[dict[str, Predictions], list[str]]:
     """The models over the same images in the same order, under the same names, with the same groups.
 
-    The first model's ids and order count; groups are of the first file that has them, for all.
+    The first model's ids and order count; what a file does not know of groups, age, sex and the like is that of the
+    first one that does.
 
     Returns:
         The models, and what was done, in sentences.
@@ -41,7 +42,10 @@ def align(models: Mapping[str, Predictions]) -> tuple[dict[str, Predictions], li
         found = {name: dataclasses.replace(model, **{column: groups}) for name, model in found.items()}
         if len(have) < len(found):
             notes.append(f"{column} is that of {' and '.join(have)} for all")
-    return found, notes
+    known = {name: column for model in reversed(found.values()) for name, column in model.metadata.items()}
+    return {
+        name: dataclasses.replace(model, metadata={**known, **model.metadata}) for name, model in found.items()
+    }, notes
 
 
 def _align(first: Predictions, other: Predictions) -> tuple[Predictions, list[str]]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mole_jax.report.checklist import STATES, TRIPOD_AI, checklist
+from mole_jax.report.contrasts import contrasts_tables
 from mole_jax.report.external import external_parts
 from mole_jax.report.figures.calibration_figure import calibration_figure
 from mole_jax.report.figures.confusion_figure import confusion_figure
@@ -73,7 +74,7 @@ def _sections(runs: Sequence[Run]) -> list[Section]:
         Section("risk", "What a score means", [calibration_figure(runs), prevalence_table(runs)]),
         *([Section("external", "On other images", elsewhere)] if elsewhere else []),
         Section("benefit", "Is it of use?", [decision_figure(runs), *costs_table(runs)]),
-        Section("for-whom", "For whom does it work?", subgroup_figures(runs)),
+        Section("for-whom", "For whom does it work?", [*subgroup_figures(runs), *contrasts_tables(runs)]),
         Section("worst", "The most confident mistakes", [part for run in runs for part in mistakes(run)]),
         *([Section("weights", "What the linear model looks at", linear)] if linear else []),
     ]

@@ -38,6 +38,14 @@ def test_ids_are_matched_and_groups_taken_from_the_file_that_has_them(single, sp
     assert compare({"a": respelled(single, spell), "b": single}, resamples=20)["data"]["grouped_by"] == "lesion_id"
 
 
+def test_age_and_sex_are_those_of_the_file_that_has_them(single):
+    sex = np.array(["male", "female"] * 200)
+    found, _ = align({"a": respelled(single, str.lower), "b": dataclasses.replace(single, metadata={"sex": sex})})
+    assert dict(zip(found["a"].image_id, found["a"].metadata["sex"], strict=True)) == {
+        str(name).lower(): of for name, of in zip(single.image_id, sex, strict=True)
+    }
+
+
 def test_what_fits_two_ids_fits_none():
     found, _ = pair_ids(["a.jpg", "b"], ["a", "A", "b.png"])
     assert found == {"b": "b.png"}

@@ -64,6 +64,19 @@ def test_the_cross_fitted_calls_are_those_that_are_shown(tmp_path):
     assert f"{cells['fp']:,} images without melanoma were called melanoma" in text_of(page)
 
 
+def test_subgroups_are_set_against_each_other(tmp_path):
+    test = scored(n=900)
+    worse = np.where(test.metadata["sex"] == "male", 1 - test.score, test.score)
+    folder = judged(tmp_path / "mine", dataclasses.replace(test, score=worse))
+    page = write_report([folder], tmp_path / "report.html")
+    rows = (tmp_path / "figures" / "contrasts-mine.csv").read_text().splitlines()
+    assert rows[0].startswith("attribute,first,second,auroc_difference,auroc_difference_low")
+    assert any(row.startswith("sex,female,male,") or row.startswith("sex,male,female,") for row in rows)
+    text = text_of(page)
+    assert re.search(r"sex: (female − male|male − female)", text)
+    assert re.search(r"First minus second, with 95% intervals\. [1-9]\d* of \d+ differences leave out 0", text)
+
+
 def test_with_validation_it_says_that(tmp_path):
     folder = judged(tmp_path / "mine", scored(), validation=scored(1, prefix="V"))
     text = text_of(write_report([folder], tmp_path / "report.html"))

@@ -44,7 +44,7 @@ def _figure(run: Run) -> Part:
         numbers |= estimate_columns(f"{measure}_difference", [row["difference"][measure] for _, row in rows])
     contrasts = [row["difference"][measure] for _, row in rows for measure in MEASURES]
     compared = sum(contrast["low"] is not None for contrast in contrasts)
-    apart = sum(map(_apart, contrasts))
+    apart = sum(map(leaves_out_zero, contrasts))
     caption = (
         f"Sensitivity and specificity are at the threshold for {point_name(run.main)}; the dashed line is the whole "
         "test set, in brackets stand melanomas of images. Diamonds mark levels that differ from all other images: the "
@@ -57,7 +57,7 @@ def _figure(run: Run) -> Part:
     return Part(name, title, caption, panels, numbers=numbers, layout="thirds")
 
 
-def _apart(difference: Mapping[str, Any]) -> bool:
+def leaves_out_zero(difference: Mapping[str, Any]) -> bool:
     """Whether the interval of a difference leaves out 0."""
     return difference["low"] is not None and not difference["low"] <= 0 <= difference["high"]
 
@@ -70,7 +70,7 @@ def _panel(run: Run, name: str, measure: str, subgroups: dict[str, list[dict[str
     for attribute, levels in subgroups.items():
         lines.append((ATTRIBUTES.get(attribute, attribute), None))
         for row in levels:
-            if _apart(row["difference"][measure]):
+            if leaves_out_zero(row["difference"][measure]):
                 marked.add(len(lines))
             lines.append((f"{shortened(row['level'], 18)} ({row['positives']}/{row['images']})", row[measure]))
     defined = [(text, estimate) for text, estimate in lines if estimate is not None and estimate["value"] is not None]
