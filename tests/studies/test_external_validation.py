@@ -157,9 +157,9 @@ def test_what_cannot_be_judged_is_told(request_of, changes, message):
     assert message in str(caught.value)
 
 
-def test_a_run_from_before_classifiers_were_kept_is_told_how_to_go_on(request_of, run_dir, data_dir):
+def test_a_run_without_its_classifier_is_told_how_to_get_it_again(request_of, run_dir, data_dir):
     shutil.rmtree(run_dir / "classifier")
-    with pytest.raises(UserError, match=r"is from before classifiers were kept with their run; python -m experiments"):
+    with pytest.raises(UserError, match=r"classifier/SHA256SUMS is missing; .*give the command that trained it again"):
         validate(request_of("other"))
     again = command("run", f"--config={run_dir / 'config.json'}", f"--run_dir={run_dir}")
     assert again.returncode == 0, again.stderr
