@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from multiprocessing import forkserver
 from typing import Any, Final, TypeVar
 
 from tqdm import tqdm
@@ -95,7 +96,7 @@ def in_workers(
         try:
             with _pool(workers, in_work) as pool:
                 try:
-                    with _main_hidden():
+                    with _main_hidden(), _whole():
                         results = pool.map(do, left, chunksize=min(16, 1 + len(left) // (16 * workers)))
                     for result in results:
                         done += 1
@@ -137,6 +138,20 @@ def _main_hidden() -> Iterator[None]:
         main.__dict__.update(hidden)
 
 
+@contextmanager
+def _whole() -> Iterator[None]:
+    """Lets an interruption wait until a pool's processes are started: one in the middle would leave half of them."""
+    if sys.platform == "win32" or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    forkserver.ensure_running()  # now, since it would keep the signals blocked
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _counted(bar: Any, result: Result) -> Result:
     bar.update()
     return result
@@ -147,7 +162,7 @@ def _deadly(do: Callable[[Any], Any], suspects: Sequence[tuple[int, Job]]) -> tu
     for number, job in suspects:
         with _pool(1, _CONTEXT.RawArray("b", number + 1)) as pool:
             try:
-                with _main_hidden():
+                with _main_hidden(), _whole():
                     future = pool.submit(do, (number, job))
                 future.result()
             except BrokenProcessPool:
