@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 # What each room may import of this project, besides itself; a room is a folder or a file directly below mole_jax/.
 GROUND = {"mole_jax.config", "mole_jax.errors", "mole_jax.files", "mole_jax.memory", "mole_jax.workers"}
 DATA = GROUND | {"mole_jax.data"}
-NETWORKS = DATA | {"mole_jax.chunks", "mole_jax.inputs", "mole_jax.backbones", "mole_jax.models"}
+NETWORKS = DATA | {"mole_jax.chunks", "mole_jax.placement", "mole_jax.inputs", "mole_jax.backbones", "mole_jax.models"}
 RUNS = DATA | {"mole_jax.evaluation", "mole_jax.runs"}
 CLASSIFIER = NETWORKS | RUNS | {"mole_jax.classifier"}
 TRAINING = CLASSIFIER | {"mole_jax.training"}
@@ -23,6 +23,7 @@ ALLOWED = {
     "mole_jax.workers": {"mole_jax.errors", "mole_jax.memory"},
     "mole_jax.xla": {"mole_jax.memory"},
     "mole_jax.chunks": set(),
+    "mole_jax.placement": {"mole_jax.config", "mole_jax.errors"},
     "mole_jax.data": GROUND,
     "mole_jax.inputs": GROUND,
     "mole_jax.backbones": GROUND | {"mole_jax.chunks", "mole_jax.inputs"},
