@@ -19,17 +19,18 @@ from mole_jax import placement
 from mole_jax.backbones.load import load_pretrained
 from mole_jax.backbones.resnet import ResNetConfig
 from mole_jax.classifier import network
-from mole_jax.classifier.network import build_network, inputs_of
+from mole_jax.classifier.network import Frozen, build_network, inputs_of
 from mole_jax.classifier.scoring import scorer
 from mole_jax.config import RunConfig
 from mole_jax.data.dataset import load_dataset
 from mole_jax.data.loader import steps_per_epoch
-from mole_jax.inputs.normalize import normalizer
+from mole_jax.inputs.normalize import Inputs, normalizer
 from mole_jax.models import cnn, cnn_released, logistic, mlp
 from mole_jax.models.transfer import on_features, on_images
 from mole_jax.placement import placement_of
 from mole_jax.studies.stacked import train_stacked
 from mole_jax.training import loop, phases
+from mole_jax.training.feature_store import FeatureStore
 from mole_jax.training.loop import train
 from mole_jax.training.optimizer import build_optimizer
 from mole_jax.training.state import initial_state
@@ -135,6 +136,8 @@ def whole_runs(dataset, work, backbone):
 def main(data_dir, work):
     """All checks."""
     jax.config.update("jax_platforms", "cpu")
+    jax.config.update("jax_compilation_cache_dir", str(Path(work) / "xla"))  # many starts compile the same step
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_numpy_dtype_promotion", "strict")
     jax.config.update("jax_numpy_rank_promotion", "raise")
     footprints = {mesh: footprint(mesh)._asdict() for mesh in ("1", "8", "4x2")}
@@ -151,6 +154,7 @@ def main(data_dir, work):
             for name, about in models().items()
         },
         "runs": whole_runs(dataset, Path(work), backbone),
+        "stored": {mesh: _stored(dataset, backbone, mesh, Path(work) / f"store{mesh}") for mesh in ("1", "8")},
         "stacked": {mesh: _stacked(dataset, mesh) for mesh in ("1", "8")},
         "steps an epoch": steps_per_epoch(len(dataset.splits["train"]), 8),
         "traces": compiled,
@@ -168,6 +172,14 @@ def _counting(step, traces):
         return step(*args)
 
     return counted
+
+
+def _stored(dataset, backbone, mesh, folder):
+    """The features that a mesh computes, of each split."""
+    folder.mkdir()
+    frozen = Frozen(backbone, Inputs("torchvision"), "maps", "float32")
+    sources = FeatureStore(folder, frozen, placement_of(RunConfig(mesh=mesh, batch_size=8))).sources(dataset)
+    return {str(split): np.stack([of[i]["image"] for i in range(len(of))]) for split, of in sources.items()}
 
 
 def _stacked(dataset, mesh):

@@ -5,6 +5,7 @@ One process does everything (`on_mesh.py`); the tests look at what it found.
 
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,8 +17,9 @@ import pytest
 from benchmarks.footprint import messages
 
 ROOT = Path(__file__).parents[2]
-# What the order of sums may change in 20 steps of Adam, which makes small differences of small gradients large.
-TOLERANCE = 2e-3
+# What the order of sums may change. Of losses, relative: 6e-6 at most was seen. Of variables: where a gradient is almost
+# zero, Adam goes a whole learning rate in the direction of its rounding, so that a few weights differ by that much.
+LOSSES, TOLERANCE = 1e-4, 2e-3
 # Compiled in less time: most of the process's is the compiler's.
 FLAGS = "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0"
 PAPER_HEAD = 415_515_969  # parameters
@@ -28,8 +30,9 @@ MODELS = ("logistic", "mlp", "cnn", "cnn_released", "transfer", "fine_tuned")
 @pytest.fixture(scope="module")
 def found(data_dir, tmp_path_factory):
     work = tmp_path_factory.mktemp("mesh")
+    shutil.copytree(data_dir, work / "data", ignore=shutil.ignore_patterns("_features"))
     environment = {**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": FLAGS}
-    command = [sys.executable, "-m", "tests.training.on_mesh", str(data_dir), str(work)]
+    command = [sys.executable, "-m", "tests.training.on_mesh", str(work / "data"), str(work)]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     return pickle.loads((work / "found.pickle").read_bytes())
@@ -50,7 +53,7 @@ def test_twenty_steps_have_the_same_losses_on_every_mesh(found, name):
     one = by_mesh["1"]
     assert len(one["losses"]) == 20 and len(set(one["losses"])) == 20
     for mesh, other in by_mesh.items():
-        np.testing.assert_allclose(other["losses"], one["losses"], rtol=TOLERANCE, atol=1e-5, err_msg=mesh)
+        np.testing.assert_allclose(other["losses"], one["losses"], rtol=LOSSES, err_msg=mesh)
         close(other["variables"]["batch_stats"], one["variables"]["batch_stats"])
 
 
@@ -103,6 +106,13 @@ def test_a_photograph_s_score_is_that_of_training(found):
     np.testing.assert_allclose(scores, found["runs"]["head", "8"]["logits"]["test"], rtol=1e-4, atol=1e-4)
 
 
+def test_features_are_stored_alike(found):
+    one, eight = found["stored"]["1"], found["stored"]["8"]
+    for split, features in one.items():
+        assert features.dtype == eight[split].dtype == np.float16
+        np.testing.assert_allclose(eight[split], features, rtol=2e-3, atol=1e-4)  # half precision keeps 1e-3
+
+
 def test_stacked_regressions(found):
     for ours, theirs in zip(found["stacked"]["8"], found["stacked"]["1"], strict=True):
         assert len(ours[0]) == 2
@@ -114,7 +124,7 @@ def test_stacked_regressions(found):
 def test_the_run_says_what_it_uses(found):
     runs = found["runs"]
     assert "8 of 8 devices: each batch in 8 shares\n" in runs["logistic", "8"]["told"]
-    assert "8 of 8 devices: each batch in 4 shares, 3 large arrays in 2 parts\n" in runs["head", "4x2"]["told"]
+    assert "8 of 8 devices: each batch in 4 shares, 6 large arrays in 2 parts\n" in runs["head", "4x2"]["told"]
     assert "1 of 8 devices: each batch in 1 share\n" in runs["logistic", "1"]["told"]
 
 
