@@ -69,7 +69,9 @@ def _data_dir() -> Path:
 def define_flags() -> None:
     """Defines this command's flags."""
     flags.DEFINE_string("dataset", None, "a prepared dataset")
-    flags.DEFINE_string("source", None, "a folder of images; audited with its own splits where it has some")
+    flags.DEFINE_string(
+        "source", None, "a folder of images, or an .npz archive; audited with its own splits where it has some"
+    )
     flags.DEFINE_enum("layout", "auto", ["auto", *LAYOUTS], "how the source is laid out; auto recognises it")
     define_choice_flags()
     flags.DEFINE_string("originals", None, "where the originals of augmented copies may be: a dataset or a folder")

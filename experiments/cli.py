@@ -57,8 +57,9 @@ def main(
         interrupted.append(number)
         raise KeyboardInterrupt
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM):
         signal.signal(number, interrupt)
+    sys.unraisablehook = _interrupt_again
     _log_to_screen()
     try:
         positional = flags.FLAGS(sys.argv)[1:]
@@ -79,6 +80,14 @@ def main(
         else:
             raise
     sys.exit(status or 0)
+
+
+def _interrupt_again(swallowed: "sys.UnraisableHookArgs") -> None:
+    """An interruption that came while Python was cleaning up, where exceptions are dropped, comes once more."""
+    if issubclass(swallowed.exc_type, KeyboardInterrupt):
+        signal.setitimer(signal.ITIMER_REAL, 0.01)
+    else:
+        sys.__unraisablehook__(swallowed)
 
 
 def _explain(error: BaseException) -> str | None:

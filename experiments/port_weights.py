@@ -11,8 +11,9 @@ DESCRIPTION = """Ports a ResNet's ImageNet weights into one safetensors file of 
 
   python -m experiments.port_weights --source=resnet50.safetensors --out=resnet50_flax.safetensors
 
-Reads Keras .h5 and .weights.h5, .safetensors under the names of torchvision, timm or Hugging Face, and torch .pth
-(where torch is installed). Variant (v1, v1.5), preprocessing and origin go into the file and come back with it."""
+Reads Keras .h5, .weights.h5 and .keras, .safetensors and .npz under the names of torchvision, timm or Hugging Face,
+and torch .pth (where torch is installed). Variant (v1, v1.5), preprocessing and origin go into the file and come back
+with it. What the network does not use, such as a head of another kind, is left out and named."""
 
 _SOURCE = flags.DEFINE_string(
     "source", None, "the weights file to read, or 'auto' for the official Keras ResNet50", required=True
@@ -28,8 +29,8 @@ _BACKBONE = flags.DEFINE_enum(
 
 def run() -> None:
     """Reads, checks, writes, and prints what was found."""
-    out = Path(_OUT.value)
-    if Path(_SOURCE.value).resolve() == out.resolve():
+    out = Path(_OUT.value).expanduser()
+    if Path(_SOURCE.value).expanduser().resolve() == out.resolve():
         raise UserError(f"--out={out} is the source itself: give another name")
 
     from mole_jax.backbones.formats.flax_safetensors import write_flax_safetensors
@@ -58,9 +59,10 @@ def run() -> None:
 
 
 def _summary(names: tuple[str, ...]) -> str:
-    """All distinct last parts with their counts: `53 x num_batches_tracked`."""
-    ends = [name.rpartition(".")[2] for name in names]
-    return ", ".join(f"{ends.count(end)} x {end}" for end in dict.fromkeys(ends)) or "nothing"
+    """The counters of batches by their number, the others by name: `53 x num_batches_tracked, fc.1.weight`."""
+    counters = sum(name.endswith("num_batches_tracked") for name in names)
+    others = [name for name in names if not name.endswith("num_batches_tracked")]
+    return ", ".join([*([f"{counters} x num_batches_tracked"] if counters else []), *others]) or "nothing"
 
 
 if __name__ == "__main__":

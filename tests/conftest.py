@@ -1,6 +1,7 @@
 """Strict numerics for every test, and the one place that knows where the real images and weights are."""
 
 import os
+import tempfile
 from pathlib import Path
 
 import jax
@@ -12,14 +13,17 @@ from jaxtyping import install_import_hook
 # itself, with messages for people. (Here and not by jaxtyping's pytest option, which takes one package only beside a
 # configured checker.)
 ROOMS = (
-    *("audit", "backbones", "classifier", "data", "evaluation", "explain", "files", "inputs", "models"),
-    *("report", "runs", "studies", "training"),
+    *("audit", "backbones", "classifier", "data", "evaluation", "explain", "files", "inputs", "looks", "models"),
+    *("report", "runs", "studies", "training", "vocabulary"),
 )
 PACKAGES = [f"mole_jax.{room}" for room in ROOMS]
 install_import_hook(PACKAGES, "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))")
 
 os.environ["KERAS_BACKEND"] = "jax"  # before any test imports Keras
 jax.config.update("jax_platforms", "cpu")
+# The same small programs are compiled again and again: once is enough for all tests and workers of a machine.
+jax.config.update("jax_compilation_cache_dir", str(Path(tempfile.gettempdir()) / f"mole_jax-tests-{os.getuid()}"))
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 # Grain keeps its options in absl flags, which raise when read before parsing.
@@ -60,3 +64,16 @@ def tiny():
     from mole_jax.backbones.resnet import ResNetConfig
 
     return load_pretrained("random", architecture=ResNetConfig(stage_sizes=(2, 1), width=4))
+
+
+@pytest.fixture(scope="session")
+def drawn():
+    """24 different lesions, uint8 [224, 224, 3] each."""
+    import numpy as np
+
+    from mole_jax.data.source.lesions import draw_lesion, photograph
+
+    return [
+        photograph(draw_lesion(0.3 * (i % 5), np.random.default_rng([i, 0])), np.random.default_rng([i, 1]))
+        for i in range(24)
+    ]

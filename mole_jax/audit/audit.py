@@ -10,13 +10,14 @@ from jaxtyping import Int
 from mole_jax.audit.balance import balance
 from mole_jax.audit.collection import Collection, Member
 from mole_jax.audit.copies import Copies, against_manifest, among_themselves, from_originals, groups_of_copies
-from mole_jax.audit.duplicates import connected, named, same, straddles, summarise
-from mole_jax.audit.fingerprints import Fingerprints
+from mole_jax.audit.duplicates import named, same, straddles, summarise
 from mole_jax.audit.leaks import leaks, siblings_in_training
-from mole_jax.audit.near_duplicates import Pair, near_duplicates
 from mole_jax.audit.shortcuts import file_facts_table, shortcut
 from mole_jax.audit.traits import Traits, look_at_all
+from mole_jax.data.groups import connected
 from mole_jax.errors import UserError
+from mole_jax.looks.fingerprints import Fingerprints
+from mole_jax.looks.near_duplicates import Pair, near_duplicates
 
 WORST: Final = 24
 
@@ -63,6 +64,7 @@ def audit(collection: Collection, originals: Collection | None = None) -> Audit:
     groups = {
         "image_id": same([member.image_id for member in members]),
         "lesion": same([member.lesion_id for member in members]),
+        "patient": same([member.patient_id or i for i, member in enumerate(members)]),
         "identical_file": same([look.file_hash for look in looks]),
         "identical_pixels": same([look.pixel_hash for look in looks]),
         "near_duplicate": same(near.tolist()),
@@ -81,12 +83,13 @@ def audit(collection: Collection, originals: Collection | None = None) -> Audit:
         "unreadable": dict(sorted(unreadable.items())),
         "has_splits": any(member.split for member in members),
         "lesions_known": any(member.lesion_id != member.image_id for member in members),
+        "patients_known": any(member.patient_id for member in members),
         "leaks": leaks(duplicates),
         "siblings_in_training": siblings_in_training(members, near),
         "duplicates": duplicates,
         "near_pairs": _count(pairs, members),
         "worst_pairs": _worst(pairs, members, near),
-        "shortcuts": _shortcuts(members, looks, near, groups["lesion"]),
+        "shortcuts": _shortcuts(members, looks, near, [*groups["lesion"], *groups["patient"]]),
         "copies": _describe(copies),
         "against_manifest": against_manifest(members, copies),
         "balance": balance(members, looks),
@@ -150,11 +153,11 @@ def _worst(pairs: Sequence[Pair], members: Sequence[Member], near: Int[np.ndarra
 
 
 def _shortcuts(
-    members: Sequence[Member], looks: Sequence[Traits], near: Int[np.ndarray, " n"], lesions: Sequence[Sequence[int]]
+    members: Sequence[Member], looks: Sequence[Traits], near: Int[np.ndarray, " n"], groups: Sequence[Sequence[int]]
 ) -> Mapping[str, Any]:
-    """Cross-validated, with all images of a lesion on one side of a fold: by its id, and by what the pixels say."""
+    """Cross-validated, with all images of a lesion or patient, by ids or pixels, on one side of a fold."""
     first: dict[int, int] = {}
-    links = [(group[0], other) for group in lesions for other in group[1:]]
+    links = [(group[0], other) for group in groups for other in group[1:]]
     links += [(first.setdefault(int(number), i), i) for i, number in enumerate(near)]
     together = connected(len(members), links)
     label = np.array([member.label for member in members])

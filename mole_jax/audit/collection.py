@@ -6,11 +6,11 @@ from pathlib import Path
 
 from mole_jax.audit.file_facts import Facts, facts_of_file, facts_of_row
 from mole_jax.data.dataset import Dataset, open_dataset
-from mole_jax.data.image_file import LoadedImage, load_image
+from mole_jax.data.image_file import LoadedImage
 from mole_jax.data.manifest import ManifestRow, printable
 from mole_jax.data.records import Record, Split
 from mole_jax.data.source.choices import NO_CHOICES, Choices
-from mole_jax.data.source.listing import list_candidates
+from mole_jax.data.source.listing import list_candidates, loader
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,7 @@ class Member:
         path: path of the file it is from, for people.
         augmented_from: the image_id of its original according to the manifest, "" for none; only compared with what
             was found.
+        patient_id: the patient whose lesion it is, "" if unknown.
     """
 
     image_id: str
@@ -33,6 +34,7 @@ class Member:
     split: Split | None
     path: str
     augmented_from: str = ""
+    patient_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -92,13 +94,13 @@ def of_source(source: Path, layout: str = "auto", choices: Choices = NO_CHOICES)
         UserError: no such folder, or no known layout.
     """
     _, tree, candidates = list_candidates(source, layout, choices)
-    records = candidates.records
+    records, load = candidates.records, loader(source)
     return Collection(
         source.name or str(source),
         [_of_record(record) for record in records],
-        lambda i: load_image(tree.root / records[i].source_path),
+        lambda i: load(records[i]),
         lambda i: facts_of_file(tree.root / records[i].source_path),
-        from_files=True,
+        from_files=not candidates.inside,
     )
 
 
@@ -114,9 +116,13 @@ def _loader(dataset: Dataset, rows: list[ManifestRow]) -> Callable[[int], Loaded
 
 
 def _of_row(row: ManifestRow) -> Member:
-    return Member(row.image_id, row.lesion_id, row.label, row.split, row.source_path, row.augmented_from)
+    return Member(
+        row.image_id, row.lesion_id, row.label, row.split, row.source_path, row.augmented_from, row.patient_id
+    )
 
 
 def _of_record(record: Record) -> Member:
     path = printable(record.source_path)
-    return Member(record.image_id, record.lesion_id, record.label, record.given_split, path)
+    return Member(
+        record.image_id, record.lesion_id, record.label, record.given_split, path, patient_id=record.patient_id
+    )

@@ -9,10 +9,11 @@ import numpy as np
 from jaxtyping import Int
 
 from mole_jax.audit.collection import Member
-from mole_jax.audit.duplicates import connected, same
-from mole_jax.audit.fingerprints import Fingerprints
-from mole_jax.audit.near_duplicates import Pair, near_duplicates
+from mole_jax.audit.duplicates import same
 from mole_jax.audit.traits import Traits
+from mole_jax.data.groups import connected
+from mole_jax.looks.fingerprints import Fingerprints
+from mole_jax.looks.near_duplicates import Pair, near_duplicates
 
 # A group's sharpest image is called its original if it is this much sharper than the next. Of 200 melanomas and eight
 # copies each, originals are 1.19 times as sharp in the median, and without the original one group in 200 exceeds this.

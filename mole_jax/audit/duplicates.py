@@ -4,11 +4,6 @@ from collections import defaultdict
 from collections.abc import Hashable, Sequence
 from typing import Any, Final
 
-import numpy as np
-from jaxtyping import Int
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
-
 from mole_jax.audit.collection import Member
 from mole_jax.data.records import CLASSES
 
@@ -21,13 +16,6 @@ def same(keys: Sequence[Hashable]) -> list[list[int]]:
     for i, key in enumerate(keys):
         members[key].append(i)
     return [group for group in members.values() if len(group) > 1]
-
-
-def connected(count: int, pairs: Sequence[tuple[int, int]]) -> Int[np.ndarray, " count"]:
-    """The number of each image's group, where pairs connect images; an image without a pair is a group of its own."""
-    ends = np.array(pairs, np.int64).reshape(-1, 2)
-    graph = coo_array((np.ones(len(ends)), (ends[:, 0], ends[:, 1])), shape=(count, count))
-    return connected_components(graph, directed=False)[1].astype(np.int64)
 
 
 def summarise(groups: Sequence[Sequence[int]], members: Sequence[Member]) -> dict[str, Any]:

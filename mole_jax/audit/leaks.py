@@ -13,6 +13,7 @@ from mole_jax.data.records import CLASSES, SPLITS
 NOUNS: Final = {
     "image_id": ("image id lies", "image ids lie"),
     "lesion": ("lesion lies", "lesions lie"),
+    "patient": ("patient lies", "patients lie"),
     "identical_file": ("file lies, byte for byte,", "files lie, byte for byte,"),
     "identical_pixels": ("picture lies, pixel for pixel,", "pictures lie, pixel for pixel,"),
     "near_duplicate": ("lesion is seen", "lesions are seen"),

@@ -6,11 +6,11 @@ import numpy as np
 from jaxtyping import UInt8
 from tqdm import tqdm
 
-from mole_jax.audit.fingerprints import fingerprints
-from mole_jax.audit.near_duplicates import near_duplicates
 from mole_jax.data.dataset import Dataset
 from mole_jax.data.overlap import SEEN, Match, Overlap
 from mole_jax.data.records import Split
+from mole_jax.looks.fingerprints import fingerprints
+from mole_jax.looks.near_duplicates import near_duplicates
 
 
 def add_look_alikes(overlap: Overlap, seen: Dataset, other: Dataset, splits: Sequence[Split]) -> Overlap:

@@ -10,6 +10,7 @@ WIDTH: Final = 108
 KINDS: Final = {
     "image_id": "same image id",
     "lesion": "same lesion id",
+    "patient": "same patient id",
     "identical_file": "same bytes",
     "identical_pixels": "same pixels",
     "near_duplicate": "same to look at",

@@ -9,9 +9,9 @@ from jaxtyping import Float32, UInt8
 
 from mole_jax.audit.collection import Collection
 from mole_jax.audit.file_facts import Facts
-from mole_jax.audit.fingerprints import Fingerprint, fingerprint
-from mole_jax.audit.threads import threaded_map
 from mole_jax.data.image_file import IMAGE_SIZE, UnusableImageError
+from mole_jax.looks.fingerprints import Fingerprint, fingerprint
+from mole_jax.looks.threads import threaded_map
 
 BORDER: Final = 12  # pixels
 SEGMENTS: Final = 4  # of each side of the border

@@ -2,6 +2,7 @@
 
 import logging
 import math
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -9,14 +10,14 @@ from flax.traverse_util import unflatten_dict
 from jaxtyping import Float32
 
 from mole_jax.backbones import resnet_names
-from mole_jax.backbones.formats import flax_safetensors, keras_h5, torch_checkpoint
+from mole_jax.backbones.formats import flax_safetensors, keras_h5, npz, torch_checkpoint
 from mole_jax.backbones.formats.download import KERAS_RESNET50_NOTOP, OfficialFile, fetch_weights
 from mole_jax.backbones.match import flat_shapes, match
 from mole_jax.backbones.resnet import BACKBONES, ResNetConfig
 from mole_jax.backbones.weights import Pretrained, Provenance, Source
 from mole_jax.errors import UserError
 from mole_jax.files.digest import file_sha256
-from mole_jax.files.tensors import read_tensors
+from mole_jax.files.tensors import read_tensors, shortened
 
 
 def load_pretrained(
@@ -31,8 +32,8 @@ def load_pretrained(
 
     Args:
         spec: "auto": the official Keras ResNet50 file, downloaded once; "random": initial weights, pretrained on
-            nothing; else the path of a Keras `.h5` or `.weights.h5`, a `.safetensors` (torchvision, timm, Hugging Face
-            or ported) or a torch `.pth`.
+            nothing; else the path of a Keras `.h5`, `.weights.h5` or `.keras`, a `.safetensors` (torchvision, timm,
+            Hugging Face or ported), the same names in an `.npz`, or a torch `.pth`.
         architecture: block, stage sizes and width. Variant and classes come from the file; random weights take those
             given here.
         seed: decides the random weights.
@@ -54,14 +55,18 @@ def load_pretrained(
         raise UserError(f"no weights file at {spec!r}: give the path of one, 'auto' or 'random'")
     source = _read(path)
     variables, config = match(source, architecture, path.name)
+    if source.other_parts:
+        logging.getLogger(__name__).info(
+            "%s: left out %s, which the network does not use", path.name, shortened(source.other_parts)
+        )
     provenance = Provenance(path.name, file_sha256(path), source.format, source.note)
-    return Pretrained(variables, config, source.preprocessing, provenance, source.ignored)
+    return Pretrained(variables, config, source.preprocessing, provenance, (*source.ignored, *source.other_parts))
 
 
 def _read(path: Path) -> Source:
     """Reads a file whose format its first bytes tell; the ending of its name may be wrong."""
     with path.open("rb") as file:
-        start = file.read(16)
+        start = file.read(64)
     if start.startswith(b"\x89HDF\r\n\x1a\n"):
         return keras_h5.read_keras_h5(path)
     if start[8:9] == b"{":  # a JSON header after the eight bytes of its length, which may be any
@@ -69,11 +74,45 @@ def _read(path: Path) -> Source:
         if metadata.get("format") == flax_safetensors.FORMAT:
             return flax_safetensors.from_flax_safetensors(path, tensors, metadata)
         return resnet_names.from_state_dict(tensors)
-    if start.startswith((b"PK\x03\x04", b"\x80")):  # a zip archive, or a bare pickle from before torch 1.6
+    if start.startswith(b"PK\x03\x04"):
+        return _read_zip(path)
+    if start.startswith(b"\x80"):  # a bare pickle, from before torch 1.6
+        return resnet_names.from_state_dict(torch_checkpoint.read_torch_checkpoint(path))
+    give = "give a Keras .h5 or .keras, a .safetensors or a torch .pth"
+    if kind := _other_kind(start):
+        raise UserError(f"{path} is {kind}")
+    raise UserError(f"{path} is no known weights file (it begins with {start[:16]!r}): {give}")
+
+
+def _read_zip(path: Path) -> Source:
+    """A zip archive: Keras' .keras, NumPy's .npz, or a torch checkpoint, which the names in it tell."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except (OSError, zipfile.BadZipFile) as error:
+        raise UserError(f"{path} is a damaged archive ({error}): download or save it again") from error
+    if keras_h5.WEIGHTS in names:
+        return keras_h5.read_keras_archive(path)
+    if names and all(name.endswith(".npy") for name in names):
+        return resnet_names.from_state_dict(npz.read_npz_weights(path))
+    if any(name.endswith("data.pkl") for name in names):
         return resnet_names.from_state_dict(torch_checkpoint.read_torch_checkpoint(path))
     raise UserError(
-        f"{path} is no known weights file (it begins with {start!r}): give a Keras .h5, a .safetensors or a torch .pth"
+        f"{path} is a zip archive of {', '.join(names[:3])}: unpack it, and give the weights file that is inside"
     )
+
+
+def _other_kind(start: bytes) -> str:
+    """What a file is that people take for weights, and the way out; "" where that is not known."""
+    if start.startswith(b"version https://git-lfs"):
+        return "a Git LFS pointer, not the weights themselves: fetch them with git lfs pull"
+    if start.lstrip()[:9].lower().startswith((b"<!doctype", b"<html")):
+        return "a web page, not weights: the address asks to log in, or is wrong; download the file itself"
+    if start.startswith(b"\x1f\x8b"):
+        return "a gzip archive: unpack it, and give the weights file that is inside"
+    if start[:1] in b"{[" and start:
+        return "JSON, which describes a model and holds no weights: give the file of its weights"
+    return ""
 
 
 def _random(config: ResNetConfig, seed: int) -> Pretrained:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
-from mole_jax.backbones.resnet import ResNet, ResNetConfig
+from mole_jax.backbones.resnet import BACKBONES, ResNet, ResNetConfig
 from mole_jax.backbones.weights import Source
 from mole_jax.errors import UserError
 from mole_jax.files.tensors import Differences
@@ -23,12 +23,14 @@ class WeightsMismatchError(UserError):
         other_shape: tensors whose shapes differ: the Flax name with both shapes.
     """
 
-    def __init__(self, file: str, different: Differences) -> None:
+    def __init__(self, file: str, different: Differences, fits: str = "") -> None:
         self.only_in_file, self.only_in_model, self.other_shape = different
-        super().__init__(
-            f"{file} does not fit the network ({different.describe()}): choose the file's own network with --backbone, "
-            "or another file"
+        way = (
+            f"it holds the weights of a {fits}, so give --backbone={fits}, or another file"
+            if fits
+            else "choose the file's own network with --backbone, or another file"
         )
+        super().__init__(f"{file} does not fit the network ({different.describe()}): {way}")
 
 
 def match(source: Source, architecture: ResNetConfig, file: str) -> tuple[dict[str, Any], ResNetConfig]:
@@ -43,22 +45,35 @@ def match(source: Source, architecture: ResNetConfig, file: str) -> tuple[dict[s
         WeightsMismatchError: a tensor is missing, left over or has another shape.
         UserError: a value is not a finite float, or a variance is negative.
     """
+    config, different = _compare(source, architecture)
+    if any(different):
+        fits = next((name for name, other in BACKBONES.items() if not any(_compare(source, other)[1])), "")
+        raise WeightsMismatchError(file, different, fits)
+    expected, tensors = flat_shapes(config), source.tensors
+    for name, array in tensors.items():
+        _check_values(name, array, file)
+    return unflatten_dict({name: np.asarray(tensors[name], np.float32) for name in expected}, sep="/"), config
+
+
+def _compare(source: Source, architecture: ResNetConfig) -> tuple[ResNetConfig, Differences]:
+    """The network that the file's tensors would be of, and what tells them from it.
+
+    Other parts of the model are no difference, unless the network itself is not there.
+    """
     bias = source.tensors.get("params/fc/bias")
-    config = replace(architecture, variant=source.variant, classes=None if bias is None else bias.size)
-    expected = flat_shapes(config)
-    tensors = source.tensors
+    variant = architecture.variant if architecture.block == "basic" else source.variant
+    config = replace(architecture, variant=variant, classes=None if bias is None else bias.size)
+    expected, tensors = flat_shapes(config), source.tensors
     other_shape = [
         f"{name} (file {_shape(tensors[name])}, model {_shape(expected[name])})"
         for name in expected
         if name in tensors and tensors[name].shape != expected[name].shape
     ]
-    only_in_file = [*source.unknown, *(source.file_names[name] for name in tensors if name not in expected)]
     only_in_model = [name for name in expected if name not in tensors]
-    if only_in_file or only_in_model or other_shape:
-        raise WeightsMismatchError(file, Differences(only_in_file, only_in_model, other_shape))
-    for name, array in tensors.items():
-        _check_values(name, array, file)
-    return unflatten_dict({name: np.asarray(tensors[name], np.float32) for name in expected}, sep="/"), config
+    only_in_file = [*source.unknown, *(source.file_names[name] for name in tensors if name not in expected)]
+    if only_in_model:
+        only_in_file += source.other_parts
+    return config, Differences(only_in_file, only_in_model, other_shape)
 
 
 def flat_shapes(config: ResNetConfig) -> dict[str, jax.ShapeDtypeStruct]:

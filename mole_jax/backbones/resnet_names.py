@@ -1,7 +1,7 @@
 """A ResNet's weights by other names: Keras, torchvision, timm and Hugging Face (microsoft/resnet-50)."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 from jaxtyping import Shaped
@@ -17,28 +17,57 @@ _BATCH_NORM_FIELDS = {
 }
 
 
+# What a head is called. It stands behind the features and takes no part in them; anything else inside the network that
+# has no place in ours makes it another network.
+_HEADS = frozenset(
+    ("classifier", "dense", "fc", "head", "heads", "last_linear", "linear", "logits", "mlp", "output", "proj")
+)
+
+
 def from_state_dict(state: Mapping[str, Shaped[np.ndarray, "..."]]) -> Source:
     """Renames and transposes a state dict; the variant is v1.5 and the preprocessing torchvision's.
 
     The names do not tell v1 from v1.5. All of torchvision, timm and microsoft/resnet-* under these names are v1.5.
+    Where the network is part of a larger model, or wrapped, its names begin with the same words ("module.",
+    "backbone."); what does not is of other parts.
     """
-    tensors, names, unknown, ignored = {}, {}, [], []
+    tensors, names = dict[str, Shaped[np.ndarray, "..."]](), dict[str, str]()
+    unknown, ignored, others = list[str](), list[str](), list[str]()
+    prefix = _prefix(state)
     for own_name, array in state.items():
-        module_name, _, field = own_name.rpartition(".")
-        module = _module(module_name)
+        module_name, _, field = own_name.removeprefix(prefix).rpartition(".")
+        module = _module(module_name) if own_name.startswith(prefix) else None
         if field == "num_batches_tracked":  # only for torch's cumulative average; no ResNet here uses that
             ignored.append(own_name)
             continue
         is_norm = module is not None and re.search(r"bn\d?$", module)
         template = (_BATCH_NORM_FIELDS if is_norm else _FIELDS).get(field)
         if module is None or template is None:
-            unknown.append(own_name)
+            of_head = own_name.removeprefix(prefix).split(".")[0] in _HEADS and array.ndim < 4
+            (others if of_head or not own_name.startswith(prefix) else unknown).append(own_name)
             continue
         name = template.format(module)
         tensors[name], names[name] = _to_flax_layout(array), own_name
     hugging_face = any("embedder." in name for name in state)
     form = "Hugging Face state dict" if hugging_face else "torchvision/timm state dict"
-    return Source(form, "v1.5", "torchvision", tensors, names, unknown=tuple(unknown), ignored=tuple(ignored))
+    return Source(
+        form,
+        "v1.5",
+        "torchvision",
+        tensors,
+        names,
+        unknown=tuple(unknown),
+        ignored=tuple(ignored),
+        other_parts=tuple(others),
+    )
+
+
+def _prefix(names: Iterable[str]) -> str:
+    """What the names of the network begin with before its own: "module.", "backbone.", ""; "" where none is found."""
+    stems = ("layer1.0.conv1.weight", "encoder.stages.0.layers.0.layer.0.convolution.weight")
+    found = {name.removesuffix(stem) for name in names for stem in stems if name.endswith(f".{stem}")}
+    prefixes = {prefix.removesuffix("resnet.") for prefix in found}  # Hugging Face's own, and its head has none
+    return min(prefixes, key=len) if len(prefixes) == 1 else ""
 
 
 def _to_flax_layout(array: Shaped[np.ndarray, "..."]) -> Shaped[np.ndarray, "..."]:

@@ -35,6 +35,7 @@ class Source:
         unknown: the file's names that have no place in any ResNet of ours.
         ignored: the file's names that are left out on purpose.
         note: what to add to the provenance, such as what the file was ported from.
+        other_parts: the file's names of what lies outside of the network, such as a head of another kind.
     """
 
     format: str
@@ -45,6 +46,7 @@ class Source:
     unknown: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
     note: str = ""
+    other_parts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

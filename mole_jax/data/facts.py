@@ -34,6 +34,9 @@ class DatasetFacts:
         without_image: how many rows of the metadata table have no image.
         copies: how many images in the splits are augmented copies.
         left_out: how many usable originals the protocol left out: sub-sampled away, or present only as copies.
+        by_looks: whether images were searched for those that show one lesion, by their pixels.
+        joined_by_looks: how many images share a lesion with another by their looks alone.
+        small_for_looks: how many images were too small for that.
     """
 
     name: str
@@ -54,6 +57,9 @@ class DatasetFacts:
     without_image: int
     copies: int = 0
     left_out: int = 0
+    by_looks: bool = False
+    joined_by_looks: int = 0
+    small_for_looks: int = 0
 
     @property
     def images(self) -> int:

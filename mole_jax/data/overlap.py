@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from mole_jax.data.dataset import Dataset
+from mole_jax.data.groups import connected
 from mole_jax.data.manifest import ManifestRow
 from mole_jax.data.records import Split
 
@@ -19,8 +20,10 @@ HOW: Final = {
     "pixels": "by pixels",
     "image_id": "by image_id, their own or their original's",
     "lesion_id": "by lesion_id, as other images of a lesion",
+    "patient_id": "by patient_id, as other images of a patient",
     "copy": "by their looks, as copies (turned, mirrored, cut or encoded anew)",
     "photograph": "by their looks, as other photographs of a lesion",
+    "group": "with an image of the same lesion or patient that is known",
 }
 
 
@@ -99,6 +102,36 @@ def find_overlap(seen: Dataset, other: Dataset, splits: Sequence[Split]) -> Over
     return Overlap(sum(len(other.rows[split]) for split in splits), tuple(matches))
 
 
+def with_groups(overlap: Overlap, other: Dataset, splits: Sequence[Split]) -> Overlap:
+    """Adds the images that show a lesion or a patient of which another image has been seen.
+
+    Args:
+        overlap: what has been seen of `other`, however it was found.
+        other: the dataset whose images are to be judged.
+        splits: the splits of `other` that were looked at.
+    """
+    rows = [row for split in splits for row in other.rows[split]]
+    first: dict[tuple[str, str], int] = {}
+    pairs = [
+        (i, first.setdefault(key, i))
+        for i, row in enumerate(rows)
+        for key in (("lesion", row.lesion_id), ("patient", row.patient_id))
+        if key[1]
+    ]
+    groups = connected(len(rows), pairs).tolist()
+    by_image = {match.image_id: match for match in overlap.matches}
+    seen: dict[int, Match] = {}
+    for group, row in zip(groups, rows, strict=True):
+        if row.image_id in by_image:
+            seen.setdefault(group, by_image[row.image_id])
+    more = tuple(
+        seen[group]._replace(image_id=row.image_id, how="group")
+        for group, row in zip(groups, rows, strict=True)
+        if group in seen and row.image_id not in by_image
+    )
+    return Overlap(overlap.images, (*overlap.matches, *more))
+
+
 class _Index:
     """The seen images, indexed by each of the things that would give them away."""
 
@@ -128,4 +161,5 @@ def _keys(row: ManifestRow, pixels: bytes) -> Mapping[str, tuple[str | bytes, ..
         "image_id": (row.image_id, row.augmented_from) if row.augmented_from else (row.image_id,),
         # Where the lesion is unknown, the image's own id stands for it.
         "lesion_id": (row.lesion_id,),
+        "patient_id": (row.patient_id,) if row.patient_id else (),
     }

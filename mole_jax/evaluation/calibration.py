@@ -5,6 +5,7 @@ divides by one number; Platt's (1999) also shifts, as models trained on balanced
 """
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 from jaxtyping import Float, Integer
@@ -15,7 +16,6 @@ from mole_jax.evaluation.calibration_error import Bins, calibration_error
 from mole_jax.evaluation.predictions import Predictions
 from mole_jax.evaluation.schema import Calibration, Scaling
 from mole_jax.evaluation.statistics import metrics
-from mole_jax.evaluation.statistics.counts import Counter, Counts
 from mole_jax.evaluation.statistics.groups import Groups, group_images
 from mole_jax.evaluation.statistics.intervals import (
     FEWEST_BOOTSTRAP,
@@ -28,6 +28,7 @@ from mole_jax.evaluation.statistics.intervals import (
     undefined,
 )
 from mole_jax.evaluation.statistics.logistic import fit_logistic
+from mole_jax.evaluation.statistics.sums import Sums
 
 # Where there is no logit column, scores are kept this far from 0 and 1: about a float32 step below 1.
 CLIP = 1e-7
@@ -98,19 +99,18 @@ def calibration_estimates(
         seed: of the cluster bootstrap.
     """
 
-    bins = Bins(score, label, groups)
-
-    def statistics(counts: Counts) -> dict[str, Float[np.ndarray, "..."]]:
-        return {"brier": metrics.brier(counts), "log_loss": metrics.log_loss(counts), "excess": bins.excess(counts)}
-
-    counter = Counter(score, label, groups)
-    value, samples = counter.value(statistics), counter.bootstrap(statistics, resamples=resamples, seed=seed)
+    bins, sums = Bins(score, label, groups), Sums(groups)
+    sums.add("images", np.ones_like(score))
+    sums.add("brier", metrics.squared_errors(score, label))
+    sums.add("log_loss", metrics.log_losses(score, label))
+    sums.add("excess", score - label, cell=bins.of_image, cells=bins.count)
+    value, samples = (_per_image(of) for of in (sums.value(), sums.bootstrap(resamples=resamples, seed=seed)))
     ece, usual = calibration_error(value["excess"], samples["excess"], groups)
     scaling = _slope_and_intercept(logits, label, groups)
     reason = _no_slope(logits, label)
     return {
-        "brier": bootstrapped(float(value["brier"]), samples["brier"], groups),
-        "log_loss": bootstrapped(float(value["log_loss"]), samples["log_loss"], groups),
+        "brier": bootstrapped(float(value["brier"][0]), samples["brier"][0], groups),
+        "log_loss": bootstrapped(float(value["log_loss"][0]), samples["log_loss"][0], groups),
         "in_the_large": in_the_large(logits, label, groups),
         "observed_expected": observed_expected(score, label, groups),
         "slope": scaling["slope"],
@@ -120,6 +120,10 @@ def calibration_estimates(
         "bins": bins.rows(),
         "curve": {"rows": [], "reason": reason} if reason else calibration_curve(logits, label, groups),
     }
+
+
+def _per_image(sums: Mapping[str, Float[np.ndarray, "..."]]) -> dict[str, Float[np.ndarray, "..."]]:
+    return {name: of / sums["images"][0] for name, of in sums.items()}
 
 
 def in_the_large(logits: Float[np.ndarray, " n"], label: Integer[np.ndarray, " n"], groups: Groups) -> Estimate:

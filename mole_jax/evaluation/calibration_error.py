@@ -7,7 +7,6 @@ import numpy as np
 from jaxtyping import Bool, Float, Integer
 
 from mole_jax.evaluation.schema import Bin
-from mole_jax.evaluation.statistics.counts import Counts
 from mole_jax.evaluation.statistics.groups import Groups
 from mole_jax.evaluation.statistics.intervals import (
     FEWEST_BOOTSTRAP,
@@ -35,19 +34,17 @@ class Bins:
         distinct, images = np.unique(score, return_counts=True)
         middle = np.cumsum(images) - images / 2  # the middle rank of each score's images
         of_score = (BINS * middle / len(score)).astype(np.int64)
-        self._starts = np.flatnonzero(np.diff(of_score, prepend=-1))
-        self._lowest = distinct[self._starts]
+        self._lowest = distinct[np.flatnonzero(np.diff(of_score, prepend=-1))]
+        self.of_image = np.searchsorted(self._lowest, score, side="right") - 1
 
-    def excess(self, counts: Counts) -> Float[np.ndarray, "b r"]:
-        """By how much each bin's scores exceed its melanomas, as a share of all images; the ECE sums their sizes."""
-        positive = np.add.reduceat(counts.positive, self._starts, axis=0)
-        scores = np.add.reduceat((counts.positive + counts.negative) * counts.score[:, None], self._starts, axis=0)
-        return (scores - positive) / (counts.positive_below[-1] + counts.negative_below[-1])
+    @property
+    def count(self) -> int:
+        """How many bins."""
+        return len(self._lowest)
 
     def rows(self) -> list[Bin]:
         """Each bin, lowest scores first."""
-        of_image = np.searchsorted(self._lowest, self._score, side="right") - 1
-        return [self._row(of_image == b) for b in range(len(self._lowest))]
+        return [self._row(self.of_image == b) for b in range(self.count)]
 
     def _row(self, among: Bool[np.ndarray, " n"]) -> Bin:
         score = self._score[among]
@@ -72,7 +69,7 @@ def calibration_error(
     errors whose s is not refuted at 2.5 % on either side; the value is where the data would be the median.
 
     Args:
-        excess: `Bins.excess` of the data.
+        excess: by how much each bin's scores exceed its melanomas, as a share of all images.
         samples: the same of each cluster-bootstrap resample.
         groups: the lesions.
 

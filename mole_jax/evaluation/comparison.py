@@ -2,25 +2,25 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Integer
 from scipy.special import bdtr
 
 from mole_jax.errors import UserError
-from mole_jax.evaluation.operating_points import OperatingPoint
+from mole_jax.evaluation.cross_fitting import FOLDS, cross_fitted_points, cutoff, why_not
+from mole_jax.evaluation.doubts import doubts
+from mole_jax.evaluation.operating_points import TARGET_SENSITIVITIES, OperatingPoint, main_point
 from mole_jax.evaluation.predictions import Predictions
+from mole_jax.evaluation.same_images import align
 from mole_jax.evaluation.schema import SCHEMA, Compared, Comparison, McNemar, Pair
 from mole_jax.evaluation.split_estimates import WHY_UNDEFINED, describe, estimates_of
 from mole_jax.evaluation.statistics import metrics
 from mole_jax.evaluation.statistics.area import cluster_auroc_difference
 from mole_jax.evaluation.statistics.counts import Counter, Counts, affordable_resamples
 from mole_jax.evaluation.statistics.delong import delong_auroc, delong_test
-from mole_jax.evaluation.statistics.groups import Groups, group_images
+from mole_jax.evaluation.statistics.groups import Groups
 from mole_jax.evaluation.statistics.intervals import LEVEL, AreaTest, DelongTest, Estimate, bootstrapped, undefined
-
-NAMED = 3
 
 
 def compare(
@@ -39,47 +39,55 @@ def compare(
 
     Args:
         models: two or more, over exactly the same images.
-        points: each model's own frozen threshold; None: no estimates at thresholds and no McNemar test.
+        points: each model's own frozen threshold; None: cross-fitted, where there are enough lesions.
         resamples: of the cluster bootstrap.
         seed: of the cluster bootstrap.
 
     Raises:
-        UserError: fewer than two models; other images, labels or lesions than the first model's.
+        UserError: fewer than two models; other images, labels, lesions or patients than the first model's.
     """
     if len(models) < 2:
         raise UserError(f"{len(models)} model cannot be compared; give two prediction files or more")
     names = list(models)
-    first = models[names[0]]
-    aligned = {name: _align(first, models[name]) for name in names}
-    groups = group_images(first.group, first.label)
+    aligned, notes = align(models)
+    first = aligned[names[0]]
+    groups = first.groups
     scores = {name: model.score for name, model in aligned.items()}
-    thresholds = None if points is None else {name: point.threshold for name, point in points.items()}
+    if points is None:
+        points, said = _cross_fitted(aligned)
+        notes.append(said)
+    cuts = None
+    if points is not None:
+        cuts = {
+            name: None if point.threshold is None else cutoff(point, aligned[name]) for name, point in points.items()
+        }
     pairs = list(combinations(names, 2))
     rows: list[Pair] = []
     for a, b in pairs:
         pair = {name: scores[name] for name in (a, b)}
-        difference, test = differences(pair, first.label, groups, thresholds, resamples=resamples, seed=seed)
+        difference, test = differences(pair, first.label, groups, cuts, resamples=resamples, seed=seed)
         row: Pair = {
             "models": [a, b],
             "difference": difference,
             "auroc_test": test,
             "delong": delong_test(scores[a], scores[b], first.label),
-            "mcnemar": None if points is None else _mcnemar(aligned[a], aligned[b], points[a], points[b]),
+            "mcnemar": None if cuts is None else _mcnemar(first.label, *((scores[of], cuts[of]) for of in (a, b))),
         }
         if len(pairs) > 1:
             level = 1 - (1 - LEVEL) / len(pairs)
             row["simultaneous"], _ = differences(
-                pair, first.label, groups, thresholds, resamples=resamples, seed=seed, level=level
+                pair, first.label, groups, cuts, resamples=resamples, seed=seed, level=level
             )
         rows.append(row)
     found: dict[str, Compared] = {}
     for name in names:
-        threshold = None if thresholds is None else thresholds[name]
-        cuts = [] if threshold is None else [threshold]
-        free, at = estimates_of(scores[name], first.label, groups, cuts, resamples=resamples, seed=seed)
+        cut = None if cuts is None else cuts[name]
+        free, at = estimates_of(
+            scores[name], first.label, groups, [] if cut is None else [cut], resamples=resamples, seed=seed
+        )
         model: Compared = {
             "source": aligned[name].source,
-            "threshold": threshold,
+            "threshold": None if points is None else points[name].threshold,
             "auroc": free["auroc"],
             "partial_auroc": free["partial_auroc"],
             "average_precision": free["average_precision"],
@@ -97,6 +105,10 @@ def compare(
         "data": describe(first, groups),
         "models": found,
         "pairs": _correct(rows),
+        "warnings": [
+            *notes,
+            *(doubt for name in names for doubt in doubts(aligned[name], found[name]["auroc"], name=name)),
+        ],
     }
 
 
@@ -104,7 +116,7 @@ def differences(
     scores: Mapping[str, Float[np.ndarray, " n"]],
     label: Integer[np.ndarray, " n"],
     groups: Groups,
-    thresholds: Mapping[str, float | None] | None,
+    cuts: Mapping[str, float | Float[np.ndarray, " n"] | None] | None,
     *,
     resamples: int,
     seed: int,
@@ -116,22 +128,29 @@ def differences(
         scores: of two models.
         label: 0 or 1.
         groups: the lesions.
-        thresholds: each model's own; None: nothing at thresholds.
+        cuts: each model's own threshold, or each image's; None: nothing at thresholds.
         resamples: of the paired cluster bootstrap, which makes every interval but that of the AUROC.
         seed: of the paired cluster bootstrap.
         level: of the intervals.
     """
-    values, samples = [], []
+    values, samples, drawn_as = [], [], {"resamples": resamples, "seed": seed}
     for name, score in scores.items():
         counter = Counter(score, label, groups)
-        statistics = _statistics(None if thresholds is None else thresholds[name])
-        values.append({key: float(value) for key, value in counter.value(statistics).items()})
-        samples.append(counter.bootstrap(statistics, resamples=resamples, seed=seed))
+        value, drawn = counter.value(metrics.threshold_free), counter.bootstrap(metrics.threshold_free, **drawn_as)
+        if cuts is not None and (cut := cuts[name]) is not None:
+            calls = Counter((score >= cut).astype(np.float64), label, groups)  # the same lesions are drawn
+            value |= calls.value(_at_cut)
+            drawn |= calls.bootstrap(_at_cut, **drawn_as)
+        values.append({key: float(of) for key, of in value.items()})
+        samples.append(drawn)
     found = {}
     for key in values[0].keys() & values[1].keys():
-        value, drawn = values[0][key] - values[1][key], samples[0][key] - samples[1][key]
-        missing = np.isnan(value)
-        found[key] = undefined(WHY_UNDEFINED[key]) if missing else bootstrapped(value, drawn, groups, level=level)
+        apart = values[0][key] - values[1][key]
+        found[key] = (
+            undefined(WHY_UNDEFINED[key])
+            if np.isnan(apart)
+            else bootstrapped(apart, samples[0][key] - samples[1][key], groups, level=level)
+        )
     first, second = scores.values()
     found["auroc"], test = cluster_auroc_difference(first, second, label, groups, level=level)
     return {key: found[key] for key in values[0] if key in found}, test
@@ -153,20 +172,32 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return [float(value) for value in corrected]
 
 
-def _statistics(threshold: float | None) -> Any:
-    def statistics(counts: Counts) -> Mapping[str, Float[np.ndarray, " r"]]:
-        estimates = metrics.threshold_free(counts)
-        if threshold is None:
-            return estimates
-        at = metrics.at_threshold(**metrics.confusion(counts, np.array([threshold])))
-        return {**estimates, **{name: value[0] for name, value in at.items()}}
-
-    return statistics
+def _at_cut(counts: Counts) -> Mapping[str, Float[np.ndarray, " r"]]:
+    """Of scores that are 1 where an image is called melanoma."""
+    return {name: of[0] for name, of in metrics.at_threshold(**metrics.confusion(counts, np.array([1.0]))).items()}
 
 
-def _mcnemar(a: Predictions, b: Predictions, point_a: OperatingPoint, point_b: OperatingPoint) -> McNemar:
-    right_a = (a.score >= point_a.threshold) == (a.label == 1)
-    right_b = (b.score >= point_b.threshold) == (b.label == 1)
+def _cross_fitted(models: Mapping[str, Predictions]) -> tuple[dict[str, OperatingPoint] | None, str]:
+    """Each model's main operating point, cross-fitted in the same folds, or none; and what is to be said of it."""
+    first = next(iter(models.values()))
+    if reason := why_not(first):
+        return None, f"no thresholds, hence nothing at thresholds: no validation predictions, and {reason}"
+    points = {name: main_point(cross_fitted_points(model, TARGET_SENSITIVITIES)) for name, model in models.items()}
+    said = (
+        f"no validation predictions: each model's threshold is cross-fitted in {FOLDS} folds, the same for all, so "
+        "that each image is judged by what was chosen without it"
+    )
+    return {name: point for name, point in points.items() if point is not None}, said
+
+
+def _mcnemar(
+    label: Integer[np.ndarray, " n"],
+    a: tuple[Float[np.ndarray, " n"], float | Float[np.ndarray, " n"] | None],
+    b: tuple[Float[np.ndarray, " n"], float | Float[np.ndarray, " n"] | None],
+) -> McNemar | None:
+    if a[1] is None or b[1] is None:
+        return None
+    right_a, right_b = ((score >= cut) == (label == 1) for score, cut in (a, b))
     only_a, only_b = int((right_a & ~right_b).sum()), int((~right_a & right_b).sum())
     return {
         "only_first_right": only_a,
@@ -187,24 +218,3 @@ def _correct(rows: list[Pair]) -> list[Pair]:
         for test, p in zip(tested, holm([test["p_value"] for test in tested]), strict=True):
             test["p_value_holm"] = p
     return rows
-
-
-def _align(first: Predictions, other: Predictions) -> Predictions:
-    """`other` in the order of `first`, whose lesions count."""
-    for a, b in ((first, other), (other, first)):
-        extra = np.setdiff1d(a.image_id, b.image_id, assume_unique=True)
-        if len(extra):
-            raise UserError(
-                f"{a.source} has {len(extra)} images that {b.source} lacks, first "
-                f"{', '.join(map(str, extra[:NAMED]))}; compare models on the same images"
-            )
-    aligned = other.aligned_to(first.image_id)
-    for name, mine, theirs in (("label", first.label, aligned.label), ("lesion", first.group, aligned.group)):
-        differ = np.flatnonzero(mine != theirs)
-        if len(differ):
-            i = differ[0]
-            raise UserError(
-                f"image {first.image_id[i]} has {name} {mine[i]} in {first.source} but {theirs[i]} in {other.source} "
-                f"({len(differ)} such images); compare models on the same data"
-            )
-    return aligned

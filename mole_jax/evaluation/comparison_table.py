@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from mole_jax.evaluation.table import format_bounds, format_estimate, size_text
+from mole_jax.evaluation.table import UNITS, banner, format_bounds, format_estimate, size_text
 
 NAMES = {
     "auroc": "AUROC",
@@ -24,8 +24,8 @@ NAMES = {
 def format_comparison(comparison: Mapping[str, Any]) -> str:
     """Lays out a comparison.json dictionary: for each pair the values, their difference, its interval, the tests."""
     data, drawn = comparison["data"], comparison["bootstrap"]["resamples"]
-    unit = "images" if data["grouped_by"] == "image_id" else "lesions"
-    lines = [size_text(data)]
+    unit = UNITS[data["grouped_by"]]
+    lines = [*banner(comparison["warnings"]), "", size_text(data)]
     for pair in comparison["pairs"]:
         a, b = pair["models"]
         width = max(12, len(a), len(b)) + 2
@@ -44,9 +44,7 @@ def format_comparison(comparison: Mapping[str, Any]) -> str:
         lines.append(
             "DeLong's and McNemar's tests take images of one lesion as independent; read them as second opinions."
         )
-    if comparison["pairs"][0]["mcnemar"] is None:
-        lines.append("No thresholds, hence nothing at thresholds: give validation predictions or a threshold.")
-    return "\n".join(line.rstrip() for line in lines)
+    return "\n".join(line.rstrip() for line in lines).lstrip("\n")
 
 
 def _signed(estimate: Mapping[str, Any]) -> str:

@@ -1,15 +1,12 @@
 """Net benefit of acting on the score at a chosen risk (Vickers & Elkin, Medical Decision Making 26 (2006) 565)."""
 
-from collections.abc import Mapping
-
 import numpy as np
 from jaxtyping import Float, Integer
 
 from mole_jax.evaluation.schema import DecisionRow
-from mole_jax.evaluation.statistics.counts import Counter, Counts
 from mole_jax.evaluation.statistics.groups import Groups
 from mole_jax.evaluation.statistics.intervals import Estimate, bootstrapped
-from mole_jax.evaluation.statistics.metrics import confusion
+from mole_jax.evaluation.statistics.sums import Sums
 
 RISKS = np.arange(1, 31) / 100
 
@@ -51,22 +48,24 @@ def net_benefit(
         score: calibrated probabilities.
         label: 0 or 1.
         groups: the lesions.
-        risks: in (0, 1).
+        risks: in (0, 1), ascending.
         resamples: of the cluster bootstrap.
         seed: of the cluster bootstrap.
     """
     odds = (risks / (1 - risks))[:, None]
+    cells = len(risks) + 1
+    reached = np.searchsorted(risks, score, side="right")  # how many of the risks an image's score reaches
+    sums = Sums(groups)
+    sums.add("positive", label, cell=reached, cells=cells)
+    sums.add("negative", 1 - label, cell=reached, cells=cells)
 
-    def statistics(counts: Counts) -> Mapping[str, Float[np.ndarray, "t r"]]:
-        cells = confusion(counts, risks)
-        positive, negative = counts.positive_below[-1], counts.negative_below[-1]
-        return {
-            "model": (cells["tp"] - cells["fp"] * odds) / (positive + negative),
-            "treat_all": (positive - negative * odds) / (positive + negative),
-        }
+    def benefit(
+        positive: Float[np.ndarray, "c r"], negative: Float[np.ndarray, "c r"]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        tp, fp = (np.cumsum(of[::-1], axis=0)[::-1] for of in (positive, negative))  # that reach so many risks, or more
+        images = tp[0] + fp[0]
+        return (tp[1:] - fp[1:] * odds) / images, (tp[:1] - fp[:1] * odds) / images
 
-    counter = Counter(score, label, groups)
-    value = counter.value(statistics)
-    samples = counter.bootstrap(statistics, resamples=resamples, seed=seed)
-    model = [bootstrapped(float(v), drawn, groups) for v, drawn in zip(value["model"], samples["model"], strict=True)]
-    return model, value["treat_all"]
+    value, treat_all = (of[:, 0] for of in benefit(**{name: of[:, None] for name, of in sums.value().items()}))
+    samples, _ = benefit(**sums.bootstrap(resamples=resamples, seed=seed))
+    return [bootstrapped(float(v), drawn, groups) for v, drawn in zip(value, samples, strict=True)], treat_all

@@ -2,13 +2,15 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import cast
 
 import numpy as np
 from scipy.special import betainc
 
 from mole_jax.errors import UserError
 from mole_jax.evaluation.predictions import Predictions
+from mole_jax.evaluation.schema import Point
 from mole_jax.evaluation.statistics.counts import Counter
 from mole_jax.evaluation.statistics.groups import group_images
 from mole_jax.evaluation.statistics.metrics import confusion
@@ -31,6 +33,15 @@ class OperatingPoint:
     target: float | None = None  # the sensitivity that is aimed at
     expected: float | None = None  # the sensitivity that a threshold so chosen has on new lesions, on average
     short: float | None = None  # the probability that it is below the target there
+    folds: Sequence[float] = ()  # where it is cross-fitted: the thresholds chosen without each fold
+
+    def record(self) -> Point:
+        """As it stands in metrics.json; `folds` only where it is cross-fitted."""
+        whole = asdict(self)
+        whole["folds"] = list(self.folds)
+        if not self.folds:
+            del whole["folds"]
+        return cast(Point, whole)
 
 
 def choose_operating_points(
@@ -38,6 +49,7 @@ def choose_operating_points(
     target_sensitivity: Sequence[float] = TARGET_SENSITIVITIES,
     *,
     confidence: float | None = None,
+    on: str = "validation",
 ) -> list[OperatingPoint]:
     """The paper's threshold first (best accuracy), then Youden's, then one for each target sensitivity.
 
@@ -49,6 +61,7 @@ def choose_operating_points(
         target_sensitivity: each in (0, 1].
         confidence: in (0, 1): for each target a second threshold, the highest of whose sensitivity on new lesions one
             may be so confident that it reaches the target; None: no such thresholds.
+        on: what reasons call the images on which they are chosen.
 
     Raises:
         UserError: a target sensitivity outside (0, 1], a confidence outside (0, 1).
@@ -66,9 +79,9 @@ def choose_operating_points(
         OperatingPoint("accuracy", "best accuracy of 1,000 thresholds in [0, 1)", "validation", accurate),
     ]
     positives, negatives = float(counts.positive_below[-1, 0]), float(counts.negative_below[-1, 0])
-    missing = "validation has no melanoma" if not positives else None
+    missing = f"{on} has no melanoma" if not positives else None
     if positives and not negatives:
-        missing = "validation has no image without melanoma"
+        missing = f"{on} has no image without melanoma"
     rule = "largest sensitivity + specificity"
     if missing:
         points.append(OperatingPoint("youden", rule, "validation", None, missing))
@@ -76,7 +89,7 @@ def choose_operating_points(
         cells = confusion(counts, counts.score)
         youden = cells["tp"] * negatives + cells["tn"] * positives  # whole numbers, so that ties are exact
         points.append(OperatingPoint("youden", rule, "validation", float(counts.score[np.argmax(youden)])))
-    melanomas = Melanomas(validation)
+    melanomas = Melanomas(validation, on)
     points += [melanomas.reaching(target) for target in target_sensitivity]
     if confidence is not None:
         points += [melanomas.confident(target, confidence) for target in target_sensitivity]
@@ -92,16 +105,17 @@ class Melanomas:
     share of it.
     """
 
-    def __init__(self, validation: Predictions) -> None:
+    def __init__(self, validation: Predictions, on: str = "validation") -> None:
+        self.on = on
         positive = validation.label == 1
         self.score = np.sort(validation.score[positive])[::-1]
-        self.effective = group_images(validation.group, validation.label).effective(positive)
+        self.effective = validation.groups.effective(positive)
 
     def reaching(self, target: float) -> OperatingPoint:
         """The highest threshold whose sensitivity on validation reaches the target."""
         name, rule = f"sensitivity_{target:g}", f"highest threshold with sensitivity >= {target:g}"
         if len(self.score) == 0:
-            return OperatingPoint(name, rule, "validation", None, "validation has no melanoma", target)
+            return OperatingPoint(name, rule, "validation", None, f"{self.on} has no melanoma", target)
         needed = math.ceil(target * len(self.score) - 1e-9)  # .95 of 20 is 19, whatever the rounding of .95
         return self._point(name, rule, needed, target)
 
@@ -117,7 +131,7 @@ class Melanomas:
         else:
             needed = math.ceil(math.log(1 - confidence) / math.log(target))
             reason = (
-                f"validation has {self.effective:.0f} melanoma lesions (effective number); a sensitivity of {target:g} "
+                f"{self.on} has {self.effective:.0f} melanoma lesions (effective number); a sensitivity of {target:g} "
                 f"at {confidence:g} confidence needs {needed}"
             )
         return OperatingPoint(name, rule, "validation", None, reason, target)
@@ -154,10 +168,10 @@ def main_point(points: Sequence[OperatingPoint]) -> OperatingPoint | None:
 
 def coinciding(points: Sequence[OperatingPoint]) -> list[list[str]]:
     """The names of those target sensitivities that gave one and the same threshold."""
-    names: dict[float, list[str]] = {}
+    names: dict[tuple[float, ...], list[str]] = {}
     for point in points:
         if point.target is not None and point.threshold is not None:
-            names.setdefault(point.threshold, []).append(point.name)
+            names.setdefault((point.threshold, *point.folds), []).append(point.name)
     return [of for of in names.values() if len(of) > 1]
 
 

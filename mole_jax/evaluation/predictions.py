@@ -1,32 +1,36 @@
-"""The predictions CSV: one scored image a row, written by any framework, read into arrays.
+"""Scored images, and the file of them: one scored image a row, written by any framework, read into arrays.
 
-Columns: `image_id,label,score` required; `logit`, `lesion_id` and the metadata of `METADATA` optional; others are
-ignored. Memory: 16 bytes a row for numbers, and for each text column 4 bytes a character of its longest cell, three
-times over while the ids are checked for duplicates. 10 million rows with ids like ISIC_0024306 need about 2 GB to read
-and 3.5 GB to evaluate.
+`Predictions` is what everything in this room starts from. Memory of a file that is read: 16 bytes a row for numbers,
+and for each text column 4 bytes a character of its longest cell, three times over while the ids are checked for
+duplicates.
 """
 
-import csv
+import dataclasses
 import itertools
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from itertools import islice
+from functools import cached_property
 from pathlib import Path
-from typing import TextIO
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Bool, Float, Integer, Shaped
 
 from mole_jax.errors import UserError
+from mole_jax.evaluation.reading.columns import AS_NAMED, Columns
+from mole_jax.evaluation.reading.numbers import as_scores
+from mole_jax.evaluation.reading.read_table import GROUPS, METADATA, Table, read_table
+from mole_jax.evaluation.reading.table_file import ROWS_AT_A_TIME
+from mole_jax.evaluation.reading.truth import join_truth
+from mole_jax.evaluation.statistics.groups import Groups, connected, group_images
 from mole_jax.files.csv_table import write_rows
+from mole_jax.vocabulary.diagnoses import NO_DECISIONS, Decisions
 
-REQUIRED = ("image_id", "label", "score")
-METADATA = ("age", "sex", "localization", "dx", "dx_type", "split")
+__all__ = ["METADATA", "Predictions", "read_predictions", "write_csv", "write_predictions"]
 
 # A score is the sigmoid of its logit; this much may be lost by writing either with few digits or in bfloat16.
 LOGIT_TOLERANCE = 1e-2
-ROWS_AT_A_TIME = 100_000
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,10 @@ class Predictions:
         default_factory=dict
     )  # any of METADATA; strings, empty: unknown
     source: str = "the predictions"  # named in error messages
+    patient_id: Shaped[np.ndarray, "n"] | None = None  # strings; empty where unknown
+    outer: Literal["patient", "group"] = "patient"  # what patient_id names: patients, or what a user calls a group
+    numbered: bool = False  # the images have no ids: image_id is their place in a file
+    notes: tuple[str, ...] = ()  # what was done to read them, in sentences
 
     def __post_init__(self) -> None:
         """Makes scores and logits float64, so that a threshold meets the same number whoever wrote it, and checks."""
@@ -54,6 +62,9 @@ class Predictions:
             if column is not None and column.dtype != np.float64:
                 object.__setattr__(self, name, column.astype(np.float64))
         _check_lengths(self)
+        for name in GROUPS:
+            if (column := getattr(self, name)) is not None and not (column != "").any():
+                object.__setattr__(self, name, None)  # a column that knows nothing is none
         _check_values(self)
         _check_unique(self)
 
@@ -62,53 +73,124 @@ class Predictions:
         """How many images."""
         return len(self.label)
 
-    @property
+    @cached_property
     def group(self) -> Shaped[np.ndarray, "n"]:
-        """The unit that is drawn as a whole: the lesion, or the image itself where its lesion is unknown."""
-        if self.lesion_id is None:
-            return self.image_id
-        return np.where(self.lesion_id == "", self.image_id, self.lesion_id)
+        """The unit that is drawn as a whole: the patient, else the lesion, else the image itself.
+
+        Where both are known, all that is connected by a patient or by a lesion, under the name of its first patient.
+        """
+        lesion, patient = self.lesion_id, self.patient_id
+        if lesion is None or patient is None:
+            name = lesion if patient is None else patient
+            return self.image_id if name is None else np.where(name == "", self.image_id, name)
+        own = np.where(patient != "", patient, np.where(lesion != "", lesion, self.image_id))
+        component = connected([lesion, patient])
+        order = np.lexsort((own, patient == "", component))  # a component's first patient, where it has one
+        first = order[np.flatnonzero(np.diff(component[order], prepend=-1))]
+        return own[first][component]
+
+    @property
+    def unit(self) -> str:
+        """What a group is, in one word: image, lesion, patient, or group where the user named the column."""
+        if self.patient_id is not None:
+            return self.outer
+        return "image" if self.lesion_id is None else "lesion"
+
+    @cached_property
+    def groups(self) -> Groups:
+        """The groups, numbered."""
+        return group_images(self.group, self.label, unit="lesion" if self.unit == "image" else self.unit)
 
     def select(self, mask: Bool[np.ndarray, "n"]) -> "Predictions":
         """The images where `mask` is true."""
-        return self._take(mask)
+        return self.take(mask)
 
     def aligned_to(self, image_id: Shaped[np.ndarray, "n"]) -> "Predictions":
         """The same images in the order of `image_id`, which must hold exactly the same ids."""
         order, position = np.argsort(self.image_id), np.argsort(np.argsort(image_id))
-        return self._take(order[position])
+        return self.take(order[position])
 
-    def _take(self, index: Shaped[np.ndarray, " m"]) -> "Predictions":
-        return Predictions(
-            image_id=self.image_id[index],
-            label=self.label[index],
-            score=self.score[index],
-            logit=None if self.logit is None else self.logit[index],
-            lesion_id=None if self.lesion_id is None else self.lesion_id[index],
-            metadata={name: column[index] for name, column in self.metadata.items()},
-            source=self.source,
-        )
+    def take(self, index: Shaped[np.ndarray, " m"]) -> "Predictions":
+        """The images at some places, in their order, or where a mask is true."""
+        columns: dict[str, Any] = {}
+        for name in ("image_id", "label", "score", "logit", *GROUPS):
+            column = getattr(self, name)
+            columns[name] = None if column is None else column[index]
+        metadata = {name: column[index] for name, column in self.metadata.items()}
+        return dataclasses.replace(self, **columns, metadata=metadata)
 
 
-def read_predictions(path: str | os.PathLike[str]) -> Predictions:
-    """Reads a predictions CSV: UTF-8 (or UTF-16 with its mark), separated by comma, semicolon or tab.
+def read_predictions(
+    path: str | os.PathLike[str],
+    *,
+    columns: Columns = AS_NAMED,
+    decisions: Decisions = NO_DECISIONS,
+    truth: str | os.PathLike[str] | None = None,
+) -> Predictions:
+    """Reads a file of scored images: CSV as people and programs write it (`open_table`), compressed or not, or Parquet.
+
+    Args:
+        path: of the file.
+        columns: what the user says of its columns, which are else found by their names.
+        decisions: what the user says of labels that are not 0 and 1.
+        truth: a file with the labels, joined by image id; None: the file itself has them.
 
     Raises:
-        UserError: no such file, no rows, missing columns, text that is not a number, other encodings, and whatever
-            `Predictions` checks. The message names the file, the value and the image.
+        UserError: no such file, no rows, no column of labels or scores, a label or score that is missing or means
+            nothing, and whatever `Predictions` checks. The message names the file, the value and the image.
     """
-    path = Path(path)
-    encoding = _encoding(path)
-    try:
-        with path.open(encoding=encoding, newline="") as file:
-            return _read(file, str(path))
-    except UnicodeDecodeError as error:
-        raise UserError(
-            f"{path} is not UTF-8 text (byte 0x{error.object[error.start]:02x}: perhaps Latin-1 or Windows-1252); "
-            "save it as CSV UTF-8"
-        ) from None
-    except csv.Error as error:
-        raise UserError(f"{path} is not a CSV file ({error}); save it as CSV UTF-8") from None
+    needed = ("image_id", "score") if truth is not None else ("image_id", "label", "score")
+    table = read_table(Path(path), columns, needed=needed, lenient=truth is not None)
+    if truth is None:
+        assert table.label is not None
+        label, said = table.label.decide(decisions, table.image_id.tolist())
+        table.notes += said
+    else:
+        label = join_truth(table, Path(truth), columns, decisions)
+    return _predictions(table, label)
+
+
+def _predictions(table: Table, label: Integer[np.ndarray, " n"]) -> Predictions:
+    assert table.score is not None
+    score, notes = as_scores(table.score, table.image_id, table.path)
+    logit = None if table.logit is None else table.logit.values()
+    if logit is not None and (reason := _strange_logits(logit, score)):
+        notes.append(f"the column of logits is not used ({reason})")
+        logit = None
+    if table.numbered:
+        notes.append("the images have no ids, so rows stand for them, and what two files share cannot be known")
+    outer: Literal["patient", "group"] = "patient"
+    if table.groups:
+        table.texts["patient_id"] = (
+            table.groups[0] if len(table.groups) == 1 else connected(table.groups).astype(np.str_)
+        )
+        outer = "group"
+    known = label >= 0
+    return Predictions(
+        image_id=table.image_id[known],
+        label=label[known],
+        score=score[known],
+        logit=None if logit is None else logit[known],
+        metadata={name: column[known] for name, column in table.texts.items() if name in METADATA},
+        source=table.path,
+        outer=outer,
+        numbered=table.numbered,
+        notes=(*table.notes, *notes),
+        **{name: table.texts[name][known] for name in GROUPS if name in table.texts},
+    )
+
+
+def _strange_logits(logit: Float[np.ndarray, " n"], score: Float[np.ndarray, " n"]) -> str:
+    wrong = _apart(logit, score)
+    if not wrong.any():
+        return ""
+    i = int(wrong.argmax())
+    return f"{int(wrong.sum()):,} of them, such as {logit[i]}, do not belong to their scores, such as {score[i]}"
+
+
+def _apart(logit: Float[np.ndarray, " n"], score: Float[np.ndarray, " n"]) -> Bool[np.ndarray, " n"]:
+    with np.errstate(over="ignore"):
+        return ~(np.abs(1 / (1 + np.exp(-logit)) - score) <= LOGIT_TOLERANCE)
 
 
 def write_predictions(path: str | os.PathLike[str], predictions: Predictions) -> None:
@@ -117,8 +199,9 @@ def write_predictions(path: str | os.PathLike[str], predictions: Predictions) ->
     Numbers are written as the shortest decimal that reads back as the same float64.
     """
     columns: dict[str, np.ndarray] = {"image_id": predictions.image_id}
-    if predictions.lesion_id is not None:
-        columns["lesion_id"] = predictions.lesion_id
+    for name in GROUPS:
+        if (column := getattr(predictions, name)) is not None:
+            columns[name] = column
     columns |= {"label": predictions.label, "score": predictions.score.astype(np.float64)}
     if predictions.logit is not None:
         columns["logit"] = predictions.logit.astype(np.float64)
@@ -134,90 +217,9 @@ def write_csv(path: str | os.PathLike[str], columns: Mapping[str, Shaped[np.ndar
     write_rows(Path(path), list(columns), itertools.chain.from_iterable(rows))
 
 
-def _encoding(path: Path) -> str:
-    if not path.is_file():
-        raise UserError(f"no predictions file at {path}; give the path of a CSV with the columns {','.join(REQUIRED)}")
-    with path.open("rb") as file:
-        head = file.read(1024)
-    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return "utf-16"
-    if b"\0" in head:
-        raise UserError(f"{path} is not text (perhaps a spreadsheet, or UTF-16 without its mark); save it as CSV UTF-8")
-    return "utf-8-sig"
-
-
-def _read(file: TextIO, path: str) -> Predictions:
-    header = file.readline()
-    separator = max(",;\t", key=header.count)
-    names = [name.strip() for name in next(csv.reader([header], delimiter=separator), [])]
-    if not any(names):
-        raise UserError(f"{path} is empty; it should start with the header {','.join(REQUIRED)}")
-    if missing := [name for name in REQUIRED if name not in names]:
-        raise UserError(f"{path} has no column {' and no column '.join(missing)}; its columns are {', '.join(names)}")
-    if twice := [name for name in names if names.count(name) > 1]:
-        raise UserError(f"{path} has the column {twice[0]} twice; rename or remove one")
-    wanted = [name for name in names if name in (*REQUIRED, "logit", "lesion_id", *METADATA)]
-    parts: dict[str, list[np.ndarray]] = {name: [] for name in wanted}
-    for rows in _chunks(csv.reader(file, delimiter=separator), names, path):
-        cells = dict(zip(names, zip(*rows, strict=True), strict=True))
-        for name in wanted:
-            parts[name].append(_column(name, cells[name], cells["image_id"], path))
-    if not parts["image_id"]:
-        raise UserError(f"{path} has a header but no rows; give a file with at least one scored image")
-    columns = {name: np.concatenate(parts.pop(name)) for name in wanted}
-    return Predictions(
-        image_id=columns["image_id"],
-        label=columns["label"],
-        score=columns["score"],
-        logit=columns.get("logit"),
-        lesion_id=columns.get("lesion_id"),
-        metadata={name: columns[name] for name in METADATA if name in columns},
-        source=path,
-    )
-
-
-def _chunks(rows: Iterator[list[str]], names: list[str], path: str) -> Iterator[list[list[str]]]:
-    while chunk := list(islice(rows, ROWS_AT_A_TIME)):
-        chunk = [row for row in chunk if row]  # blank lines, usually the last one
-        for row in chunk:
-            if len(row) != len(names):
-                raise UserError(
-                    f"{path}: the row that starts with {row[0]!r} has {len(row)} cells but the header has "
-                    f"{len(names)}; mend it, quoting cells that hold the separator"
-                )
-        if chunk:
-            yield chunk
-
-
-def _column(name: str, cells: tuple[str, ...], ids: tuple[str, ...], path: str) -> np.ndarray:
-    if name not in ("label", "score", "logit"):
-        return np.array([cell.strip() for cell in cells], dtype=np.str_)
-    try:
-        numbers = np.fromiter(map(float, cells), dtype=np.float64, count=len(cells))
-    except ValueError:
-        raise UserError(_not_a_number(name, cells, ids, path)) from None
-    if name != "label":
-        return numbers
-    wrong = (numbers != 0) & (numbers != 1)
-    if wrong.any():
-        i = int(wrong.argmax())
-        raise UserError(f"{path}: label {cells[i]!r} of image {ids[i]} is neither 0 (not melanoma) nor 1 (melanoma)")
-    return numbers.astype(np.int64)
-
-
-def _not_a_number(name: str, cells: tuple[str, ...], ids: tuple[str, ...], path: str) -> str:
-    for cell, image in zip(cells, ids, strict=True):
-        try:
-            float(cell)
-        except ValueError:
-            remedy = "write decimals with a point" if "," in cell else "labels are 0 or 1, scores lie between 0 and 1"
-            return f"{path}: {name} {cell!r} of image {image} is not a number; {remedy}"
-    raise AssertionError("every cell is a number")
-
-
 def _check_lengths(p: Predictions) -> None:
-    columns = {"image_id": p.image_id, "label": p.label, "score": p.score, "logit": p.logit, "lesion_id": p.lesion_id}
-    columns |= p.metadata
+    columns = {"image_id": p.image_id, "label": p.label, "score": p.score, "logit": p.logit}
+    columns |= {name: getattr(p, name) for name in GROUPS} | dict(p.metadata)
     for name, column in columns.items():
         if column is not None and len(column) != p.n:
             raise UserError(
@@ -245,8 +247,7 @@ def _check_values(p: Predictions) -> None:
         )
     if p.logit is None:
         return
-    with np.errstate(over="ignore"):
-        wrong = ~(np.abs(1 / (1 + np.exp(-p.logit)) - p.score) <= LOGIT_TOLERANCE)
+    wrong = _apart(p.logit, p.score)
     if wrong.any():
         i = int(wrong.argmax())
         raise UserError(
@@ -265,5 +266,5 @@ def _check_unique(p: Predictions) -> None:
     if same.any():
         raise UserError(
             f"{p.source}: image {ordered[1:][same][0]} appears more than once ({int(same.sum())} duplicate rows "
-            "in all); give each image one score"
+            "in all); give each image one score, such as the mean over its crops"
         )

@@ -6,6 +6,8 @@ from mole_jax.evaluation.statistics.intervals import AreaTest, DelongTest, Estim
 
 SCHEMA = 2
 SplitName = Literal["train", "validation", "test"]
+GroupedBy = Literal["image_id", "lesion_id", "patient_id", "group"]
+FittedOn = Literal["validation", "cross-fitted"]
 
 
 class Bootstrap(TypedDict):
@@ -28,6 +30,7 @@ class Point(TypedDict):
     target: float | None
     expected: float | None
     short: float | None
+    folds: NotRequired[list[float]]
 
 
 class Confusion(TypedDict):
@@ -37,6 +40,19 @@ class Confusion(TypedDict):
     fp: int
     fn: int
     tn: int
+
+
+class Called(TypedDict):
+    """What comes of calling some images melanoma."""
+
+    confusion: Confusion
+    accuracy: Estimate
+    precision: Estimate
+    sensitivity: Estimate
+    specificity: Estimate
+    f1: Estimate
+    npv: Estimate
+    balanced_accuracy: Estimate
 
 
 class AtPoint(TypedDict):
@@ -130,9 +146,10 @@ class Calibration(TypedDict):
 
 
 class Calibrations(TypedDict):
-    """Of the scores as given and as scaled on validation."""
+    """Of the scores as given and as scaled on validation, or cross-fitted where there is none."""
 
     before: Calibration
+    fitted_on: NotRequired[str]
     temperature: NotRequired[Estimate]
     after_temperature: NotRequired[Calibration]
     platt: NotRequired[Scaling]
@@ -168,7 +185,7 @@ class DecisionRow(TypedDict):
 class DecisionCurve(TypedDict):
     """The net benefit from 1 to 30 % of risk."""
 
-    scores: Literal["as_given", "platt_scaled"]
+    scores: Literal["as_given", "platt_scaled", "platt_scaled_cross_fitted"]
     rows: list[DecisionRow]
 
 
@@ -186,7 +203,7 @@ class Counts(TypedDict):
     images: int
     positives: int
     negatives: int
-    grouped_by: Literal["lesion_id", "image_id"]
+    grouped_by: GroupedBy
     groups: int
     positive_groups: int
     negative_groups: int
@@ -201,6 +218,32 @@ class Subgroup(Counts):
     sensitivity: Estimate
     specificity: Estimate
     difference: Contrast
+
+
+class SubgroupContrast(Contrast):
+    """One level less another."""
+
+    levels: list[str]
+
+
+class ExpectedCost(TypedDict):
+    """The mean cost of an image."""
+
+    miss: float
+    false_alarm: float
+    call_all: Estimate
+    call_none: Estimate
+    operating_points: dict[str, Estimate]
+
+
+class AtBudget(TypedDict):
+    """What the images with the highest scores find."""
+
+    images: int
+    lowest_score: float
+    tied: int
+    sensitivity: Estimate
+    ppv: Estimate
 
 
 class ThresholdFree(TypedDict):
@@ -224,7 +267,10 @@ class Split(Counts, ThresholdFree):
     calibration: NotRequired[Calibrations]
     decision_curve: NotRequired[DecisionCurve]
     subgroups: NotRequired[dict[str, list[Subgroup]]]
+    subgroup_contrasts: NotRequired[dict[str, list[SubgroupContrast]]]
     prevalence: NotRequired[Prevalence]
+    expected_cost: NotRequired[ExpectedCost]
+    budgets: NotRequired[list[AtBudget]]
 
 
 class Shared(TypedDict):
@@ -306,3 +352,4 @@ class Comparison(TypedDict):
     data: Counts
     models: dict[str, Compared]
     pairs: list[Pair]
+    warnings: list[str]

@@ -1,22 +1,30 @@
 """The estimates of one set of predictions: threshold-free ones, and those at frozen thresholds, with intervals."""
 
 from collections.abc import Mapping, Sequence
-from typing import cast
+from typing import Any, Final, cast
 
 import numpy as np
 from jaxtyping import Bool, Float, Integer
 
+from mole_jax.evaluation.cross_fitting import cutoff
 from mole_jax.evaluation.operating_points import OperatingPoint
 from mole_jax.evaluation.predictions import Predictions
-from mole_jax.evaluation.schema import AtPoint, Split, ThresholdFree
+from mole_jax.evaluation.schema import AtPoint, Called, Confusion, GroupedBy, Split, ThresholdFree
 from mole_jax.evaluation.schema import Counts as ImageCounts
 from mole_jax.evaluation.statistics import metrics
 from mole_jax.evaluation.statistics.area import cluster_auroc, cluster_partial_auroc
-from mole_jax.evaluation.statistics.counts import Counter, Counts
+from mole_jax.evaluation.statistics.counts import Counter, Counts, from_positives
 from mole_jax.evaluation.statistics.delong import delong_auroc
-from mole_jax.evaluation.statistics.groups import Groups, group_images
+from mole_jax.evaluation.statistics.groups import Groups
 from mole_jax.evaluation.statistics.intervals import Estimate, bootstrapped, mean_of, proportion, undefined
+from mole_jax.evaluation.statistics.sums import Sums
 
+GROUPED_BY: Final[dict[str, GroupedBy]] = {
+    "image": "image_id",
+    "lesion": "lesion_id",
+    "patient": "patient_id",
+    "group": "group",
+}
 WHY_UNDEFINED = {
     "precision": "no image is called positive",
     "npv": "no image is called negative",
@@ -29,9 +37,6 @@ WHY_UNDEFINED = {
     "partial_auroc": "only one class is present",
 }
 
-# They depend on the share of melanomas, so their intervals let it vary.
-RESAMPLED = {"average_precision": metrics.average_precision, "brier": metrics.brier, "log_loss": metrics.log_loss}
-
 
 def split_estimates(predictions: Predictions, points: Sequence[OperatingPoint], *, resamples: int, seed: int) -> Split:
     """What `metrics.json` says of one split; see `schema.md`.
@@ -42,9 +47,9 @@ def split_estimates(predictions: Predictions, points: Sequence[OperatingPoint], 
         resamples: of the cluster bootstrap.
         seed: of the cluster bootstrap.
     """
-    groups = group_images(predictions.group, predictions.label)
-    thresholds = [p.threshold for p in points if p.threshold is not None]
-    free, rows = estimates_of(predictions.score, predictions.label, groups, thresholds, resamples=resamples, seed=seed)
+    groups = predictions.groups
+    cuts = [cutoff(point, predictions) for point in points if point.threshold is not None]
+    free, rows = estimates_of(predictions.score, predictions.label, groups, cuts, resamples=resamples, seed=seed)
     whole = {
         **describe(predictions, groups),
         **free,
@@ -54,67 +59,93 @@ def split_estimates(predictions: Predictions, points: Sequence[OperatingPoint], 
     return cast(Split, whole)
 
 
-def at_points(points: Sequence[OperatingPoint], rows: Sequence[AtPoint]) -> dict[str, AtPoint]:
+def at_points(points: Sequence[OperatingPoint], rows: Sequence[Called]) -> dict[str, AtPoint]:
     """Operating point -> its row, those without a threshold with their reason instead."""
     rest = iter(rows)
-    return {p.name: {"threshold": None, "reason": p.reason} if p.threshold is None else next(rest) for p in points}
+    return {
+        p.name: {"threshold": None, "reason": p.reason}
+        if p.threshold is None
+        else cast(AtPoint, {"threshold": p.threshold, **next(rest)})
+        for p in points
+    }
 
 
 def estimates_of(
     score: Float[np.ndarray, " n"],
     label: Integer[np.ndarray, " n"],
     groups: Groups,
-    thresholds: Sequence[float],
+    cuts: Sequence[float | Float[np.ndarray, " n"]],
     *,
     resamples: int,
     seed: int,
-) -> tuple[ThresholdFree, list[AtPoint]]:
-    """The threshold-free estimates, and for each threshold itself, the confusion matrix and its estimates.
+) -> tuple[ThresholdFree, list[Called]]:
+    """The threshold-free estimates, and for each threshold the confusion matrix and its estimates.
 
     Args:
         score: in [0, 1].
         label: 0 or 1.
         groups: the lesions.
-        thresholds: frozen.
+        cuts: frozen thresholds: one for all images, or each image's own.
         resamples: of the cluster bootstrap.
         seed: of the cluster bootstrap.
     """
-    cuts = np.array(thresholds, dtype=np.float64)
-
-    def statistics(counts: Counts) -> Mapping[str, Float[np.ndarray, "..."]]:
-        cells = metrics.confusion(counts, cuts)
-        free = {name: of(counts) for name, of in RESAMPLED.items()}
-        return {**free, **cells, "f1": metrics.at_threshold(**cells)["f1"]}
-
-    counter = Counter(score, label, groups)
-    value = counter.value(statistics)
-    samples = counter.bootstrap(statistics, resamples=resamples, seed=seed)
-    drawn = {name: _drawn(name, float(value[name]), samples[name], groups) for name in RESAMPLED}
+    sums = Sums(groups)
+    sums.add("images", np.ones_like(score))
+    sums.add("positive", label)
+    sums.add("brier", metrics.squared_errors(score, label))
+    sums.add("log_loss", metrics.log_losses(score, label))
+    calls = [score >= cut for cut in cuts]
+    for i, called in enumerate(calls):
+        sums.add(f"called {i}", called)
+        sums.add(f"found {i}", called & (label == 1))
+    value = {name: float(of[0]) for name, of in sums.value().items()}
+    samples = {name: of[0] for name, of in sums.bootstrap(resamples=resamples, seed=seed).items()}
+    ranking = Counter(from_positives(score, label), label, groups)
+    precision = ranking.value(_ranked)["average_precision"]
+    precisions = ranking.bootstrap(_ranked, resamples=resamples, seed=seed)["average_precision"]
     free: ThresholdFree = {
         "auroc": cluster_auroc(score, label, groups),
         "partial_auroc": cluster_partial_auroc(score, label, groups),
-        "average_precision": drawn["average_precision"],
-        "brier": drawn["brier"],
-        "log_loss": drawn["log_loss"],
+        "average_precision": _drawn("average_precision", float(precision), precisions, groups),
+        "brier": bootstrapped(value["brier"] / len(score), samples["brier"] / samples["images"], groups),
+        "log_loss": bootstrapped(value["log_loss"] / len(score), samples["log_loss"] / samples["images"], groups),
     }
-    rows: list[AtPoint] = []
-    for i, threshold in enumerate(thresholds):
-        shares = shares_at(score >= threshold, label == 1, groups)
-        tp, fp, fn, tn = (int(value[name][i]) for name in ("tp", "fp", "fn", "tn"))
+    rows: list[Called] = []
+    for i, called in enumerate(calls):
+        shares = shares_at(called, label == 1, groups)
+        f1, f1s = (_f1(of[f"found {i}"], of[f"called {i}"], of["positive"]) for of in (value, samples))
         rows.append(
             {
-                "threshold": threshold,
-                "confusion": {"tp": tp, "fp": fp, "fn": fn, "tn": tn},
+                "confusion": confusion_of(called, label == 1),
                 "accuracy": shares["accuracy"],
                 "precision": shares["precision"],
                 "sensitivity": shares["sensitivity"],
                 "specificity": shares["specificity"],
-                "f1": _drawn("f1", float(value["f1"][i]), samples["f1"][i], groups),
+                "f1": _drawn("f1", float(f1), f1s, groups),
                 "npv": shares["npv"],
                 "balanced_accuracy": _balanced(shares),
             }
         )
     return free, rows
+
+
+def confusion_of(called: Bool[np.ndarray, " n"], positive: Bool[np.ndarray, " n"]) -> Confusion:
+    """How many are rightly and wrongly called and not called."""
+    return {
+        "tp": int((called & positive).sum()),
+        "fp": int((called & ~positive).sum()),
+        "fn": int((~called & positive).sum()),
+        "tn": int((~called & ~positive).sum()),
+    }
+
+
+def _ranked(counts: Counts) -> Mapping[str, Float[np.ndarray, " r"]]:
+    return {"average_precision": metrics.average_precision(counts)}
+
+
+def _f1(found: Any, called: Any, positive: Any) -> Any:
+    """NaN where there is no melanoma and none is called."""
+    return np.divide(2 * found, called + positive, out=np.full(np.shape(found), np.nan), where=called + positive > 0)
 
 
 def describe(predictions: Predictions, groups: Groups) -> ImageCounts:
@@ -125,7 +156,7 @@ def describe(predictions: Predictions, groups: Groups) -> ImageCounts:
         "images": predictions.n,
         "positives": positives,
         "negatives": predictions.n - positives,
-        "grouped_by": "image_id" if predictions.lesion_id is None else "lesion_id",
+        "grouped_by": GROUPED_BY[predictions.unit],
         "groups": groups.count,
         "positive_groups": positive,
         "negative_groups": negative,

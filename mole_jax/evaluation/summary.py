@@ -3,12 +3,14 @@
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from mole_jax.errors import UserError
 from mole_jax.evaluation.clinical import clinical_estimates
+from mole_jax.evaluation.costs import at_budget, expected_cost
+from mole_jax.evaluation.cross_fitting import FOLDS, cross_fitted_points, why_not
+from mole_jax.evaluation.doubts import doubts
 from mole_jax.evaluation.leakage import shared_groups
 from mole_jax.evaluation.lesions import lesion_estimates
 from mole_jax.evaluation.operating_points import (
@@ -24,21 +26,23 @@ from mole_jax.evaluation.schema import SCHEMA, Metrics, Shared, Split
 from mole_jax.evaluation.split_estimates import split_estimates
 from mole_jax.evaluation.statistics.counts import affordable_resamples
 from mole_jax.evaluation.statistics.intervals import LEVEL
+from mole_jax.evaluation.subgroups import INTERSECTIONS, strange_ages
 from mole_jax.files.writing import write_text
 
 RESAMPLES = 2000
-# Honest published results on dermoscopy end below this (winners of ISIC 2020: .949 on the private test set).
-SUSPICIOUS_AUROC = 0.98
-UNIT = "lesion, of any class"
 
 
 def evaluate(
     test: Predictions,
     *,
     validation: Predictions | None = None,
+    train: Predictions | None = None,
     threshold: float | int | None = None,
     target_sensitivity: Sequence[float] | None = None,
     threshold_confidence: float | None = None,
+    intersections: Sequence[tuple[str, str]] = INTERSECTIONS,
+    costs: tuple[float, float] | None = None,
+    budgets: Sequence[int] = (),
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Metrics:
@@ -46,37 +50,56 @@ def evaluate(
 
     Args:
         test: what is judged.
-        validation: where thresholds are chosen and the temperature is fitted. Never the test set.
+        validation: where thresholds are chosen and scalings fitted; None: both are cross-fitted on `test`, in folds of
+            whole patients or lesions, where it has enough of them. Never the test set.
+        train: what the model was trained on, where it is known: shown as optimistic, and what it shares is told.
         threshold: a threshold named by the user, the main operating point where given.
-        target_sensitivity: for the operating points chosen on validation; None: .90, .95, .98.
+        target_sensitivity: for the operating points; None: .90, .95, .98.
         threshold_confidence: for a second threshold a target, see `choose_operating_points`; None: no such thresholds.
+        intersections: pairs of attributes whose joint levels are subgroups too.
+        costs: of a miss and of a false alarm, for the expected cost of each threshold; None: no such numbers.
+        budgets: numbers of images with the highest scores, for what looking at them finds.
         resamples: of the cluster bootstrap.
         seed: of the cluster bootstrap.
 
     Returns:
-        See `schema.md`. Without validation and threshold there are threshold-free estimates only.
+        See `schema.md`. Without validation, threshold and enough lesions there are threshold-free estimates only.
 
     Raises:
-        UserError: target sensitivities or a confidence without validation; an impossible threshold, sensitivity,
-            confidence or number of resamples.
+        UserError: target sensitivities or a confidence without validation or enough lesions; an impossible threshold,
+            sensitivity, confidence, cost, budget or number of resamples.
     """
-    if target_sensitivity is not None and validation is None:
-        raise UserError(
-            f"target_sensitivity={','.join(map(str, target_sensitivity))} needs validation predictions to choose the "
-            "threshold on, never the test set; give --validation=FILE, or --threshold=NUMBER instead"
-        )
-    if threshold_confidence is not None and validation is None:
-        raise UserError(
-            f"threshold_confidence={threshold_confidence} needs validation predictions to choose thresholds on; give "
-            "--validation=FILE, or leave it away"
-        )
     points = [] if threshold is None else [given_threshold(threshold)]
+    targets = TARGET_SENSITIVITIES if target_sensitivity is None else target_sensitivity
+    splits = {"validation": validation, "test": test}
+    if train is not None:
+        splits = {"train": train, **splits}
     if validation is not None:
-        points += choose_operating_points(
-            validation, target_sensitivity or TARGET_SENSITIVITIES, confidence=threshold_confidence
+        points += choose_operating_points(validation, targets, confidence=threshold_confidence)
+    elif why_not(test) is None:
+        points += cross_fitted_points(test, targets, confidence=threshold_confidence)
+    elif target_sensitivity is not None or threshold_confidence is not None:
+        raise UserError(
+            f"{test.source} has {why_not(test)}, so no threshold can be chosen on it for a sensitivity; give "
+            "--validation=FILE, or --threshold=NUMBER instead"
         )
-    splits = {"test": test} if validation is None else {"validation": validation, "test": test}
-    return summarise(splits, points, leaky=None, protocol=None, resamples=resamples, seed=seed)
+    metrics = summarise(
+        {name: split for name, split in splits.items() if split is not None},
+        points,
+        leaky=None,
+        protocol=None,
+        intersections=intersections,
+        resamples=resamples,
+        seed=seed,
+    )
+    if validation is None and (reason := why_not(test)):
+        metrics["warnings"].append(f"no validation predictions to choose thresholds and calibration on, and {reason}")
+    judged, drawn = metrics["splits"]["test"], {"resamples": resamples, "seed": seed}
+    if costs is not None:
+        judged["expected_cost"] = expected_cost(test, points, miss=costs[0], false_alarm=costs[1], **drawn)
+    if budgets:
+        judged["budgets"] = [at_budget(test, budget, **drawn) for budget in budgets]
+    return metrics
 
 
 def evaluate_run(
@@ -149,6 +172,7 @@ def summarise(
     protocol: str | None,
     leak: str = "",
     scaled_on: Predictions | None = None,
+    intersections: Sequence[tuple[str, str]] = INTERSECTIONS,
     resamples: int,
     seed: int,
 ) -> Metrics:
@@ -160,7 +184,8 @@ def summarise(
         leaky: whether the estimates flatter; None where that is not known.
         protocol: how the splits were made; None where that is not known.
         leak: why the estimates flatter, one phrase.
-        scaled_on: what temperature and Platt scaling are fitted on; None: the split `validation`.
+        scaled_on: what temperature and Platt scaling are fitted on; None: the split `validation`, else cross-fitted.
+        intersections: pairs of attributes whose joint levels are subgroups too.
         resamples: of the cluster bootstrap.
         seed: of the cluster bootstrap.
 
@@ -183,23 +208,32 @@ def summarise(
     reason = f" ({leak})" if leak else ""
     stamp = f"LEAKY: protocol {protocol!r}{reason}; its numbers say nothing of new patients" if leaky else ""
     scaled_on = scaled_on or splits.get("validation")
-    estimates["test"].update(clinical_estimates(splits["test"], scaled_on, main, resamples=resamples, seed=seed))  # type: ignore[typeddict-item]
+    clinical = clinical_estimates(
+        splits["test"], scaled_on, main, intersections=intersections, resamples=resamples, seed=seed
+    )
+    estimates["test"].update(clinical)  # type: ignore[typeddict-item]
     return {
         "schema": SCHEMA,
         "protocol": protocol,
         "leaky": leaky,
         "leak": leak,
         "level": LEVEL,
-        "bootstrap": {"resamples": resamples, "seed": seed, "unit": UNIT, "interval": "expanded percentile"},
+        "bootstrap": {
+            "resamples": resamples,
+            "seed": seed,
+            "unit": f"{splits['test'].groups.unit}, of any class",
+            "interval": "expanded percentile",
+        },
         "main_operating_point": main.name if main else None,
-        "operating_points": {point.name: asdict(point) for point in points},  # type: ignore[misc]
+        "operating_points": {point.name: point.record() for point in points},
         "splits": estimates,
         "shared_groups": shared,
-        "warnings": _warnings(estimates, shared, points, stamp=stamp, resamples=resamples),
+        "warnings": _warnings(splits, estimates, shared, points, stamp=stamp, resamples=resamples),
     }
 
 
 def _warnings(
+    splits: Mapping[str, Predictions],
     estimates: Mapping[str, Split],
     shared: Sequence[Shared],
     points: Sequence[OperatingPoint],
@@ -210,23 +244,34 @@ def _warnings(
     warnings = [stamp] if stamp else []
     for pair in shared:
         first, second = pair["splits"]
+        what = f"{pair['groups']:,} {splits[second].unit}s" if pair["groups"] else f"{pair['images']:,} images"
         warnings.append(
-            f"LEAKAGE: {pair['groups']} lesions lie in both {first} and {second} "
+            f"LEAKAGE: {what} lie in both {first} and {second} "
             f"({pair['affected_images']} images of {second}), for example {', '.join(pair['examples'])}"
         )
+    cross_fitted = any(point.folds for point in points)
+    if cross_fitted:
+        unit = splits["test"].unit
+        warnings.append(
+            f"no validation predictions: thresholds and calibration are cross-fitted in {FOLDS} folds of "
+            f"{'images' if unit == 'image' else f'whole {unit}s'}, so that each image is judged by what was chosen "
+            "without it"
+        )
     for name, split in estimates.items():
-        if split["grouped_by"] == "image_id":
-            warnings.append(
-                f"{name} has no lesion_id: every image counts as a lesion of its own; "
-                "intervals are too narrow if lesions repeat"
-            )
+        warnings += [f"{name}: {note}" for note in splits[name].notes]
         if split["resamples"] < resamples:
             warnings.append(f"{name} is large: {split['resamples']} bootstrap resamples instead of {resamples}")
+    if alone := [name for name, split in estimates.items() if split["grouped_by"] == "image_id"]:
+        warnings.append(
+            f"{' and '.join(alone)} {'has' if len(alone) == 1 else 'have'} no lesion_id and no patient_id: every image "
+            "counts as a lesion of its own; intervals are too narrow if lesions repeat"
+        )
     for names in coinciding(points):
         words = [name.replace("_", " ") for name in names]
         same = f"{', '.join(words[:-1])} and {words[-1]}"
-        warnings.append(f"{same} are one and the same threshold: validation has too few melanomas to part them")
-    auroc = estimates["test"]["auroc"]["value"]
-    if auroc is not None and auroc >= SUSPICIOUS_AUROC and not stamp:
-        warnings.append(f"test AUROC {auroc:.3f} is above honest published results for dermoscopy; look for leakage")
-    return warnings
+        where = "the file" if cross_fitted else "validation"
+        warnings.append(f"{same} are one and the same threshold: {where} has too few melanomas to part them")
+    test = splits["test"]
+    if not stamp:
+        warnings += doubts(test, estimates["test"]["auroc"])
+    return warnings + strange_ages(test)

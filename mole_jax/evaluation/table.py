@@ -30,6 +30,7 @@ CALIBRATION = {
     "Slope": "slope",
     "ECE": "ece",
 }
+UNITS = {"image_id": "images", "lesion_id": "lesions", "patient_id": "patients", "group": "groups"}
 PAPERS = "accuracy"  # the paper's threshold
 DIGITS = 3
 MOST_DIGITS = 6
@@ -45,7 +46,7 @@ def format_table(metrics: Mapping[str, Any]) -> str:
     splits, main, test = metrics["splits"], metrics["main_operating_point"], metrics["splits"]["test"]
     sizes = [f"{name.capitalize():<12}{size_text(split)}" for name, split in splits.items()]
     blocks = [
-        _banner(metrics["warnings"]),
+        banner(metrics["warnings"]),
         sizes,
         grid("", COLUMNS, _rows(splits, main)),
         _notes(metrics),
@@ -53,6 +54,7 @@ def format_table(metrics: Mapping[str, Any]) -> str:
         grid("At other thresholds", AT_OTHERS, _others(metrics)),
         grid("One score a lesion", OF_LESIONS, _lesions(test, main)),
         grid("Calibration", CALIBRATION, _calibration(test["calibration"])),
+        *_asked_for(test),
         _footnotes(test, main),
     ]
     if main not in (None, PAPERS) and PAPERS in test["operating_points"]:
@@ -101,14 +103,15 @@ def threshold_text(threshold: float) -> str:
 
 
 def size_text(split: Mapping[str, Any]) -> str:
-    """Images, lesions and melanomas of a split: the latter as images and, where that is another number, as lesions."""
+    """Images, lesions (or patients) and melanomas of a split: the latter as images and, where known, as lesions."""
     share = split["positives"] / split["images"]
-    if split["grouped_by"] == "image_id":
+    unit = UNITS[split["grouped_by"]]
+    if unit == "images":
         return f"{split['images']:,} images, {split['positives']:,} of them melanoma ({share:.1%})"
     melanomas = split["positive_groups"] + split["mixed_groups"]
     return (
-        f"{split['images']:,} images of {split['groups']:,} lesions; {split['positives']:,} images "
-        f"of {melanomas:,} lesions are melanoma ({share:.1%} of the images)"
+        f"{split['images']:,} images of {split['groups']:,} {unit}; {split['positives']:,} images "
+        f"of {melanomas:,} {unit} are melanoma ({share:.1%} of the images)"
     )
 
 
@@ -118,7 +121,8 @@ def _rows(splits: Mapping[str, Any], point: str | None) -> dict[str, Mapping[str
     }
 
 
-def _banner(warnings: Sequence[str]) -> list[str]:
+def banner(warnings: Sequence[str]) -> list[str]:
+    """Warnings as lines, those of leaks loudly."""
     lines = []
     for warning in warnings:
         first, rest = ("!!! ", "!!! ") if warning.startswith("LEAK") else ("note: ", "      ")
@@ -136,13 +140,17 @@ def _others(metrics: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     names: dict[Any, list[str]] = {}
     for name, point in at.items():
         if name not in (main, PAPERS):
-            key = name if point["threshold"] is None else point["threshold"]
-            names.setdefault(key, []).append(name.replace("_", " >= "))
+            folds = metrics["operating_points"][name].get("folds", ())
+            key = name if point["threshold"] is None else (point["threshold"], *folds)
+            names.setdefault(key, []).append(name)
     rows = {}
     for key, of in names.items():
-        score = "none" if isinstance(key, str) else f"score >= {threshold_text(key)}"
-        same = ", ".join([of[0], *(name.removeprefix("sensitivity ") for name in of[1:])])
-        rows[f"{same}\n{score}"] = at[of[0].replace(" >= ", "_")]
+        score = "none"
+        if not isinstance(key, str):
+            score = f"{'new images: ' if len(key) > 1 else 'score '}>= {threshold_text(key[0])}"
+        texts = [name.replace("_", " >= ") for name in of]
+        same = ", ".join([texts[0], *(text.removeprefix("sensitivity ") for text in texts[1:])])
+        rows[f"{same}\n{score}"] = at[of[0]]
     return rows
 
 
@@ -160,7 +168,26 @@ def _calibration(calibration: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]
         rows[f"temperature\n{calibration['temperature']['value']:.2f}"] = calibration["after_temperature"]
     if "after_platt" in calibration:
         rows["Platt"] = calibration["after_platt"]
+    if calibration.get("fitted_on") == "cross-fitted":
+        rows = {
+            name if name == "as given" else f"{name.splitlines()[0]}\ncross-fitted": of for name, of in rows.items()
+        }
     return rows
+
+
+def _asked_for(test: Mapping[str, Any]) -> list[list[str]]:
+    """Tables that are there where their flags were given: the cost of an image, and what a budget finds."""
+    blocks = []
+    if "expected_cost" in test:
+        cost = test["expected_cost"]
+        title = f"Cost of an image, a miss {cost['miss']:g}, a false alarm {cost['false_alarm']:g}"
+        points = {"called melanoma: all": cost["call_all"], "called melanoma: none": cost["call_none"]}
+        points |= {name.replace("_", " >= "): of for name, of in cost["operating_points"].items()}
+        blocks.append(grid(title, {"Cost": "cost"}, {name: {"cost": of} for name, of in points.items()}))
+    if "budgets" in test:
+        rows = {f"{of['images']:,} images\nscore >= {threshold_text(of['lowest_score'])}": of for of in test["budgets"]}
+        blocks.append(grid("The highest scores", {"Sensitivity": "sensitivity", "PPV": "ppv"}, rows))
+    return blocks
 
 
 def grid(
@@ -183,8 +210,13 @@ def grid(
         texts = [format_estimate(estimates.get(key)) for _, key in keys]
         names = (*label.split("\n"), "")
         for line, name in enumerate(names[:2]):
-            lines.append(f"{name:<{first}}" + "".join(f"{text[line]:>{cell}}" for text in texts))
+            lines.append(f"{name:<{first}}" + "".join(f"{_fitted(text[line], cell):>{cell}}" for text in texts))
     return lines
+
+
+def _fitted(text: str, cell: int) -> str:
+    """An interval that leaves room between columns."""
+    return text if len(text) < cell else text.replace(" to ", "…")
 
 
 def _notes(metrics: Mapping[str, Any]) -> list[str]:
@@ -194,13 +226,25 @@ def _notes(metrics: Mapping[str, Any]) -> list[str]:
         notes.append("No threshold, hence ranking alone: give validation predictions or a threshold.")
     else:
         chosen = metrics["operating_points"][main]
-        origin = f"{chosen['rule']}, chosen on validation" if chosen["chosen_on"] == "validation" else "as given"
-        notes.append(f"Melanoma is called where score >= {threshold_text(chosen['threshold'])}: {origin}.")
+        notes += textwrap.wrap(called_text(chosen), WIDTH)
         if chosen.get("expected") is not None:
             notes += textwrap.wrap(expected_text(chosen), WIDTH)
     if any(split["optimistic"] for split in metrics["splits"].values()):
         notes.append("* Optimistic: the model was trained or its threshold chosen on these images.")
     return notes
+
+
+def called_text(point: Mapping[str, Any]) -> str:
+    """What is called melanoma at an operating point, in one sentence."""
+    if not point.get("folds"):
+        origin = f"{point['rule']}, chosen on validation" if point["chosen_on"] == "validation" else "as given"
+        return f"Melanoma is called where score >= {threshold_text(point['threshold'])}: {origin}."
+    low, high = (threshold_text(of(point["folds"])) for of in (min, max))
+    return (
+        f"CROSS-FITTED: melanoma is called where the score reaches the {point['rule']} of the other folds ({low} to "
+        f"{high}); the same rule on the whole file gives {threshold_text(point['threshold'])}, for new images. "
+        "The numbers are of the rule, not of that one threshold."
+    )
 
 
 def expected_text(point: Mapping[str, Any]) -> str:
@@ -212,24 +256,32 @@ def expected_text(point: Mapping[str, Any]) -> str:
 
 
 def _footnotes(test: Mapping[str, Any], main: str | None) -> list[str]:
-    unit = "images" if test["grouped_by"] == "image_id" else "lesions"
+    unit = UNITS[test["grouped_by"]]
     lines = [
         f"Intervals: AUROC and partial AUROC from the variance between {unit}; shares by Wilson's method for the "
         "effective number of images; F1, average precision, Brier and log loss from "
         f"{test['resamples']:,} bootstrap resamples of {unit} of any class, so with the share of melanomas uncertain "
         "too.",
-        "The paper's: at its threshold, the one of best accuracy on validation.",
+        "The paper's: at its threshold, the one of best accuracy"
+        + (", cross-fitted." if test["calibration"].get("fitted_on") == "cross-fitted" else " on validation."),
         "In the large: what is to be added to the logits, slope held at 1; ECE: its upward drift removed.",
     ]
     if test["groups"] < test["images"]:
         lines.append("** DeLong takes images of one lesion as independent, which they are not here: too narrow.")
     else:
         lines.append("** DeLong's own interval, for comparison with other software.")
-    missing: dict[str, list[str]] = {}
+    left_out = {
+        name: of["undefined_resamples"] for name, of in _shown(test, main).items() if "undefined_resamples" in of
+    }
+    if left_out:
+        counts = ", ".join(f"{name} {count:,}" for name, count in left_out.items())
+        lines.append(f"Resamples in which a number is undefined, and which its interval leaves out: {counts}.")
+    missing: dict[tuple[str, str], list[str]] = {}
     for name, estimate in _shown(test, main).items():
-        if estimate["value"] is not None and estimate["low"] is None:
-            missing.setdefault(estimate["reason"], []).append(name)
-    lines += [f"No interval of {', '.join(names)}: {reason}." for reason, names in missing.items()]
+        if estimate["low"] is None:
+            what = "No" if estimate["value"] is None else "No interval of"
+            missing.setdefault((what, estimate["reason"]), []).append(name)
+    lines += [f"{what} {', '.join(names)}: {reason}." for (what, reason), names in missing.items()]
     return [part for line in lines for part in textwrap.wrap(line, WIDTH)]
 
 

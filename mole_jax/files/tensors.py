@@ -1,6 +1,6 @@
 """Trees of arrays as safetensors files, and what tells two trees apart."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,7 +29,7 @@ class Differences(NamedTuple):
             "only in the model": self.only_in_model,
             "of another shape": self.other_shape,
         }
-        return "; ".join(f"{len(names)} {label}: {_shortened(names)}" for label, names in lists.items() if names)
+        return "; ".join(f"{len(names)} {label}: {shortened(names)}" for label, names in lists.items() if names)
 
 
 def differences(in_file: Mapping[str, str], in_model: Mapping[str, str]) -> Differences:
@@ -108,6 +108,7 @@ def read_tensors_metadata(path: Path) -> dict[str, str]:
         raise UserError(f"{path} is no safetensors file ({error})") from error
 
 
-def _shortened(names: list[str]) -> str:
+def shortened(names: Sequence[str]) -> str:
+    """The first names for a message, and how many more there are."""
     rest = len(names) - SHOWN
     return ", ".join(names[:SHOWN]) + (f" and {rest} more" if rest > 0 else "")

@@ -19,6 +19,7 @@ ALONE = 8  # facts that are listed one by one
 KINDS = {
     "image_id": "Same image id",
     "lesion": "Same lesion id",
+    "patient": "Same patient id",
     "identical_file": "Same file, byte for byte",
     "identical_pixels": "Same 224x224 pixels",
     "near_duplicate": "Same lesion to look at (near duplicates)",

@@ -33,7 +33,7 @@ def checklist(runs: Sequence[Run]) -> list[Item]:
         "clean": all(run.metrics["leaky"] is False and not run.leaks for run in runs),
         "commit": all(run.environment.get("git_commit") for run in runs),
         "external": all(run.external for run in runs),
-        "lesions": all(test["grouped_by"] == "lesion_id" for test in tests),
+        "lesions": all(test["grouped_by"] != "image_id" for test in tests),
         "log": all(run.epochs for run in runs),
         "real": not any(run.synthetic for run in runs),
         "subgroups": all(test["subgroups"] for test in tests),

@@ -40,9 +40,18 @@ def _part(run: Run, external: External) -> Part:
         [panel for panel in (_roc(run, external, name), _calibration(external, name)) if panel],
         Table(["", "own test images", external.name, "difference"], rows),
         numbers,
-        lead=_in_words(run, metrics),
+        lead=_left_out(metrics) + _in_words(run, metrics),
         warning=" ".join(warning for warning in metrics["warnings"] if warning.startswith("LEAK")),
     )
+
+
+def _left_out(metrics: Mapping[str, Any]) -> str:
+    """How many images are in no number because the run has seen them."""
+    about = metrics["external"]
+    if not (excluded := about.get("excluded", 0)):
+        return ""
+    seen = f"{excluded:,} of {about['overlap']['of']:,} images are in none of these numbers: the run knows them"
+    return f"{seen} (excluded.csv). "
 
 
 def _in_words(run: Run, metrics: Mapping[str, Any]) -> str:

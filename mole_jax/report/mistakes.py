@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from mole_jax.evaluation.cross_fitting import cutoff
 from mole_jax.evaluation.table import threshold_text
-from mole_jax.report.figures.roc_figure import point_name
+from mole_jax.report.figures.roc_figure import NO_THRESHOLD, main_at, point_name
 from mole_jax.report.parts import Part
 from mole_jax.report.photographs import photograph
 from mole_jax.runs.read import Run
@@ -13,11 +14,16 @@ EACH = 6
 
 def mistakes(run: Run) -> list[Part]:
     """The melanomas with the lowest scores and the other images with the highest, at the main threshold."""
-    test, threshold = run.test, run.at[run.main]["threshold"]
+    title = f"Most confident mistakes: {run.name}"
+    if main_at(run)["threshold"] is None:
+        return [Part(f"missed-{run.key}", title, "", missing=NO_THRESHOLD)]
+    test, point = run.test, run.point(run.main)
+    called = test.score >= cutoff(point, test)
     order = np.argsort(test.score, kind="stable")
-    missed = [int(i) for i in order if test.label[i] == 1 and test.score[i] < threshold]
-    false_alarms = [int(i) for i in order[::-1] if test.label[i] == 0 and test.score[i] >= threshold]
-    at = f"at the threshold for {point_name(run.main)}, {threshold_text(threshold)}"
+    missed = [int(i) for i in order if test.label[i] == 1 and not called[i]]
+    false_alarms = [int(i) for i in order[::-1] if test.label[i] == 0 and called[i]]
+    at = f"at the threshold for {point_name(run.main)}, "
+    at += "cross-fitted" if point.folds else threshold_text(run.at[run.main]["threshold"])
     return [
         _part(run, "missed", f"Most confident misses: {run.name}", missed, f"melanomas were missed {at}"),
         _part(

@@ -5,22 +5,30 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mole_jax.report.checklist import STATES, TRIPOD_AI, checklist
+from mole_jax.report.contrasts import contrasts_tables
 from mole_jax.report.external import external_parts
 from mole_jax.report.figures.calibration_figure import calibration_figure
 from mole_jax.report.figures.confusion_figure import confusion_figure
 from mole_jax.report.figures.decision_figure import decision_figure
-from mole_jax.report.figures.roc_figure import roc_figure
+from mole_jax.report.figures.roc_figure import chosen_text, roc_figure
 from mole_jax.report.figures.score_figure import score_figure
 from mole_jax.report.figures.subgroup_figure import subgroup_figures
 from mole_jax.report.figures.training_figure import training_figures
 from mole_jax.report.figures.weight_figure import weight_figure
 from mole_jax.report.files import refuse_foreign_page, write_page
+from mole_jax.report.given import from_files, read_given
 from mole_jax.report.mistakes import mistakes
 from mole_jax.report.parts import Part
 from mole_jax.report.render import render
 from mole_jax.report.summary import summarise
-from mole_jax.report.tables import comparison_table, operating_points_table, prevalence_table, results_table
-from mole_jax.runs.read import Run, read_runs
+from mole_jax.report.tables import (
+    comparison_table,
+    costs_table,
+    operating_points_table,
+    prevalence_table,
+    results_table,
+)
+from mole_jax.runs.read import Run
 
 
 @dataclass(frozen=True)
@@ -36,7 +44,7 @@ def write_report(runs: Sequence[Path], out: Path, *, data_dir: Path | None = Non
     """Writes the page, and its figures and numbers as files into `figures/` beside it.
 
     Args:
-        runs: directories of finished runs.
+        runs: directories of finished runs, or folders of judged files (`evaluation.folder`).
         out: the HTML file.
         data_dir: where prepared datasets lie, for photographs; None: where each run found its own.
 
@@ -44,10 +52,10 @@ def write_report(runs: Sequence[Path], out: Path, *, data_dir: Path | None = Non
         `out`.
 
     Raises:
-        UserError: a directory is not a finished run, or one of its files has changed; or `out` is there and no page.
+        UserError: a directory is neither, or one of its files has changed; or `out` is there and no page.
     """
     refuse_foreign_page(out)
-    read = read_runs(runs, data_dir)
+    read = read_given(runs, data_dir)
     sections = _sections(read)
     write_page(_render(read, sections), [part for section in sections for part in section.parts], out)
     return out
@@ -56,23 +64,29 @@ def write_report(runs: Sequence[Path], out: Path, *, data_dir: Path | None = Non
 def _sections(runs: Sequence[Run]) -> list[Section]:
     compared = [comparison_table(runs)] if len(runs) > 1 else []
     elsewhere = external_parts(runs)
+    trained = [run for run in runs if not from_files(run)]
     linear = [weight_figure(run) for run in runs if run.config["model"] == "logistic"]
     return [
-        Section("by-epoch", "Training", training_figures(runs)),
+        *([Section("by-epoch", "Training", training_figures(trained))] if trained else []),
         Section("discrimination", "Telling melanomas from the rest", [roc_figure(runs), operating_points_table(runs)]),
-        Section("table", "The paper's table, ours beside it", [results_table(runs), *compared]),
+        Section("table", _paper(trained), [results_table(runs), *compared]),
         Section("errors", "Right and wrong", [confusion_figure(runs), score_figure(runs)]),
         Section("risk", "What a score means", [calibration_figure(runs), prevalence_table(runs)]),
         *([Section("external", "On other images", elsewhere)] if elsewhere else []),
-        Section("benefit", "Is it of use?", [decision_figure(runs)]),
-        Section("for-whom", "For whom does it work?", subgroup_figures(runs)),
+        Section("benefit", "Is it of use?", [decision_figure(runs), *costs_table(runs)]),
+        Section("for-whom", "For whom does it work?", [*subgroup_figures(runs), *contrasts_tables(runs)]),
         Section("worst", "The most confident mistakes", [part for run in runs for part in mistakes(run)]),
         *([Section("weights", "What the linear model looks at", linear)] if linear else []),
     ]
 
 
+def _paper(trained: Sequence[Run]) -> str:
+    return "The paper's table, ours beside it" if trained else "The paper's measures"
+
+
 def _render(runs: Sequence[Run], sections: Sequence[Section]) -> str:
-    items = checklist(runs)
+    # The checklist asks about training, of which a judged file says nothing.
+    items = [] if any(map(from_files, runs)) else checklist(runs)
     return render(
         "report.html",
         title="Mole or melanoma: " + ", ".join(run.name for run in runs),
@@ -82,6 +96,7 @@ def _render(runs: Sequence[Run], sections: Sequence[Section]) -> str:
             panel.kind == "jpeg" and panel.content for s in sections for p in s.parts for panel in p.panels
         ),
         sections=sections,
+        chosen=chosen_text(runs),
         checklist=items,
         tripod_ai=TRIPOD_AI,
         filled={state: sum(item.state == state for item in items) for state in STATES},

@@ -7,7 +7,8 @@ from pathlib import PurePath
 from typing import Any
 
 from mole_jax.evaluation.table import size_text
-from mole_jax.report.figures.roc_figure import point_name
+from mole_jax.report.figures.roc_figure import main_at, point_name
+from mole_jax.report.given import FILES, from_files
 from mole_jax.report.parts import estimate_text
 from mole_jax.runs.read import Run
 
@@ -47,19 +48,16 @@ class Summary:
 def summarise(run: Run, others: Sequence[Run]) -> Summary:
     """The summary of one run, and what sets it apart from the others."""
     test = run.metrics["splits"]["test"]
-    at = run.at[run.main]
+    at = main_at(run)
     aim = point_name(run.main)
-    protocol = run.metrics["protocol"]
+    if run.metrics["operating_points"].get(run.main, {}).get("folds"):
+        aim += ", cross-fitted"
     notes = [warning for warning in run.metrics["warnings"] if warning not in run.leaks]
     if run.metrics["leaky"] is None:
         notes.append("It is not known whether training and test images share lesions.")
     return Summary(
         name=run.name,
-        sentence=(
-            f"Model {run.config['model']}, trained on {run.config['dataset']} for {_epochs(run)}; "
-            f"{PROTOCOLS.get(protocol, f'protocol {protocol}')}."
-            f"{_apart(run, others)}"
-        ),
+        sentence=_of_file(run) if from_files(run) else _of_run(run, others),
         sizes=[f"{name.capitalize()}: {size_text(split)}" for name, split in run.metrics["splits"].items()],
         numbers=[
             _number("AUROC", test["auroc"]),
@@ -75,12 +73,29 @@ def summarise(run: Run, others: Sequence[Run]) -> Summary:
     )
 
 
+def _of_run(run: Run, others: Sequence[Run]) -> str:
+    protocol = run.metrics["protocol"]
+    return (
+        f"Model {run.config['model']}, trained on {run.config['dataset']} for {_epochs(run)}; "
+        f"{PROTOCOLS.get(protocol, f'protocol {protocol}')}.{_apart(run, others)}"
+    )
+
+
+def _of_file(run: Run) -> str:
+    files = {split: PurePath(path).name for split, path in run.config[FILES].items()}
+    of_others = [f"{split} predictions {name}" for split, name in files.items() if split != "test"]
+    return (
+        f"Predictions {files['test']}{'; ' if of_others else ''}{', '.join(of_others)}. How the model was trained is "
+        "not known."
+    )
+
+
 def _of_lesions(run: Run) -> list[Number]:
     """What becomes of lesions with several images, each called by its highest score."""
     found = run.metrics["splits"]["test"].get("by_lesion")
     if found is None:
         return []
-    at = found["maximum"]["operating_points"][run.main]
+    at = found["maximum"]["operating_points"].get(run.main, {})
     return [_number("Sensitivity by lesion (highest score of its images)", at.get("sensitivity"))]
 
 

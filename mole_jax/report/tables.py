@@ -8,7 +8,7 @@ from mole_jax.evaluation.comparison import compare
 from mole_jax.evaluation.paper_results import PaperRow, read_paper_results
 from mole_jax.evaluation.schema import Pair
 from mole_jax.evaluation.table import PAPERS, threshold_text
-from mole_jax.report.figures.roc_figure import point_name
+from mole_jax.report.figures.roc_figure import NO_THRESHOLD, chosen_text, main_at, point_name
 from mole_jax.report.parts import Part, Row, Table, estimate_columns, estimate_text
 from mole_jax.runs.read import Run
 
@@ -22,6 +22,12 @@ COLUMNS = {
 }
 # Our model -> the paper's.
 PAPER_MODELS = {"logistic": "logistic", "mlp": "mlp", "cnn": "cnn", "cnn_released": "cnn", "transfer": "transfer"}
+PAPERS_CAPTION = (
+    "The paper's stand below. Its code counted false positives as false negatives and the other way round, so what it "
+    "prints as precision is the sensitivity, as sensitivity the precision, and as specificity the negative predictive "
+    "value: compare with the corrected columns, whose specificity is derived from the others. Its test set was half "
+    "melanomas and its split is suspect, so a lower figure here may be the more honest one. "
+)
 READINGS = {"printed": "paper, as printed", "corrected": "paper, columns corrected"}
 
 
@@ -32,7 +38,7 @@ def results_table(runs: Sequence[Run]) -> Part:
     for run in runs:
         rows.append(Row([run.name], "head"))
         for split, figures in run.metrics["splits"].items():
-            found = {**figures["operating_points"][PAPERS], "auroc": figures["auroc"]}
+            found = {**figures["operating_points"].get(PAPERS, {}), "auroc": figures["auroc"]}
             ours.append((run, split, found))
             label = split.capitalize() + ("*" if figures["optimistic"] else "")
             rows.append(Row([label, *(estimate_text(found.get(key)) for key in COLUMNS.values())]))
@@ -50,13 +56,10 @@ def results_table(runs: Sequence[Run]) -> Part:
                 for row in of_model
             ]
     caption = (
-        "Our figures with 95% intervals, at the paper's threshold (best accuracy on validation). Where melanoma is "
-        "rare that threshold calls nearly nothing melanoma: judge by the operating points then. The paper's stand "
-        "below. Its code counted false positives as false negatives and the other way round, so what it prints as "
-        "precision is the sensitivity, as sensitivity the precision, and as specificity the negative predictive "
-        "value: compare with the corrected columns, whose specificity is derived from the others. Its test set was "
-        "half melanomas and its split is suspect, so a lower figure here may be the more honest one. * optimistic: "
-        "the model or the threshold was chosen on these images."
+        "Our figures with 95% intervals, at the paper's threshold (best accuracy). Where melanoma is "
+        "rare that threshold calls nearly nothing melanoma: judge by the operating points then. "
+        f"{PAPERS_CAPTION if papers else ''}"
+        "* optimistic: the model or the threshold was chosen on these images."
     )
     numbers: dict[str, list[Any]] = {
         "source": [run.name for run, _, _ in ours] + [READINGS[row.reading] for row in papers],
@@ -69,7 +72,8 @@ def results_table(runs: Sequence[Run]) -> Part:
         for suffix in ("_low", "_high"):
             columns[key + suffix] += [None] * len(papers)
         numbers |= columns
-    return Part("results", "The paper's table", caption, table=Table(["", *COLUMNS], rows), numbers=numbers)
+    title = "The paper's table" if papers else "The paper's measures"
+    return Part("results", title, caption, table=Table(["", *COLUMNS], rows), numbers=numbers)
 
 
 def operating_points_table(runs: Sequence[Run]) -> Part:
@@ -101,11 +105,18 @@ def operating_points_table(runs: Sequence[Run]) -> Part:
     }
     for key in heads.values():
         numbers |= estimate_columns(key, [at.get(key) for _, _, at in points])
+    if not points:
+        return Part("operating-points", "Operating points on the test images", "", missing=NO_THRESHOLD)
+    cross_fitted = any(point.get("folds") for run in runs for point in run.metrics["operating_points"].values())
+    whole = (
+        "Such a threshold is shown as the same rule gives it on the whole file, for new images; the numbers are of the "
+        "rule, not of that one threshold. "
+    )
     caption = (
-        "Every threshold was chosen on validation and frozen before the test images were scored. A threshold that just "
-        "reaches a sensitivity on a few melanomas often falls short of it on new ones: the third column has the "
-        "sensitivity to expect there, and under it how often it is below the aim. Ask what it became on the test "
-        "images, and what it costs in specificity."
+        f"{chosen_text(runs)} {whole if cross_fitted else ''}A threshold that just reaches a sensitivity on a few "
+        "melanomas often falls short of it on new ones: the third column has the sensitivity to expect there, and "
+        "under it how often it is below the aim. Ask what it became on the test images, and what it costs in "
+        "specificity."
     )
     table = Table(["", "Threshold", "Expected sensitivity", *heads], rows)
     return Part("operating-points", "Operating points on the test images", caption, table=table, numbers=numbers)
@@ -148,10 +159,11 @@ def comparison_table(runs: Sequence[Run]) -> Part:
     title = "Paired comparison on the test images"
     models = {run.name: run.test for run in runs}
     bootstrap = runs[0].metrics["bootstrap"]
+    points = {run.name: run.point(run.main) for run in runs if main_at(run)["threshold"] is not None}
     try:
         result = compare(
             models,
-            {run.name: run.point(run.main) for run in runs},
+            points if len(points) == len(runs) else None,
             resamples=bootstrap["resamples"],
             seed=bootstrap["seed"],
         )
@@ -189,6 +201,41 @@ def comparison_table(runs: Sequence[Run]) -> Part:
             "numbers stand simultaneous ones too."
         )
     return Part("comparison", title, caption, table=Table(["", *heads, "p, AUROC"], rows), numbers=numbers)
+
+
+def costs_table(runs: Sequence[Run]) -> list[Part]:
+    """The expected cost of an image, and what the highest scores find; none where they were not asked for."""
+    heads = ["", "Cost of an image", "Sensitivity", "PPV"]
+    rows: list[Row] = []
+    found: list[tuple[str, str, dict[str, Any]]] = []
+    for run in runs:
+        test, of_run = run.metrics["splits"]["test"], list[tuple[str, dict[str, Any]]]()
+        if cost := test.get("expected_cost"):
+            prices = f"a miss {cost['miss']:g}, a false alarm {cost['false_alarm']:g}"
+            of_run += [
+                (f"called melanoma: {what} ({prices})", {"cost": cost[f"call_{what}"]}) for what in ("all", "none")
+            ]
+            of_run += [(point_name(name), {"cost": of}) for name, of in cost["operating_points"].items()]
+        for of in test.get("budgets", []):
+            text = f"the {of['images']:,} highest scores, from {threshold_text(of['lowest_score'])}"
+            of_run.append((text, {"sensitivity": of["sensitivity"], "ppv": of["ppv"]}))
+        rows += [Row([run.name], "head")] if of_run else []
+        rows += [
+            Row([text, *(estimate_text(of[key]) if key in of else "" for key in ("cost", "sensitivity", "ppv"))])
+            for text, of in of_run
+        ]
+        found += [(run.name, text, of) for text, of in of_run]
+    if not found:
+        return []
+    numbers: dict[str, list[Any]] = {"run": [name for name, _, _ in found], "what": [text for _, text, _ in found]}
+    for key in ("cost", "sensitivity", "ppv"):
+        numbers |= estimate_columns(key, [of.get(key) for _, _, of in found])
+    caption = (
+        "The mean cost of an image at each threshold, misses and false alarms at the prices that were named, at the "
+        "share of melanomas of the test set; and what is found where only the images with the highest scores are "
+        "looked at."
+    )
+    return [Part("costs", "Costs and budgets", caption, table=Table(heads, rows), numbers=numbers)]
 
 
 def _holm(pair: Pair) -> float | None:

@@ -19,6 +19,7 @@ def to_predictions(rows: list[ManifestRow], logits: Float[np.ndarray, " n"]) -> 
     return Predictions(
         image_id=column("image_id"),
         lesion_id=column("lesion_id"),
+        patient_id=column("patient_id"),
         label=np.array([row.label for row in rows]),
         score=expit(wide),
         logit=wide,

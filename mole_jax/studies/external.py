@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, Literal, get_args
 
 import numpy as np
 from jaxtyping import Float
@@ -13,7 +13,7 @@ from mole_jax.classifier.classifier import Classifier
 from mole_jax.classifier.scoring import evaluation_step
 from mole_jax.classifier.storage import open_run
 from mole_jax.data.dataset import Dataset, open_dataset
-from mole_jax.data.overlap import Overlap, find_overlap
+from mole_jax.data.overlap import Match, Overlap, find_overlap, with_groups
 from mole_jax.data.records import Split
 from mole_jax.errors import UserError
 from mole_jax.evaluation.clinical import write_calibrated_scores
@@ -21,12 +21,17 @@ from mole_jax.evaluation.external import evaluate_external
 from mole_jax.evaluation.predictions import read_predictions, write_predictions
 from mole_jax.evaluation.schema import Metrics
 from mole_jax.evaluation.summary import write_metrics
+from mole_jax.files.csv_table import write_rows
 from mole_jax.placement import one_device
 from mole_jax.runs.directory import EXTERNAL, METRICS, predictions_file
 from mole_jax.runs.predictions import to_predictions
 from mole_jax.runs.read import Run, read_runs
 from mole_jax.training.phases import stored_sources
 from mole_jax.training.predict import predict
+
+OverlapRule = Literal["refuse", "exclude", "allow"]
+OVERLAP_RULES: Final[tuple[OverlapRule, ...]] = get_args(OverlapRule)
+EXCLUDED: Final = "excluded.csv"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +43,7 @@ class Request:
         dataset: the name of a prepared dataset.
         data_dir: where it lies; the run's own is looked for there first.
         split: of the dataset; "all" for every image.
-        allow_overlap: go on although the run has seen some of the images, or that cannot be checked.
+        overlap: what to do with images that the run has seen: refuse them all, exclude those, or allow them.
         out: folder for the results; None: external/ in the run directory.
         resamples: of the cluster bootstrap.
         seed: of the cluster bootstrap.
@@ -48,7 +53,7 @@ class Request:
     dataset: str
     data_dir: Path
     split: str
-    allow_overlap: bool
+    overlap: OverlapRule
     out: Path | None
     resamples: int
     seed: int
@@ -65,18 +70,23 @@ def validate(request: Request) -> tuple[Path, Metrics]:
     dataset = open_dataset(request.data_dir, request.dataset)
     splits = _splits(dataset, request.split)
     trained_on = _trained_on(run, request)
-    overlap = None if trained_on is None else _overlap(trained_on, dataset, splits, allowed=request.allow_overlap)
-    logits = score(classifier, dataset, splits)
+    overlap = None if trained_on is None else _overlap(trained_on, dataset, splits, request)
+    excluded = overlap.matches if overlap is not None and request.overlap == "exclude" else ()
+    left_out = {match.image_id for match in excluded}
+    logits = np.concatenate(list(score(classifier, dataset, splits).values()))
     rows = [row for split in splits for row in dataset.rows[split]]
-    external = to_predictions(rows, np.concatenate([logits[split] for split in splits]))
+    kept = [i for i, row in enumerate(rows) if row.image_id not in left_out]
+    if not kept:
+        raise UserError(f"the run knows all {len(rows):,} images of {request.dataset!r}: give other images")
+    external = to_predictions([rows[i] for i in kept], logits[kept])
     validation = read_predictions(predictions_file(request.run_dir, "validation"))
     metrics = evaluate_external(
         external,
         validation=validation,
         points=[run.point(name) for name in run.metrics["operating_points"]],
-        about=_about(run, dataset, splits, overlap),
-        warnings=_warnings(run, dataset, overlap),
-        leaky=None if overlap is None else bool(overlap.matches),
+        about=_about(run, dataset, splits, overlap, excluded),
+        warnings=_warnings(run, dataset, overlap, excluded),
+        leaky=None if overlap is None else bool(overlap.matches) and not excluded,
         resamples=request.resamples,
         seed=request.seed,
     )
@@ -86,6 +96,8 @@ def validate(request: Request) -> tuple[Path, Metrics]:
     write_predictions(folder / "predictions.csv", external)
     write_calibrated_scores(folder / "calibrated_scores.csv", external, validation)
     write_metrics(folder / METRICS, metrics)
+    if excluded or (folder / EXCLUDED).exists():  # of an earlier validation, which left others out
+        write_rows(folder / EXCLUDED, Match._fields, excluded)
     return folder, metrics
 
 
@@ -139,30 +151,33 @@ def _trained_on(run: Run, request: Request) -> Dataset | None:
             continue
         if found.facts.fingerprint == fingerprint:
             return found
-    if not request.allow_overlap:
+    if request.overlap != "allow":
         name, own = run.config["dataset"], run.config["data_dir"]
         raise UserError(
             f"the dataset {name!r} that {request.run_dir} was trained on (fingerprint {fingerprint[:12]}) is not in "
             f"{str(request.data_dir)!r} nor in {own!r}, and is needed to see whether it has seen these images; prepare "
-            "it again, or give --allow_overlap to go on unchecked"
+            "it again, or give --overlap=allow to go on unchecked"
         )
     return None
 
 
-def _overlap(trained_on: Dataset, dataset: Dataset, splits: Sequence[Split], *, allowed: bool) -> Overlap:
+def _overlap(trained_on: Dataset, dataset: Dataset, splits: Sequence[Split], request: Request) -> Overlap:
     """What the run has seen; the search by looks takes minutes and comes last."""
     overlap = find_overlap(trained_on, dataset, splits)
-    if allowed or not overlap.matches:
+    if request.overlap != "refuse" or not overlap.matches:
         overlap = add_look_alikes(overlap, trained_on, dataset, splits)
-    if overlap.matches and not allowed:
+    overlap = with_groups(overlap, dataset, splits)
+    if overlap.matches and request.overlap == "refuse":
         raise UserError(
-            f"{overlap.describe()}; their scores would flatter: leave them out, or give --allow_overlap to have the "
-            "results stamped leaky"
+            f"{overlap.describe()}; their scores would flatter: give --overlap=exclude to leave them out, or "
+            "--overlap=allow to judge them too and have the results stamped leaky"
         )
     return overlap
 
 
-def _about(run: Run, dataset: Dataset, splits: Sequence[Split], overlap: Overlap | None) -> dict[str, Any]:
+def _about(
+    run: Run, dataset: Dataset, splits: Sequence[Split], overlap: Overlap | None, excluded: Sequence[Match]
+) -> dict[str, Any]:
     facts = dataset.facts
     return {
         "run": run.name,
@@ -173,16 +188,19 @@ def _about(run: Run, dataset: Dataset, splits: Sequence[Split], overlap: Overlap
         "splits": list(splits),
         "synthetic": facts.layout == "synthetic",
         "overlap": None if overlap is None else overlap.to_dict(),
+        "excluded": len(excluded),
     }
 
 
-def _warnings(run: Run, dataset: Dataset, overlap: Overlap | None) -> list[str]:
+def _warnings(run: Run, dataset: Dataset, overlap: Overlap | None, excluded: Sequence[Match]) -> list[str]:
     warnings = []
     if overlap is None:
         warnings.append(
             f"LEAKAGE NOT EXCLUDED: the images that the run was trained on ({run.config['dataset']}) are not at hand, "
             "so it is not known whether it has seen these"
         )
+    elif excluded:
+        warnings.append(f"EXCLUDED: {overlap.describe()}; these are left out of every number ({EXCLUDED} names them)")
     elif overlap.matches:
         warnings.append(f"LEAKAGE: {overlap.describe()}")
     if dataset.facts.leaky:

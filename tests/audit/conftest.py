@@ -8,16 +8,6 @@ import pytest
 from PIL import Image
 
 from mole_jax.data.prepare.copies import Affine, apply_affine
-from mole_jax.data.source.lesions import draw_lesion, photograph
-
-
-@pytest.fixture(scope="session")
-def drawn() -> list[np.ndarray]:
-    """24 different lesions, 224x224."""
-    return [
-        photograph(draw_lesion(0.3 * (i % 5), np.random.default_rng([i, 0])), np.random.default_rng([i, 1]))
-        for i in range(24)
-    ]
 
 
 @pytest.fixture(scope="session")

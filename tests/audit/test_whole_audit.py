@@ -8,9 +8,9 @@ import pytest
 from mole_jax.audit.audit import audit
 from mole_jax.audit.collection import Member, of_dataset, of_source
 from mole_jax.audit.copies import Copies, against_manifest
-from mole_jax.audit.duplicates import connected
 from mole_jax.audit.files import write_files
 from mole_jax.audit.table import WIDTH, format_audit
+from mole_jax.data.groups import connected
 from mole_jax.data.prepare.prepare import prepare
 from mole_jax.errors import UserError
 from tests.audit.conftest import turned
@@ -101,6 +101,19 @@ def test_without_splits_nothing_leaks(tmp_path, drawn, write_image):
     assert result["duplicates"]["near_duplicate"]["groups"] == 1
     assert result["unreadable"] == {"Melanoma/notes.png": "not an image"}
     assert "there are no splits, so nothing can leak yet" in format_audit(result)
+
+
+def test_a_patient_in_two_splits_is_a_leak(tmp_path, drawn, write_image):
+    rows = []
+    for i, image in enumerate(drawn[:12]):
+        split = ("train", "valid", "test")[i % 3]
+        write_image(tmp_path / split / ("Melanoma", "NotMelanoma")[i % 2] / f"{i}.png", image)
+        rows.append(f"{i},{f'P{i // 2}' if i < 4 else 'unknown'}\n")
+    (tmp_path / "patients.csv").write_text("image_id,patient_id\n" + "".join(rows))
+    found = audit(of_source(tmp_path))
+    assert [leak["sentence"] for leak in found.result["leaks"]] == ["2 patients lie in more than one split (4 images)"]
+    assert found.result["patients_known"]
+    assert "!!! LEAK: 2 patients lie in more than one split (4 images)" in format_audit(found.result)
 
 
 def test_originals_elsewhere_are_named(tmp_path, drawn, write_image):

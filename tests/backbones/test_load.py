@@ -1,10 +1,13 @@
 import hashlib
 import logging
+import zipfile
 
 import jax
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
+from mole_jax.backbones.formats import npz
 from mole_jax.backbones.load import load_pretrained
 from mole_jax.errors import UserError
 
@@ -54,15 +57,75 @@ def test_a_missing_file(tmp_path):
         load_pretrained(str(tmp_path / "none.h5"))
 
 
-@pytest.mark.parametrize(
-    "content", [b"", b"<html><body>404</body></html>", b"version https://git-lfs.github.com/spec/v1"]
-)
-def test_something_else_is_named_by_its_first_bytes(tmp_path, content):
+OTHERS = {
+    b"": r"is no known weights file \(it begins with b''\): give a Keras .h5 or .keras, a .safetensors or a torch",
+    b"weights?": r"is no known weights file \(it begins with b'weights\?'\)",
+    b"<html><body>404</body></html>": "is a web page, not weights: the address asks to log in, or is wrong",
+    b"\n<!DOCTYPE html>": "is a web page, not weights",
+    b"version https://git-lfs.github.com/spec/v1": "is a Git LFS pointer, not the weights .* with git lfs pull",
+    b"\x1f\x8b\x08": "is a gzip archive: unpack it",
+    b'{"architectures": ["ResNet"]}': "is JSON, which describes a model and holds no weights",
+    b"PK\x03\x04 cut": "is a damaged archive",
+}
+
+
+@pytest.mark.parametrize("content", OTHERS)
+def test_something_else_is_named_with_the_way_out(tmp_path, content):
     path = tmp_path / "resnet50.h5"
     path.write_bytes(content)
-    with pytest.raises(UserError) as caught:
+    with pytest.raises(UserError, match=rf"resnet50\.h5 {OTHERS[content]}"):
         load_pretrained(str(path))
-    assert f"resnet50.h5 is no known weights file (it begins with {content[:16]!r})" in str(caught.value)
+
+
+def test_a_zip_archive_of_other_things_is_named(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("resnet50.h5", b"")
+    with pytest.raises(UserError, match=r"a.zip is a zip archive of resnet50.h5: unpack it, and give the weights file"):
+        load_pretrained(str(tmp_path / "a.zip"))
+
+
+def test_npz_under_torchs_names(tmp_path, tiny, weights, write_torchvision, monkeypatch):
+    state = load_file(write_torchvision(tmp_path / "a.safetensors", weights("v1.5")))
+    np.savez(tmp_path / "a.npz", **state)
+    loaded = load_pretrained(str(tmp_path / "a.npz"), architecture=tiny)
+    jax.tree.map(np.testing.assert_array_equal, loaded.variables, weights("v1.5"))
+    np.savez(tmp_path / "objects.npz", **state, extra=np.array([{}]))
+    with pytest.raises(UserError, match=r"objects.npz is damaged or holds more than arrays .*numpy.savez"):
+        load_pretrained(str(tmp_path / "objects.npz"), architecture=tiny)
+    monkeypatch.setattr(npz, "LARGEST", 1000)
+    with pytest.raises(UserError, match=r"a.npz declares [\d,]+ bytes of weights, more than any ResNet has"):
+        load_pretrained(str(tmp_path / "a.npz"), architecture=tiny)
+
+
+@pytest.mark.parametrize("prefix", ["module.", "model.", "backbone.", "module.encoder.", "net.0."])
+@pytest.mark.parametrize("write", ["write_torchvision", "write_hugging_face"])
+def test_a_prefix_that_all_names_share_is_dropped(tmp_path, tiny, weights, request, prefix, write):
+    state = load_file(request.getfixturevalue(write)(tmp_path / "a.safetensors", weights("v1.5")))
+    save_file({prefix + name: array for name, array in state.items()}, tmp_path / "a.safetensors")
+    loaded = load_pretrained(str(tmp_path / "a.safetensors"), architecture=tiny)
+    jax.tree.map(np.testing.assert_array_equal, loaded.variables, weights("v1.5"))
+
+
+@pytest.mark.parametrize(
+    ("prefix", "head"),
+    [
+        ("", ("fc.1.weight", "fc.1.bias")),
+        ("", ("fc.0.weight", "fc.3.weight", "fc.1.running_mean")),
+        ("", ("classifier.weight", "head.fc.weight")),
+        ("backbone.", ("decoder.conv.weight",)),
+    ],
+)
+def test_a_head_of_ones_own_is_left_out_and_that_is_said(
+    tmp_path, tiny, weights, write_torchvision, prefix, head, caplog
+):
+    state = load_file(write_torchvision(tmp_path / "a.safetensors", weights("v1.5")))
+    state = {prefix + name: array for name, array in state.items() if not name.startswith("fc.")}
+    save_file(state | {name: np.ones(3, np.float32) for name in head}, tmp_path / "a.safetensors")
+    with caplog.at_level(logging.INFO):
+        loaded = load_pretrained(str(tmp_path / "a.safetensors"), architecture=tiny)
+    assert loaded.config.classes is None
+    assert sorted(name for name in loaded.ignored if not name.endswith("num_batches_tracked")) == sorted(head)
+    assert "a.safetensors: left out " in caplog.text
 
 
 @pytest.mark.parametrize("share", [0.001, 0.05, 0.5, 0.999])

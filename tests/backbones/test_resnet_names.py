@@ -47,7 +47,10 @@ def test_the_counters_of_batches_are_ignored_by_name(tmp_path, tiny, weights, wr
     assert all(name.endswith(".num_batches_tracked") for name in loaded.ignored)
 
 
-@pytest.mark.parametrize("name", ["conv1.0.weight", "layer1.0.se.fc1.weight", "head.weight", "conv1.gain"])
+@pytest.mark.parametrize(
+    "name",
+    ["conv1.0.weight", "layer1.0.se.fc1.weight", "head.weight", "conv1.gain", "attention.weight", "layer5.0.x.weight"],
+)
 def test_names_of_other_networks_are_refused(tmp_path, tiny, weights, write_torchvision, name):
     path = write_torchvision(tmp_path / "a.safetensors", weights("v1.5"))
     save_file(load_file(path) | {name: np.zeros((4, 3, 3, 3), np.float32)}, path)

@@ -4,7 +4,7 @@ import pytest
 from PIL import Image
 
 from mole_jax.data.dataset import open_dataset
-from mole_jax.data.overlap import Match, find_overlap
+from mole_jax.data.overlap import Match, Overlap, find_overlap, with_groups
 from mole_jax.data.prepare.prepare import prepare
 
 
@@ -105,3 +105,30 @@ def test_the_originals_of_ham10000_are_recognised_at_another_size(test_data, tmp
     overlap = find_overlap(trained, judged, ["test"])
     assert len(overlap.matches) == len(trained.rows["train"]) + len(trained.rows["validation"])
     assert {match.how for match in overlap.matches} == {"image_id"}
+
+
+def of_rows(dataset, *rows):
+    """The dataset with other rows in its test split, as far as `with_groups` looks."""
+    return dataclasses.replace(dataset, rows={"test": list(rows)})
+
+
+def test_another_image_of_a_patient_has_been_seen(seen, other):
+    patient = dataclasses.replace(seen.rows["train"][0], patient_id="P1")
+    trained = dataclasses.replace(seen, rows={**seen.rows, "train": [patient, *seen.rows["train"][1:]]})
+    judged = other({"fresh": (noise, "F")})
+    rows = [dataclasses.replace(row, patient_id="P1" if row.image_id == "fresh" else "") for row in judged.rows["test"]]
+    overlap = find_overlap(trained, dataclasses.replace(judged, rows={"test": rows}), ["test"])
+    assert overlap.matches == (Match("fresh", patient.image_id, "train", "patient_id"),)
+    assert "1 by patient_id, as other images of a patient" in overlap.describe()
+
+
+def test_what_shows_a_lesion_or_patient_that_is_known_is_known(seen, other):
+    """As where one photograph of a lesion was recognised by its looks, and the next one was not."""
+    judged = other({})
+    a, b = judged.rows["test"]
+    c = dataclasses.replace(b, image_id="c", lesion_id=a.lesion_id, patient_id="P")
+    d = dataclasses.replace(b, image_id="d", lesion_id="other", patient_id="P")
+    found = Overlap(4, (Match(a.image_id, "s", "validation", "photograph"),))
+    overlap = with_groups(found, of_rows(judged, a, b, c, d), ["test"])
+    assert overlap.matches[1:] == (Match("c", "s", "validation", "group"), Match("d", "s", "validation", "group"))
+    assert "2 with an image of the same lesion or patient that is known" in overlap.describe()

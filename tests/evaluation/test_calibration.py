@@ -9,11 +9,18 @@ from scipy.optimize import brentq, minimize_scalar
 from scipy.special import expit, logit
 from scipy.stats import t as student
 
-from mole_jax.evaluation.calibration import calibration_estimates, fit_platt, fit_temperature, logits_of
-from mole_jax.evaluation.calibration_curve import spline
+from mole_jax.evaluation.calibration import (
+    calibration_estimates,
+    fit_platt,
+    fit_temperature,
+    logits_of,
+    observed_expected,
+)
+from mole_jax.evaluation.calibration_curve import calibration_curve, spline
 from mole_jax.evaluation.calibration_error import calibration_error
 from mole_jax.evaluation.predictions import Predictions
 from mole_jax.evaluation.statistics.groups import draw_weights, group_images
+from mole_jax.evaluation.statistics.logistic import fit_logistic
 
 
 def estimates(p, **options):
@@ -299,3 +306,45 @@ def test_a_curve_without_a_maximum_says_why(make, monkeypatch):
 
     monkeypatch.setattr("mole_jax.evaluation.calibration_curve.fit_logistic", fail)
     assert estimates(make(400))["curve"] == {"rows": [], "reason": "logistic regression found no maximum"}
+
+
+def test_observed_over_expected_word_for_word(clustered):
+    """A t interval of the logarithm, from the sums over lesions of label - ratio * score."""
+    p = clustered
+    ratio = p.label.sum() / p.score.sum()
+    pulls = [(p.label - ratio * p.score)[p.lesion_id == lesion].sum() for lesion in np.unique(p.lesion_id)]
+    g = len(pulls)
+    error = np.sqrt(g / (g - 1) * np.square(pulls).sum()) / p.label.sum()
+    rarer = min(len(np.unique(p.lesion_id[p.label == of])) for of in (0, 1))
+    half = student.ppf(0.975, rarer - 1) * error
+    found = observed_expected(p.score, p.label, p.groups)
+    assert (found["value"], found["low"], found["high"]) == pytest.approx(
+        (ratio, ratio * np.exp(-half), ratio * np.exp(half)), rel=1e-12
+    )
+
+
+def test_the_interval_of_the_temperature_is_that_of_its_logarithm(clustered):
+    logits = logits_of(clustered)
+    (beta,), ((variance,),) = fit_logistic(logits[:, None], clustered.label, clustered.groups)
+    rarer = min(len(np.unique(clustered.lesion_id[clustered.label == of])) for of in (0, 1))
+    half = student.ppf(0.975, rarer - 1) * np.sqrt(variance) / beta  # of log(1 / beta), by the delta method
+    found = fit_temperature(clustered)
+    assert beta != pytest.approx(1, abs=0.02)
+    assert (found["low"], found["high"]) == pytest.approx((np.exp(-half) / beta, np.exp(half) / beta), rel=1e-12)
+
+
+def test_the_knots_of_the_curve_are_the_tenth_fiftieth_and_ninetieth_percentile(clustered):
+    logits = logits_of(clustered)
+    a, b, c = np.quantile(logits, [0.1, 0.5, 0.9])
+
+    def basis(x):  # Harrell's restricted cubic spline with three knots, from its definition
+        cubes = [np.clip(x - knot, 0, None) ** 3 for knot in (a, b, c)]
+        return np.column_stack(
+            [np.ones_like(x), x, cubes[0] - cubes[1] * (c - a) / (c - b) + cubes[2] * (b - a) / (c - b)]
+        )
+
+    fitted = sm.GLM(clustered.label, basis(logits), family=sm.families.Binomial()).fit()
+    rows = calibration_curve(logits, clustered.label, clustered.groups)["rows"]
+    score = np.array([row["score"] for row in rows])
+    expected = fitted.predict(basis(np.log(score / (1 - score))))
+    assert [row["observed"]["value"] for row in rows] == pytest.approx(expected, rel=1e-6)

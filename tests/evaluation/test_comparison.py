@@ -7,6 +7,7 @@ from statsmodels.stats.multitest import multipletests
 
 from mole_jax.errors import UserError
 from mole_jax.evaluation.comparison import compare, differences, holm, mcnemar_exact
+from mole_jax.evaluation.cross_fitting import cross_fitted_points, folds_of
 from mole_jax.evaluation.operating_points import given_threshold
 from mole_jax.evaluation.split_estimates import split_estimates
 from mole_jax.evaluation.statistics.delong import delong_test
@@ -109,15 +110,31 @@ def test_thresholds_may_differ_and_without_them_there_is_no_mcnemar(models):
     found = compare(pair, {"a": HALF, "b": given_threshold(0.2)}, resamples=20)
     assert (found["models"]["a"]["threshold"], found["models"]["b"]["threshold"]) == (0.5, 0.2)
     assert "accuracy" in found["pairs"][0]["difference"]
-    without = compare(pair, resamples=20)
+    few = {name: p.select((np.cumsum(p.label) <= 6) | (p.label == 0)) for name, p in pair.items()}
+    without = compare(few, resamples=20)
     assert without["pairs"][0]["mcnemar"] is None
     assert "accuracy" not in without["pairs"][0]["difference"]
+
+
+def test_without_points_thresholds_are_cross_fitted_in_the_same_folds(models):
+    pair = {"a": models["a"], "b": models["b"]}
+    found = compare(pair, resamples=50)
+    for name, p in pair.items():
+        (point,) = [of for of in cross_fitted_points(p, [0.95]) if of.name == "sensitivity_0.95"]
+        called = p.score >= np.array(point.folds)[folds_of(p)]
+        assert found["models"][name]["sensitivity"]["value"] == called[p.label == 1].mean()
+        assert found["models"][name]["threshold"] == point.threshold
+    difference = found["pairs"][0]["difference"]["sensitivity"]
+    values = [found["models"][name]["sensitivity"]["value"] for name in pair]
+    assert difference["value"] == pytest.approx(values[0] - values[1])
+    assert found["pairs"][0]["mcnemar"] is not None
+    assert "cross-fitted in 5 folds" in found["warnings"][0]
 
 
 def test_different_images_are_refused_naming_the_first_few(models):
     fewer = models["b"].select(np.arange(600) >= 5)
     with pytest.raises(
-        UserError, match=r"a\.csv has 5 images that b\.csv lacks, first ISIC_0000000, ISIC_0000001, ISIC_0000002;"
+        UserError, match=r"a\.csv has 5 images that b\.csv lacks, first ISIC_0000000, ISIC_0000001, ISIC_0000002 "
     ):
         compare({"a": models["a"], "b": fewer})
     with pytest.raises(UserError, match=r"a\.csv has 5 images that b\.csv lacks"):
@@ -131,10 +148,17 @@ def test_different_labels_or_lesions_are_refused(models):
         UserError, match=r"image ISIC_0000004 has label \d in a\.csv but \d in b\.csv \(1 such images\)"
     ):
         compare({"a": models["a"], "b": other})
-    with pytest.raises(
-        UserError, match=r"image ISIC_0000000 has lesion ISIC_LESION_0000000 in a\.csv but ISIC_0000000 in b\.csv"
-    ):
-        compare({"a": models["a"], "b": dataclasses.replace(b, lesion_id=None)})
+    lesion = b.lesion_id.copy()
+    lesion[0] = "L"
+    with pytest.raises(UserError, match=r"image ISIC_0000000 has lesion ISIC_LESION_0000000 in a\.csv but L in b\.csv"):
+        compare({"a": models["a"], "b": dataclasses.replace(b, lesion_id=lesion)})
+
+
+def test_a_lesion_that_one_file_does_not_know_is_that_of_the_other(models):
+    b = models["b"]
+    lesion = np.where(np.arange(600) < 300, "", b.lesion_id)
+    found = compare({"b": dataclasses.replace(b, lesion_id=lesion), "a": models["a"]}, resamples=20)
+    assert found["data"]["groups"] == 300
 
 
 def test_one_model_is_refused(models):

@@ -158,3 +158,12 @@ def test_impossible_numbers_are_told(single):
         given_threshold(50)
     assert given_threshold(0.5).chosen_on == "given"
     assert (given_threshold(0).threshold, given_threshold(1).threshold) == (0, 1)
+
+
+def test_rounding_of_a_target_asks_for_no_melanoma_more():
+    """.28 of 25 is 7, which float64 makes 7.000000000000001."""
+    assert 0.28 * 25 > 7
+    score = np.linspace(0.9, 0.1, 25)
+    p = Predictions(np.arange(26).astype(str), np.append(np.ones(25, int), 0), np.append(score, 0.05))
+    (point,) = [point for point in choose_operating_points(p, [0.28]) if point.target == 0.28]
+    assert point.threshold == score[6]

@@ -1,11 +1,12 @@
+import csv
 import dataclasses
 
 import numpy as np
 import pytest
 
 from mole_jax.errors import UserError
-from mole_jax.evaluation import predictions as module
 from mole_jax.evaluation.predictions import Predictions, read_predictions, write_predictions
+from mole_jax.evaluation.reading import table_file
 
 GOOD = "image_id,label,score\na,0,0.25\nb,1,0.5\n"
 
@@ -62,7 +63,7 @@ def test_many_chunks_give_the_same_as_one(write, monkeypatch):
         + "".join(f"{'x' * (i % 7)}{i},{i % 2},{i / 50!r},{'m' * (i % 3)}\n" for i in range(50))
     )
     whole = read_predictions(path)
-    monkeypatch.setattr(module, "ROWS_AT_A_TIME", 7)
+    monkeypatch.setattr(table_file, "ROWS_AT_A_TIME", 7)
     pieces = read_predictions(path)
     for field in ("image_id", "label", "score"):
         np.testing.assert_array_equal(getattr(whole, field), getattr(pieces, field))
@@ -76,31 +77,45 @@ def test_many_chunks_give_the_same_as_one(write, monkeypatch):
         ("\n\n", "is empty"),
         ("image_id,label,score\n", "header but no rows"),
         (
-            "image_id,target,prob\na,0,1\n",
-            "no column label and no column score; its columns are image_id, target, prob",
+            "image_id,guess,size\na,0,1\n",
+            "no column of labels and no column of scores; its columns are image_id, guess, size",
         ),
         ("image_id,label,score,score\na,0,1,1\n", "the column score twice"),
         (GOOD + "c,1,1.5\n", "score 1.5 of image c is not in [0, 1]"),
         (GOOD + "c,1,-0.1\n", "score -0.1 of image c"),
-        (GOOD + "c,1,nan\n", "score nan of image c"),
-        (GOOD + "c,1,\n", "score '' of image c is not a number"),
+        (GOOD + "c,1,nan\n", "the score of image c is missing; score every image"),
+        (GOOD + "c,1,\n", "the score of image c is missing"),
         (GOOD + "c,1,high\n", "score 'high' of image c is not a number"),
-        (GOOD + "c,2,0.5\n", "label '2' of image c is neither 0 (not melanoma) nor 1 (melanoma)"),
-        (GOOD + "c,mel,0.5\n", "label 'mel' of image c is not a number; labels are 0 or 1"),
-        (GOOD + "c,nan,0.5\n", "label 'nan' of image c is neither"),
+        (
+            GOOD + "c,2,0.5\n",
+            "labels that are neither 0 (not melanoma) nor 1 (melanoma): 0 (1), 1 (1), 2 (1); say which mean",
+        ),
+        (GOOD + "c,mel,0.5\n", "has 2 values that may mean melanoma or not: 0 (1), 1 (1); say which with --positive"),
+        (GOOD + "c,nan,0.5\n", "the label of image c is missing; give it one, or take out the row"),
         (GOOD + "a,1,0.5\na,1,0.5\n", "image a appears more than once (2 duplicate rows in all)"),
         (GOOD + ",1,0.5\n", "row 3 has an empty image_id"),
         (GOOD + "c,1\n", "the row that starts with 'c' has 2 cells but the header has 3"),
         (
             GOOD.replace(",", ";").replace("0.25", "0,25"),
-            "score '0,25' of image a is not a number; write decimals with a point",
+            "the column score has numbers with decimal commas and with decimal points; write all with points",
         ),
-        ("image_id,label,score,logit\na,1,0.5,3.0\n", "logit 3.0 of image a does not belong to its score 0.5"),
-        ("image_id,label,score,logit\na,1,0.5,nan\n", "logit nan of image a"),
     ],
 )
 def test_bad_text_is_told_with_value_and_image(write, text, expected):
     assert expected in message(write(text))
+
+
+@pytest.mark.parametrize(
+    ("logit", "said"), [("3.0", "such as 3.0, do not belong"), ("nan", "such as nan"), ("x", "'x'")]
+)
+def test_logits_that_belong_to_no_score_are_left_out_and_said(write, logit, said):
+    found = read_predictions(write(f"image_id,label,score,logit\na,1,0.5,{logit}\n"))
+    assert found.logit is None
+    assert said in found.notes[0]
+    assert "not used" in found.notes[0]
+    good = Predictions(np.array(["a"]), np.array([1]), np.array([0.5]))
+    with pytest.raises(UserError, match=r"logit 3\.0 of image a does not belong to its score 0\.5"):
+        dataclasses.replace(good, logit=np.array([3.0]))
 
 
 def test_latin1_is_told(write):
@@ -109,7 +124,9 @@ def test_latin1_is_told(write):
 
 def test_utf16_without_mark_and_spreadsheets_are_told(write):
     assert "not text" in message(write(GOOD, "utf-16-le"))
-    assert "not text" in message(write(b"PK\x03\x04\x00\x00"))
+    assert "is a spreadsheet or another zip archive; save the sheet as CSV UTF-8" in message(
+        write(b"PK\x03\x04\x00\x00")
+    )
 
 
 def test_unclosed_quote_is_told(write):
@@ -118,7 +135,7 @@ def test_unclosed_quote_is_told(write):
 
 
 def test_missing_file_is_told(tmp_path):
-    with pytest.raises(UserError, match=r"no predictions file at .*nowhere\.csv; give the path"):
+    with pytest.raises(UserError, match=r"no predictions file at .*nowhere\.csv: it is not there; give a CSV"):
         read_predictions(tmp_path / "nowhere.csv")
 
 
@@ -163,7 +180,7 @@ def test_interrupted_writing_leaves_the_old_file_alone(tmp_path, single, monkeyp
     def fail(*_, **__):
         raise OSError("disk full")
 
-    monkeypatch.setattr(module.csv, "writer", fail)
+    monkeypatch.setattr(csv, "writer", fail)
     with pytest.raises(OSError, match="disk full"):
         write_predictions(path, single)
     assert path.read_bytes() == before

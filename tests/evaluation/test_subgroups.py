@@ -4,13 +4,12 @@ import numpy as np
 import pytest
 import sklearn.metrics as sk
 
-from mole_jax.errors import UserError
 from mole_jax.evaluation.operating_points import given_threshold
 from mole_jax.evaluation.split_estimates import shares_at
 from mole_jax.evaluation.statistics.area import cluster_auroc
 from mole_jax.evaluation.statistics.groups import group_images
 from mole_jax.evaluation.statistics.intervals import difference_of
-from mole_jax.evaluation.subgroups import subgroup_estimates
+from mole_jax.evaluation.subgroups import strange_ages, subgroup_contrasts, subgroup_estimates
 
 HALF = given_threshold(0.5)
 
@@ -106,10 +105,56 @@ def test_ages_are_put_in_bands_in_order(make):
     assert list(found) == ["under 30", "30-44", "45-59", "75 and over", "unknown"]
 
 
-@pytest.mark.parametrize("age", ["old", "-5", "nan"])
-def test_impossible_age_is_told(make, age):
-    with pytest.raises(UserError, match=f"age '{age}' is not a number of years; leave unknown ages empty"):
-        rows(with_metadata(make(2), age=["50", age]), "age")
+@pytest.mark.parametrize("age", ["old", "-5", "121", "inf"])
+def test_an_impossible_age_counts_as_unknown_and_is_told(make, age):
+    p = with_metadata(make(3), age=["50", age, age])
+    assert {level: row["images"] for level, row in rows(p, "age").items()} == {"45-59": 1, "unknown": 2}
+    assert strange_ages(p) == [f"2 ages, such as '{age}', are no number of years from 0 to 120 and count as unknown"]
+    assert strange_ages(with_metadata(make(3), age=["50", "nan", ""])) == []
+    assert strange_ages(make(3)) == []
+    assert "45-59" in rows(with_metadata(make(1), age=["49,5"]), "age")
+
+
+def test_spellings_of_one_level_are_one_level_under_the_commonest(make):
+    p = with_metadata(
+        make(8),
+        sex=["male", "Male", "M", "F", "f", "woman", "nan", "Unknown"],
+        localization=["Back", "back", "back", "lower_extremity", "Lower extremity", "Lower extremity", "N/A", "-"],
+    )
+    assert {level: row["images"] for level, row in rows(p, "sex").items()} == {"female": 3, "male": 3, "unknown": 2}
+    assert {level: row["images"] for level, row in rows(p, "localization").items()} == {
+        "back": 3,
+        "Lower extremity": 3,
+        "unknown": 2,
+    }
+
+
+def test_intersections_are_levels_of_both(make):
+    p = with_metadata(make(400), sex=["male", "F", "f", ""] * 100, age=["50", "20"] * 200)
+    found = rows(p, "sex & age")
+    assert {level: row["images"] for level, row in found.items()} == {
+        "male, 45-59": 100,
+        "female, under 30": 100,
+        "female, 45-59": 100,
+        "unknown": 100,
+    }
+    male = p.select(p.metadata["sex"] == "male")
+    assert found["male, 45-59"]["auroc"]["value"] == pytest.approx(sk.roc_auc_score(male.label, male.score))
+    assert "sex & age" not in subgroup_estimates(p, HALF, ())
+
+
+def test_every_two_levels_are_contrasted_where_both_have_intervals(make):
+    p = with_metadata(
+        make(600), sex=["male", "female", ""] * 200, localization=(["back", "face"] * 299) + ["ear", "ear"]
+    )
+    subgroups = subgroup_estimates(p, HALF)
+    found = subgroup_contrasts(subgroups)
+    ((female, male),) = [row["levels"] for row in found["sex"]]
+    assert (female, male) == ("female", "male")
+    of = rows(p, "sex")
+    for key in ("auroc", "sensitivity", "specificity"):
+        assert found["sex"][0][key] == difference_of(of["female"][key], of["male"][key])
+    assert [row["levels"] for row in found["localization"]] == [["back", "face"]]
 
 
 def test_without_a_threshold_there_is_auroc_alone(make):

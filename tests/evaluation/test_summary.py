@@ -7,12 +7,23 @@ import pytest
 
 from mole_jax.errors import UserError
 from mole_jax.evaluation.clinical import calibrate, write_calibrated_scores
+from mole_jax.evaluation.operating_points import OperatingPoint
 from mole_jax.evaluation.predictions import Predictions
 from mole_jax.evaluation.split_estimates import split_estimates
 from mole_jax.evaluation.statistics.metrics import AT_THRESHOLD, THRESHOLD_FREE
 from mole_jax.evaluation.summary import evaluate, evaluate_run, renewed, write_metrics
 
 ESTIMATE_KEYS = {"value", "low", "high", "method", "reason", "undefined_resamples"}
+
+
+NO_CALIBRATION = (
+    "there are no validation predictions to calibrate on, and 4 lesions with melanoma; cross-fitting needs 10"
+)
+
+
+def few_melanomas(p):
+    lesions = np.unique(p.lesion_id[p.label == 1])[:4]
+    return p.select((p.label == 0) | np.isin(p.lesion_id, lesions))
 
 
 @pytest.fixture
@@ -64,7 +75,10 @@ def test_schema_of_a_run(splits):
             assert {"threshold", "confusion", *AT_THRESHOLD} == set(point)
     test = found["splits"]["test"]
     assert {"calibration", "prevalence", "decision_curve", "subgroups"} <= set(test)
-    assert set(test["calibration"]) == {"before", "temperature", "after_temperature", "platt", "after_platt"}
+    assert set(test["calibration"]) == {
+        *("before", "fitted_on", "temperature", "after_temperature", "platt", "after_platt")
+    }
+    assert test["calibration"]["fitted_on"] == "validation"
     assert len(test["calibration"]["before"]["bins"]) == 10
     assert [row["level"] for row in test["subgroups"]["sex"]] == ["female", "male"]
     assert test["decision_curve"]["scores"] == "platt_scaled"
@@ -112,37 +126,34 @@ def test_a_threshold_of_ones_own_is_the_main_one(splits):
     found = evaluate(splits["test"], validation=splits["validation"], threshold=0.5, resamples=20)
     assert found["main_operating_point"] == "given"
     assert list(found["operating_points"])[:2] == ["given", "accuracy"]
-    alone = evaluate(splits["test"], threshold=0.5, resamples=20)
-    assert list(alone["operating_points"]) == ["given"]
-    prevalence = alone["splits"]["test"]["prevalence"]
-    assert alone["splits"]["test"]["decision_curve"]["scores"] == "as_given"
+    few = evaluate(few_melanomas(splits["test"]), threshold=0.5, resamples=20)
+    assert list(few["operating_points"]) == ["given"]
+    prevalence = few["splits"]["test"]["prevalence"]
+    assert few["splits"]["test"]["decision_curve"]["scores"] == "as_given"
     assert prevalence["calibrated_at"] is None
-    assert prevalence["reason"] == "there are no validation predictions to calibrate on"
+    assert prevalence["reason"] == NO_CALIBRATION
     assert [row["risk_at_threshold"] for row in prevalence["rows"]] == [None] * 4
     assert all(row["ppv"]["low"] is not None for row in prevalence["rows"])
 
 
-def test_without_validation_and_threshold_there_are_threshold_free_estimates(splits):
-    found = evaluate(splits["test"], resamples=20)
+def test_without_validation_threshold_and_melanomas_there_are_threshold_free_estimates(splits):
+    found = evaluate(few_melanomas(splits["test"]), resamples=20)
     assert found["main_operating_point"] is None
     assert found["operating_points"] == found["splits"]["test"]["operating_points"] == {}
     assert "prevalence" not in found["splits"]["test"]
     assert found["splits"]["test"]["auroc"]["value"] > 0.5
+    assert found["warnings"] == [
+        "no validation predictions to choose thresholds and calibration on, and 4 lesions with melanoma; cross-fitting "
+        "needs 10"
+    ]
 
 
-def test_target_sensitivity_without_validation_is_refused(splits):
+@pytest.mark.parametrize("asked", [{"target_sensitivity": [0.95]}, {"threshold_confidence": 0.9}])
+def test_thresholds_for_a_sensitivity_need_melanomas_to_choose_them_on(splits, asked):
     with pytest.raises(UserError) as caught:
-        evaluate(splits["test"], target_sensitivity=[0.95])
-    assert "target_sensitivity=0.95 needs validation predictions" in str(caught.value)
-    assert "--validation=FILE" in str(caught.value)
-    assert "--threshold=NUMBER" in str(caught.value)
-
-
-def test_confidence_without_validation_is_refused(splits):
-    with pytest.raises(UserError) as caught:
-        evaluate(splits["test"], threshold_confidence=0.95)
-    assert "threshold_confidence=0.95 needs validation predictions" in str(caught.value)
-    assert "give --validation=FILE, or leave it away" in str(caught.value)
+        evaluate(few_melanomas(splits["test"]), **asked)
+    assert "has 4 lesions with melanoma; cross-fitting needs 10, so no threshold can be chosen" in str(caught.value)
+    assert "give --validation=FILE, or --threshold=NUMBER instead" in str(caught.value)
 
 
 def test_confident_thresholds_are_there_where_they_are_asked_for(splits):
@@ -213,7 +224,7 @@ def test_too_good_to_be_true_is_said(make):
 
 def test_missing_lesions_are_said(single):
     lonely = Predictions(single.image_id, single.label, single.score)
-    assert "has no lesion_id" in evaluate(lonely, resamples=20)["warnings"][0]
+    assert "test has no lesion_id and no patient_id" in evaluate(lonely, resamples=20)["warnings"][1]
 
 
 @pytest.mark.parametrize("label", [0, 1])
@@ -267,20 +278,21 @@ def test_calibrated_scores_keep_the_ranking_and_fall_with_prevalence(tmp_path, s
 def test_without_validation_nothing_is_called_calibrated(tmp_path, splits):
     path = tmp_path / "scores.csv"
     assert write_calibrated_scores(path, splits["test"], splits["validation"]) is None
-    reason = "there are no validation predictions to calibrate on"
-    assert write_calibrated_scores(path, splits["test"], None) == reason
+    few = few_melanomas(splits["test"])
+    assert write_calibrated_scores(path, few, None) == NO_CALIBRATION
     assert not path.exists()  # the older file is gone too
     apart = Predictions(np.array(["a", "b"]), np.array([0, 1]), np.array([0.2, 0.8]))
     said = write_calibrated_scores(path, splits["test"], apart)
     assert said.startswith("Platt scaling cannot be fitted on validation: the scores separate the classes perfectly")
-    assert calibrate(splits["test"], None) is None
+    assert calibrate(few, None) is None
     prevalence = evaluate(splits["test"], validation=apart, resamples=20)["splits"]["test"]["prevalence"]
     assert prevalence["reason"] == said
 
 
 def test_split_estimates_are_those_of_the_summary(splits):
     found = evaluate(splits["test"], resamples=20, seed=3)["splits"]["test"]
-    alone = split_estimates(splits["test"], [], resamples=20, seed=3)
+    points = [OperatingPoint(**point) for point in evaluate(splits["test"], resamples=20)["operating_points"].values()]
+    alone = split_estimates(splits["test"], points, resamples=20, seed=3)
     assert {key: found[key] for key in alone} == alone
 
 

@@ -65,7 +65,8 @@ def test_leaky_is_loud_and_first(run):
 
 
 def test_without_threshold_only_ranking(single):
-    text = format_table(evaluate(single, resamples=20))
+    few = single.select((np.cumsum(single.label) <= 3) | (single.label == 0))
+    text = format_table(evaluate(few, resamples=20))
     assert "Accuracy" not in text
     assert "At other thresholds" not in text
     assert "No threshold, hence ranking alone: give validation predictions or a threshold." in text
@@ -77,7 +78,37 @@ def test_undefined_estimates_are_a_dash_never_a_number():
     row = next(line for line in text.splitlines() if line.startswith("Test ") and "images" not in line)
     assert row.split()[1:] == ["1.000", "–", "–", "1.000", "–", "–"]
     assert "nan" not in text.lower()
-    assert "none" not in text.lower()
+    assert "None" not in text
+    words = " ".join(text.split())
+    assert "No Sensitivity, Avg. precision: there is no melanoma." in words
+    assert "Slope: only one class is present." in words
+
+
+def test_cross_fitted_numbers_say_so(clustered):
+    found = evaluate(clustered, resamples=20)
+    text = format_table(found)
+    words = " ".join(text.split())
+    folds = found["operating_points"]["sensitivity_0.95"]["folds"]
+    low, high = threshold_text(min(folds)), threshold_text(max(folds))
+    assert (
+        "CROSS-FITTED: melanoma is called where the score reaches the highest threshold with sensitivity >= 0.95"
+        in words
+    )
+    assert f"of the other folds ({low} to {high})" in words
+    assert "cross-fitted in 5 folds of whole lesions" in words
+    assert "at its threshold, the one of best accuracy, cross-fitted." in words
+    for name in ("temperature", "Platt"):
+        row = next(i for i, line in enumerate(text.splitlines()) if line.startswith(name))
+        assert text.splitlines()[row + 1].startswith("cross-fitted")
+    assert "new images: >= " in text
+    assert max(map(len, text.splitlines())) <= 110
+
+
+def test_costs_and_budgets_are_shown_where_they_are_asked_for(clustered):
+    text = format_table(evaluate(clustered, costs=(20, 1), budgets=(60,), resamples=20))
+    assert "Cost of an image, a miss 20, a false alarm 1" in text
+    assert "60 images" in text
+    assert "Cost of an image" not in format_table(evaluate(clustered, resamples=20))
 
 
 def test_estimates_as_text():
@@ -109,9 +140,11 @@ def test_comparison_of_three_shows_holm_and_of_lesions_its_caution(make):
         name: make(300, 1, images_per_lesion=2, digits=digits) for name, digits in (("a", None), ("b", 1), ("c", 0))
     }
     text = format_comparison(compare(models, resamples=50))
+    assert "each model's threshold is cross-fitted in 5 folds" in text
     assert "Holm-corrected" in text
     assert "take images of one lesion as independent" in text
-    assert "No thresholds, hence nothing at thresholds" in text
+    few = {name: p.select((np.cumsum(p.label) <= 6) | (p.label == 0)) for name, p in models.items()}
+    assert "no thresholds, hence nothing at thresholds" in format_comparison(compare(few, resamples=20))
     assert max(map(len, text.splitlines())) <= 108
 
 

@@ -110,6 +110,14 @@ def test_debug_shows_where():
     assert "error: the system refused '/proc/nowhere'" in result.stderr
 
 
+def test_a_signal_that_comes_while_python_cleans_up_is_not_lost():
+    body = (
+        "import gc, os, signal, time; gc.callbacks.append(lambda *_: os.kill(os.getpid(), signal.SIGTERM) or len('x'))"
+    )
+    result = command(f"{body}; gc.collect(); gc.callbacks.clear(); time.sleep(60)")
+    assert (result.returncode, result.stderr) == (143, "stopped by SIGTERM; nothing is half-written\n")
+
+
 def test_sigterm_is_a_sentence_and_a_status():
     result = command("import os, signal; os.kill(os.getpid(), signal.SIGTERM)")
     assert (result.returncode, result.stderr) == (143, "stopped by SIGTERM; nothing is half-written\n")

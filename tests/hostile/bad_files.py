@@ -107,6 +107,7 @@ def _bombs() -> Iterator[tuple[str, bytes, str]]:
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
         file.writestr("zeros", bytes(50_000_000))
     yield "zip.jpg", archive.getvalue(), QUARANTINED
+    yield "claim.npz", npz_claim((10**6, 10**6, 10**6, 3)), QUARANTINED
     yield "nothing.jpg", b"", QUARANTINED
     laughs = "".join(f'<!ENTITY l{i + 1} "{f"&l{i};" * 10}">' for i in range(9))
     svg = f'<?xml version="1.0"?><!DOCTYPE svg [<!ENTITY l0 "ha">{laughs}]><svg><text>&l9;</text></svg>'
@@ -203,6 +204,17 @@ def _odd_entries(folder: Path) -> dict[str, str]:
         | {"real.png": DECODED, "inside.png": DECODED, "x.jpg/inner.png": DECODED, "root": QUARANTINED}
         | {f"{name}.png": QUARANTINED for name in quarantined}
     )
+
+
+def npz_claim(shape: tuple[int, ...]) -> bytes:
+    """A NumPy archive with MedMNIST's names, whose images declare a shape and hold nothing."""
+    header, archive = io.BytesIO(), io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": shape})
+    with zipfile.ZipFile(archive, "w") as file:
+        for part in ("train", "val", "test"):
+            for kind in ("images", "labels"):
+                file.writestr(f"{part}_{kind}.npy", header.getvalue())
+    return archive.getvalue()
 
 
 def png(width: int, height: int, compressed: bytes, extra: bytes = b"", *, depth: int = 8) -> bytes:

@@ -18,6 +18,7 @@ from bad_files import (
     encoded,
     load_or_die,
     load_or_die_once,
+    npz_claim,
     picture,
     write_bad_files,
 )
@@ -30,6 +31,8 @@ from mole_jax.data.prepare.decode import decode_all
 from mole_jax.data.prepare.prepare import prepare
 from mole_jax.data.records import Example, Quarantined, Record
 from mole_jax.data.source.listing import list_source
+from mole_jax.data.source.photographs import load_photograph
+from mole_jax.data.source.tree import list_tree
 from mole_jax.errors import UserError
 
 ROOT = Path(__file__).parents[2]
@@ -227,3 +230,22 @@ def test_a_folder_that_cannot_be_read_is_quarantined(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "scandir", refuse)
     reasons = {item.source_path: item.reason for item in list_source(tmp_path).quarantined}
     assert reasons["locked"] == "folder cannot be read: Permission denied"
+
+
+def test_links_that_lead_anywhere_may_be_followed(tmp_path):
+    """To the root of all files, to the folder above, to a device, to themselves: each is named, and none is entered."""
+    folder = tmp_path / "source"
+    write_bad_files(folder, seed=3)
+    plain, followed = list_tree(folder), list_tree(folder, follow_links=True)
+    assert set(followed.files) - set(plain.files) == {"out.png"}, "a file of another's, which is no image"
+    reasons = {item.source_path: item.reason for item in followed.quarantined}
+    assert reasons["root"] == reasons["up.png"] == "link to a folder that holds the source"
+    assert reasons["zero.png"] == reasons["pipe.png"] == "not a regular file"
+    with pytest.raises(UnusableImageError, match="not an image"):
+        load_photograph(folder / "out.png")
+
+
+def test_an_archive_that_claims_to_be_huge_is_refused_before_it_is_read(tmp_path):
+    (tmp_path / "dermamnist.npz").write_bytes(npz_claim((10**6, 10**6, 10**6, 3)))
+    with pytest.raises(UserError, match=r"is a damaged archive .*declares 3,000,000,000,000,000,000 bytes and has"):
+        list_source(tmp_path)

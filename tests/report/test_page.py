@@ -246,7 +246,7 @@ def test_same_run_twice(plain_run, tmp_path):
 def test_broken_json(plain_run, tmp_path):
     run = shutil.copytree(plain_run, tmp_path / "broken")
     (run / "metrics.json").write_text("{")
-    with pytest.raises(UserError, match=r"metrics\.json is not JSON .*; restore it or run the experiment again"):
+    with pytest.raises(UserError, match=r"metrics\.json is damaged .*; restore it, or run the experiment again"):
         write_report([run], tmp_path / "report.html")
 
 

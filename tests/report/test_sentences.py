@@ -66,9 +66,9 @@ def test_an_estimate_as_text():
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("sensitivity_0.95", "95% sensitivity on validation"),
-        ("sensitivity_0.975", "97.5% sensitivity on validation"),
-        ("confident_0.9", "90% sensitivity with confidence"),
+        ("sensitivity_0.95", "target sensitivity 95%"),
+        ("sensitivity_0.975", "target sensitivity 97.5%"),
+        ("confident_0.9", "target sensitivity 90% with confidence"),
         ("accuracy", "best accuracy"),
     ],
 )

@@ -1,5 +1,6 @@
 """External validation, run as people run it: one small run, one dataset that it has not seen."""
 
+import csv
 import json
 import shutil
 import subprocess
@@ -12,6 +13,8 @@ import pytest
 from mole_jax.data.prepare.prepare import prepare
 from mole_jax.errors import UserError
 from mole_jax.evaluation.predictions import read_predictions
+from mole_jax.evaluation.table import format_table
+from mole_jax.report.page import write_report
 from mole_jax.studies.external import Request, validate
 
 ROOT = Path(__file__).parents[2]
@@ -50,7 +53,7 @@ def request_of(run_dir, data_dir):
     """request_of(dataset, ...): what the command would ask for."""
 
     def make(dataset, **changes):
-        plain = {"data_dir": data_dir, "split": "all", "allow_overlap": False, "out": None}
+        plain = {"data_dir": data_dir, "split": "all", "overlap": "refuse", "out": None}
         return Request(run_dir=run_dir, dataset=dataset, resamples=40, seed=0, **(plain | changes))
 
     return make
@@ -79,12 +82,12 @@ def test_the_command_writes_results_and_the_reports_section(run_dir, data_dir):
 
 
 def test_images_that_the_run_knows_are_refused_with_their_number(request_of):
-    with pytest.raises(UserError, match=r"\d+ of 50 images are known to the run.* by file.*give --allow_overlap"):
+    with pytest.raises(UserError, match=r"\d+ of 50 images are known to the run.* by file.*give --overlap=exclude"):
         validate(request_of("synthetic"))
 
 
 def test_allowed_overlap_is_stamped(request_of, run_dir):
-    folder, metrics = validate(request_of("synthetic", allow_overlap=True))
+    folder, metrics = validate(request_of("synthetic", overlap="allow"))
     assert metrics["leaky"] is True
     assert metrics["warnings"][0].startswith("LEAKAGE: ")
     assert metrics["external"]["overlap"]["by"] == {"file": metrics["external"]["overlap"]["images"]}
@@ -95,6 +98,29 @@ def test_allowed_overlap_is_stamped(request_of, run_dir):
         assert (theirs.image_id == own.image_id).all()
         # To rounding: the run was another process, with XLA's flags for CPU.
         np.testing.assert_allclose(theirs.logit, own.logit, rtol=1e-4, atol=1e-5)
+
+
+def test_excluded_images_are_in_no_number_and_in_a_list(request_of, run_dir, data_dir):
+    """The run's own dataset: all that it was trained on is left out, and its test split remains."""
+    folder, metrics = validate(request_of("synthetic", overlap="exclude"))
+    own = read_predictions(run_dir / "predictions" / "test.csv")
+    scored = read_predictions(folder / "predictions.csv")
+    with (folder / "excluded.csv").open(newline="") as file:
+        excluded = list(csv.DictReader(file))
+    assert {row["split"] for row in excluded} == {"train", "validation"}
+    assert len(excluded) + scored.n == 50 and sorted(scored.image_id) == sorted(own.image_id)
+    assert (metrics["leaky"], metrics["external"]["excluded"]) == (False, len(excluded))
+    assert metrics["warnings"][0].startswith(f"EXCLUDED: {len(excluded)} of 50 images are known to the run")
+    assert "these are left out of every number (excluded.csv names them)" in " ".join(format_table(metrics).split())
+    page = write_report([run_dir], run_dir / "report.html").read_text()
+    assert f"{len(excluded)} of 50 images are in none of these numbers: the run knows them" in page
+    validate(request_of("synthetic", overlap="allow"))
+    assert (folder / "excluded.csv").read_text() == "image_id,seen_as,split,how\n", "none is left out this time"
+
+
+def test_where_all_images_are_known_nothing_is_left_to_judge(request_of):
+    with pytest.raises(UserError, match=r"the run knows all \d+ images of 'synthetic': give other images"):
+        validate(request_of("synthetic", split="train", overlap="exclude"))
 
 
 def test_the_runs_own_test_split_alone_is_no_overlap(request_of, run_dir):
@@ -110,10 +136,10 @@ def test_without_the_training_images_the_overlap_cannot_be_checked(request_of, t
     config = json.loads((run_dir / "config.json").read_text())
     (run_dir / "config.json").write_text(json.dumps({**config, "data_dir": str(tmp_path / "gone")}))
     with pytest.raises(
-        UserError, match=r"is not in .* nor in .*, and is needed to see whether .*--allow_overlap to go"
+        UserError, match=r"is not in .* nor in .*, and is needed to see whether .*--overlap=allow to go"
     ):
         validate(request_of("other", data_dir=tmp_path / "data"))
-    _, metrics = validate(request_of("other", data_dir=tmp_path / "data", allow_overlap=True))
+    _, metrics = validate(request_of("other", data_dir=tmp_path / "data", overlap="allow"))
     assert metrics["leaky"] is None
     assert metrics["warnings"][0].startswith("LEAKAGE NOT EXCLUDED: ")
 

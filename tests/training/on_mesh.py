@@ -136,8 +136,6 @@ def whole_runs(dataset, work, backbone):
 def main(data_dir, work):
     """All checks."""
     jax.config.update("jax_platforms", "cpu")
-    jax.config.update("jax_compilation_cache_dir", str(Path(work) / "xla"))  # many starts compile the same step
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_numpy_dtype_promotion", "strict")
     jax.config.update("jax_numpy_rank_promotion", "raise")
     footprints = {mesh: footprint(mesh)._asdict() for mesh in ("1", "8", "4x2")}

@@ -17,8 +17,8 @@ import pytest
 from benchmarks.footprint import messages
 
 ROOT = Path(__file__).parents[2]
-# What the order of sums may change. Of losses, relative: 6e-6 at most was seen. Of variables: where a gradient is almost
-# zero, Adam goes a whole learning rate in the direction of its rounding, so that a few weights differ by that much.
+# What the order of sums may change. Of losses, relative: 6e-6 at most was seen. Where a gradient is nearly zero,
+# Adam goes a whole learning rate in the direction of its rounding, so that a few weights differ by that much.
 LOSSES, TOLERANCE = 1e-4, 2e-3
 # Compiled in less time: most of the process's is the compiler's.
 FLAGS = "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0"
@@ -31,7 +31,12 @@ MODELS = ("logistic", "mlp", "cnn", "cnn_released", "transfer", "fine_tuned")
 def found(data_dir, tmp_path_factory):
     work = tmp_path_factory.mktemp("mesh")
     shutil.copytree(data_dir, work / "data", ignore=shutil.ignore_patterns("_features"))
-    environment = {**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": FLAGS}
+    cache = str(jax.config.jax_compilation_cache_dir)
+    environment = {
+        **os.environ,
+        **{"JAX_PLATFORMS": "cpu", "XLA_FLAGS": FLAGS, "JAX_COMPILATION_CACHE_DIR": cache},
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    }
     command = [sys.executable, "-m", "tests.training.on_mesh", str(work / "data"), str(work)]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]

@@ -1,6 +1,12 @@
 """Keras Applications' ResNets: the legacy layer-group `.h5` (weights or whole model) and Keras 3's `.weights.h5`."""
 
+import io
+import re
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Final
 
 import h5py
 import numpy as np
@@ -13,17 +19,28 @@ from mole_jax.errors import UserError
 # Both layouts keep a layer's arrays in a fixed order. Keras goes by it too: the names beside them changed over time.
 _CONV_OR_DENSE = ("params/{}/kernel", "params/{}/bias")
 _BATCH_NORM = ("params/{}/scale", "params/{}/bias", "batch_stats/{}/mean", "batch_stats/{}/var")
-_LARGEST = 2**30  # bytes of one dataset: a small HDF5 file can declare any size, and reading it would fill the memory
+# Bytes of all arrays together: a small HDF5 file can declare any size, and reading it would fill the memory. ResNet152
+# with a classifier has 240 MB.
+LARGEST: Final = 2**30
+# How many bytes a stored one may become: weights hardly shrink at all.
+MOST_COMPRESSED: Final = 100
+# Where a .keras archive keeps the weights.
+WEIGHTS: Final = "model.weights.h5"
 
 
-def read_keras_h5(path: Path) -> Source:
-    """Reads either layout; the variant is v1 and the preprocessing Keras' own.
+def read_keras_h5(path: Path, content: io.BytesIO | None = None) -> Source:
+    """Reads either layout, also where the network is one layer of a larger model; the variant is v1 and the
+    preprocessing Keras' own.
+
+    Args:
+        path: of the file.
+        content: the HDF5 file itself, where `path` is an archive that holds it.
 
     Raises:
-        UserError: the file is damaged, is not a Keras weights file, or does not name its layers.
+        UserError: the file is damaged, is too large, is not a Keras weights file, or does not name its layers.
     """
     try:
-        with h5py.File(path, "r") as file:
+        with h5py.File(path if content is None else content, "r") as file:
             layers, form = _layers(file, path)
             ignored = tuple(name for name in ("optimizer", "optimizer_weights") if name in file)
     except UserError:
@@ -37,41 +54,90 @@ def read_keras_h5(path: Path) -> Source:
         AttributeError,
     ) as error:  # h5py on altered files
         raise UserError(f"{path} is a damaged HDF5 file ({error}): download or save it again") from error
-    tensors, names, unknown = {}, {}, []
+    if old := [layer for layer in layers if re.fullmatch(r"(res|bn)\d[a-z]\d*_branch\d[a-z]?", layer)]:
+        raise UserError(
+            f"{path} is Keras' ResNet file of 2016 (its layers are called {old[0]} and the like), whose network pads "
+            "and normalises otherwise: give the later file of the same name (MD5 4d473c1dd8becc155b73f8504c6f6626), "
+            "which 'auto' downloads"
+        )
+    network = _network(layers, path)
+    tensors, names, unknown, others = {}, {}, [], []
     for layer, arrays in layers.items():
-        module = keras_module(layer)
-        templates = _BATCH_NORM if layer.endswith("_bn") else _CONV_OR_DENSE
+        model, _, own_name = layer.rpartition("/")
+        module = keras_module(own_name) if model == network else None
+        templates = _BATCH_NORM if own_name.endswith("_bn") else _CONV_OR_DENSE
+        if module is None and (model != network or all(array.ndim < 4 for array in arrays)):
+            others += [layer] if arrays else []
+            continue
         for i, array in enumerate(arrays):
             if module is None or i >= len(templates):
                 unknown.append(f"{layer}[{i}]")
                 continue
             name = templates[i].format(module)
             tensors[name], names[name] = array, f"{layer}[{i}]"
-    return Source(form, "v1", "keras", tensors, names, unknown=tuple(unknown), ignored=ignored)
+    return Source(form, "v1", "keras", tensors, names, tuple(unknown), ignored, other_parts=tuple(others))
+
+
+def _network(layers: Iterable[str], path: Path) -> str:
+    """The nested model that has the network's layers; "" where they are layers of the whole model."""
+    found = [layer.rpartition("/")[0] for layer in layers if layer.rpartition("/")[2] == "conv1_conv"]
+    if len(found) > 1:
+        raise UserError(f"{path} holds {len(found)} networks ({', '.join(found)}): save one of them by itself")
+    return found[0] if found else ""
+
+
+def read_keras_archive(path: Path) -> Source:
+    """Reads the .keras file that Keras 3 saves of a whole model: a zip archive with model.weights.h5 inside.
+
+    Raises:
+        UserError: as `read_keras_h5`; or the archive is damaged or has no weights.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            info = archive.getinfo(WEIGHTS)
+            if info.file_size > LARGEST:
+                raise UserError(f"{path} declares {info.file_size:,} bytes of weights, more than any ResNet has")
+            with archive.open(info) as member:
+                content = io.BytesIO(member.read(LARGEST))
+    except (KeyError, OSError, RuntimeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise UserError(f"{path} is a damaged .keras archive ({error}): save the model again") from error
+    return read_keras_h5(path, content)
 
 
 def _layers(file: h5py.File, path: Path) -> tuple[dict[str, list[Shaped[np.ndarray, "..."]]], str]:
-    """Layer name -> its arrays, and the layout in words."""
+    """Layer name -> its arrays, and the layout in words. Layers of a nested model are called MODEL/LAYER."""
     root = file.get("model_weights", file)
     if "layer_names" in root.attrs or "layer_names0" in root.attrs:
-        names = _strings(root, "layer_names")
-        return {name: _legacy_arrays(root, name, path) for name in names}, "Keras legacy .h5"
-    if "layers" in file:
-        return _keras3_layers(file["layers"], path), "Keras 3 .weights.h5"
-    raise UserError(
-        f"{path} is HDF5 but holds no Keras weights: give a legacy .h5 or a .weights.h5 of keras.applications"
-    )
+        found, form = dict(_legacy_layers(root, path)), "Keras legacy .h5"
+    elif "layers" in file:
+        found, form = dict(_keras3_layers(file["layers"], path)), "Keras 3 .weights.h5"
+    else:
+        raise UserError(
+            f"{path} is HDF5 but holds no Keras weights: give a legacy .h5 or a .weights.h5 of keras.applications"
+        )
+    if (size := sum(array.nbytes for arrays in found.values() for array in arrays)) > LARGEST:
+        raise UserError(f"{path} declares {size:,} bytes of weights, more than any ResNet has: it is damaged")
+    return {layer: [_array(dataset, path) for dataset in datasets] for layer, datasets in found.items()}, form
 
 
-def _legacy_arrays(root: h5py.Group, layer: str, path: Path) -> list[Shaped[np.ndarray, "..."]]:
-    group = root[layer]
-    return [_array(group, name, path) for name in _strings(group, "weight_names")]
+def _legacy_layers(root: h5py.Group, path: Path) -> Iterator[tuple[str, list[h5py.Dataset]]]:
+    for layer in _strings(root, "layer_names"):
+        names = _strings(root[layer], "weight_names")
+        # A nested model lists the weights of its layers as LAYER/kernel, with a name of its own.
+        inner = [name.split("/")[0] for name in names]
+        nested = len(set(inner)) > 1
+        parts: dict[str, list[h5py.Dataset]] = {} if names else {layer: []}
+        for name, of_layer in zip(names, inner, strict=True):
+            parts.setdefault(f"{layer}/{of_layer}" if nested else layer, []).append(_dataset(root[layer], name, path))
+        yield from parts.items()
 
 
-def _keras3_layers(layers: h5py.Group, path: Path) -> dict[str, list[Shaped[np.ndarray, "..."]]]:
-    found = {}
+def _keras3_layers(layers: h5py.Group, path: Path, prefix: str = "") -> Iterator[tuple[str, list[h5py.Dataset]]]:
     for key, layer in layers.items():
         weights = layer.get("vars", {})
+        if "layers" in layer:
+            name = layer["vars"].attrs["name"] if "vars" in layer and "name" in layer["vars"].attrs else key
+            yield from _keras3_layers(layer["layers"], path, f"{prefix}{name}/")
         if len(weights) == 0:
             continue
         if "name" not in weights.attrs:
@@ -79,8 +145,8 @@ def _keras3_layers(layers: h5py.Group, path: Path) -> dict[str, list[Shaped[np.n
                 f"{path} holds {key!r} without its layer's name (an older Keras 3 wrote it): load it in a newer Keras "
                 "and save the weights again"
             )
-        found[str(weights.attrs["name"])] = [_array(weights, str(i), path) for i in range(len(weights))]
-    return found
+        datasets = [_dataset(weights, str(i), path) for i in range(len(weights))]
+        yield f"{prefix}{weights.attrs['name']}", datasets
 
 
 def _strings(group: h5py.Group, attribute: str) -> list[str]:
@@ -95,7 +161,8 @@ def _strings(group: h5py.Group, attribute: str) -> list[str]:
     return [value.decode() if isinstance(value, bytes) else str(value) for part in parts for value in part]
 
 
-def _array(group: h5py.Group, name: str, path: Path) -> Shaped[np.ndarray, "..."]:
+def _dataset(group: h5py.Group, name: str, path: Path) -> h5py.Dataset:
+    """An array that is not read yet."""
     dataset = group[name]
     # Links and external storage could make a weights file read any other file of this machine.
     inside = isinstance(dataset, h5py.Dataset) and dataset.file.filename == group.file.filename
@@ -103,8 +170,12 @@ def _array(group: h5py.Group, name: str, path: Path) -> Shaped[np.ndarray, "..."
         raise UserError(
             f"{path}: {group.name}/{name} does not lie in the file itself, so it is not read: use a plain weights file"
         )
-    if dataset.nbytes > _LARGEST:
-        raise UserError(
-            f"{path}: {group.name}/{name} declares {dataset.nbytes:,} bytes, more than any ResNet has: it is damaged"
-        )
+    return dataset
+
+
+def _array(dataset: h5py.Dataset, path: Path) -> Shaped[np.ndarray, "..."]:
+    """The array. What was never written takes no room in the file, and may declare any."""
+    stored = dataset.id.get_storage_size()
+    if dataset.nbytes > max(stored, 1) * MOST_COMPRESSED:
+        raise UserError(f"{path}: {dataset.name} declares {dataset.nbytes:,} bytes and holds {stored:,}: it is damaged")
     return dataset[()]

@@ -14,6 +14,7 @@ from mole_jax.data.manifest import ManifestRow, write_manifest, write_quarantine
 from mole_jax.data.prepare.copies import make_copies
 from mole_jax.data.prepare.decode import Load, decode_all
 from mole_jax.data.prepare.leaks import find_leak
+from mole_jax.data.prepare.looks import is_small, join_by_looks
 from mole_jax.data.prepare.moments import NO_MOMENTS
 from mole_jax.data.prepare.protocols import PROTOCOLS, check_source, check_splits, shuffle_key
 from mole_jax.data.prepare.scratch import IMAGE_BYTES
@@ -34,6 +35,7 @@ class Settings:
         seed: decides the split, the choice of examples and the drawn images.
         examples: how many images to choose, half of each class; 0: all.
         source_fingerprint: SHA-256 of the listing, in hex.
+        by_looks: whether images that show one lesion are looked for by their pixels.
     """
 
     layout: str
@@ -41,6 +43,7 @@ class Settings:
     seed: int
     examples: int
     source_fingerprint: str
+    by_looks: bool = False
 
 
 def build(
@@ -66,11 +69,20 @@ def build(
     _check_space(folder, len(candidates))
     # The name is this process's own: workers of a prepare that was just killed may still write to theirs.
     scratch = folder / f"scratch-{os.getpid()}"
-    decoded = decode_all(candidates, load, scratch, workers=workers, reads_files=settings.layout != "synthetic")
+    decoded = decode_all(
+        candidates,
+        load,
+        scratch,
+        workers=1 if settings.layout == "npz" else workers,  # one process, since each would hold the whole archive
+        reads_files=settings.layout not in ("synthetic", "npz"),
+    )
     examples = [item for item in decoded if isinstance(item, Example)]
     quarantined = [*listing.quarantined, *(item for item in decoded if isinstance(item, Quarantined))]
     _check_classes(examples, quarantined)
 
+    named = examples
+    if settings.by_looks:
+        examples = join_by_looks(examples, scratch)
     protocol = PROTOCOLS[settings.protocol]
     placed = protocol.assign(examples, settings.seed)
     check_splits(placed, protocol.splits)
@@ -78,7 +90,7 @@ def build(
     placed = _augment(placed, scratch, len(candidates), seed=settings.seed, workers=workers)
     copies = sum(bool(example.augmented_from) for example, _ in placed)
     splits = _in_order(placed, settings.seed)
-    leak = find_leak(placed)
+    leak = "; ".join(filter(None, [find_leak(placed), "" if settings.protocol == "external" else listing.leak]))
 
     written = write_shards(folder, name, {split: splits[split] for split in protocol.splits}, scratch, workers=workers)
     remove_file(scratch)
@@ -105,6 +117,8 @@ def build(
         without_image=len(listing.without_image),
         copies=copies,
         left_out=len(examples) - (len(placed) - copies),
+        joined_by_looks=_joined(named, examples),
+        small_for_looks=sum(map(is_small, examples)) if settings.by_looks else 0,
     )
     originals = facts.images - facts.copies
     assert facts.files == originals + facts.quarantined + facts.not_selected + facts.left_out, (
@@ -135,6 +149,12 @@ def select(records: Sequence[Record], examples: int, seed: int) -> list[Record]:
             )
         chosen.update(sorted(ids, key=lambda image_id: shuffle_key(seed, "select", image_id))[: examples // 2])
     return [record for record in records if record.image_id in chosen]
+
+
+def _joined(named: Sequence[Example], examples: Sequence[Example]) -> int:
+    """How many images share a lesion with others that the source does not say they share it with."""
+    before, after = (Counter(example.lesion_id for example in of_one) for of_one in (named, examples))
+    return sum(after[b.lesion_id] > before[a.lesion_id] for a, b in zip(named, examples, strict=True))
 
 
 def _fingerprint(rows: Sequence[ManifestRow]) -> str:

@@ -2,12 +2,15 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Final
 
 from mole_jax.data.image_file import LoadedImage, UnusableImageError
 from mole_jax.data.prepare.scratch import write_row
 from mole_jax.data.records import Example, Quarantined, Record
 from mole_jax.workers import map_in_workers
 
+# Why a file is quarantined of which the decoder dies, and its process with it.
+KILLS: Final = "kills the process that decodes it"
 Load = Callable[[Record], LoadedImage]
 _Job = tuple[Load, Path, int, Record]
 
@@ -42,7 +45,7 @@ def decode_all(
 
 
 def _died(job: _Job) -> Quarantined:
-    return Quarantined(job[3].source_path, "kills the process that decodes it")
+    return Quarantined(job[3].source_path, KILLS)
 
 
 def _source_path(job: _Job) -> str:

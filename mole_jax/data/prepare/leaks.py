@@ -27,6 +27,7 @@ def _siblings(placed: Sequence[Placed]) -> str:
 
 
 def _straddling(placed: Sequence[Placed]) -> str:
+    found = []
     for noun, key in (
         ("lesion", lambda example: example.lesion_id),
         ("patient", lambda example: example.patient_id),
@@ -37,8 +38,8 @@ def _straddling(placed: Sequence[Placed]) -> str:
             if key(example):
                 where[key(example)].add(split)
         if straddling := sum(len(splits_of_one) > 1 for splits_of_one in where.values()):
-            return f"{straddling:,} {noun}{'s' * (straddling > 1)} in more than one split"
-    return ""
+            found.append(f"{straddling:,} {noun}{'s' * (straddling > 1)}")
+    return f"{' and '.join(found)} in more than one split" if found else ""
 
 
 def _unknown(placed: Sequence[Placed]) -> str:

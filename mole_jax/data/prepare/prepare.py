@@ -7,15 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mole_jax.data.facts import DatasetFacts, read_facts
-from mole_jax.data.image_file import LoadedImage
 from mole_jax.data.prepare.build import Settings, build
 from mole_jax.data.prepare.decode import Load
+from mole_jax.data.prepare.looks import ByLooks
 from mole_jax.data.prepare.protocols import choose_protocol
-from mole_jax.data.records import Record
+from mole_jax.data.prepare.unchanged import what_changed
 from mole_jax.data.source.choices import NO_CHOICES, Choices
 from mole_jax.data.source.layouts import LAYOUTS
-from mole_jax.data.source.listing import Listing, list_source
-from mole_jax.data.source.photographs import load_photograph
+from mole_jax.data.source.listing import Listing, list_source, loader
 from mole_jax.data.source.synthetic import DEFAULT_EXAMPLES, list_synthetic, load_synthetic
 from mole_jax.data.versions import AGAIN, DATASET, check_name, following, newest, remove_older
 from mole_jax.errors import UserError, full_disk_explained
@@ -56,6 +55,7 @@ def prepare(
     workers: int | None = None,
     overwrite: bool = False,
     choices: Choices = NO_CHOICES,
+    group_by_looks: ByLooks = "auto",
 ) -> PrepareSummary:
     """Prepares a dataset under data_dir/<name>/<version>.
 
@@ -65,7 +65,7 @@ def prepare(
 
     Args:
         name: name of the dataset: lower-case letters, digits and underscores.
-        source: the folder of images; None for the synthetic layout, which has none.
+        source: the folder of images, or an .npz archive; None for the synthetic layout, which has none.
         layout: a key of LAYOUTS, "synthetic", or "auto" to recognise it (without a source, "synthetic" for that name).
         protocol: a key of PROTOCOLS, or "auto" for the layout's own.
         examples: how many images to choose at random, half of each class; 0: all (600 for synthetic).
@@ -74,6 +74,8 @@ def prepare(
         workers: number of processes that decode; None: one a core.
         overwrite: whether to replace a dataset of that name.
         choices: what the user says of the source: its table, its class folders, which diagnoses are melanoma.
+        group_by_looks: "on" to look for images that show one lesion and keep them together; "auto" where the source
+            names neither lesions nor patients.
 
     Raises:
         UserError: a setting is wrong, the source is unusable, the disk is full, or another dataset of that name is
@@ -89,7 +91,8 @@ def prepare(
     notes = listing.notes
     if protocol == "given" and splits == {"train", "test"}:
         notes += ("the source has no validation split: a quarter of training became it, by whole lesions and patients",)
-    settings = Settings(listing.layout, protocol, seed, examples, listing.fingerprint)
+    by_looks = group_by_looks == "on" or (group_by_looks == "auto" and not listing.grouped)
+    settings = Settings(listing.layout, protocol, seed, examples, listing.fingerprint, by_looks)
     home, otherwise = data_dir / name, "give another --dataset name, or another --data_dir"
     with exclusive(
         home,
@@ -98,7 +101,7 @@ def prepare(
     ):
         there = newest(home)
         if there is not None and not overwrite:
-            facts = _same_or_refuse(there, settings)
+            facts = _same_or_refuse(there, settings, listing, load)
             return PrepareSummary(there, facts, time.monotonic() - started, True, notes)
         final = following(home)
         remedy = "make room, or give another --data_dir; what was there before is untouched"
@@ -146,24 +149,26 @@ def check_arguments(
 def _list(source: Path | None, layout: str, examples: int, seed: int, choices: Choices) -> tuple[Listing, Load]:
     if source is None:
         return list_synthetic(examples, seed), functools.partial(load_synthetic, seed)
-    return list_source(source, layout, choices), functools.partial(_load_file, source.resolve())
+    return list_source(source, layout, choices), loader(source)
 
 
-def _load_file(root: Path, record: Record) -> LoadedImage:
-    return load_photograph(root / record.source_path)
-
-
-def _same_or_refuse(final: Path, settings: Settings) -> DatasetFacts:
+def _same_or_refuse(final: Path, settings: Settings, listing: Listing, load: Load) -> DatasetFacts:
     verify(final, DATASET, again=AGAIN)
     facts = read_facts(final)
-    for key, asked in dataclasses.asdict(settings).items():
-        if (there := getattr(facts, key)) != asked:
-            difference = (
-                "from another source or with other choices"
-                if key == "source_fingerprint"
-                else f"with {key}={there}, not {asked}"
-            )
-            raise UserError(
-                f"{final} was prepared {difference}; give --overwrite to replace it, or another --dataset name"
-            )
+    differences = [
+        (key, getattr(facts, key), asked)
+        for key, asked in dataclasses.asdict(settings).items()
+        if getattr(facts, key) != asked
+    ]
+    if not differences:
+        changed = what_changed(final, facts, listing, load)
+        difference = f"under other rules: {changed}" if changed else ""
+    else:
+        key, there, asked = differences[0]
+        difference = {
+            "source_fingerprint": "from another source or with other choices",
+            "by_looks": f"with{'' if there else 'out'} a search for lesions by their looks (--group_by_looks)",
+        }.get(key, f"with {key}={there}, not {asked}")
+    if difference:
+        raise UserError(f"{final} was prepared {difference}; give --overwrite to replace it, or another --dataset name")
     return facts

@@ -14,12 +14,20 @@ from typing import Final
 
 import numpy as np
 
+from mole_jax.data.groups import connected
 from mole_jax.data.records import CLASSES, COPY_PREFIX, SPLITS, Example, Placed, Record, Split, is_copy_name
 from mole_jax.errors import UserError
 
 GROUPED_FRACTIONS: Final[dict[Split, float]] = {"train": 0.6, "validation": 0.2, "test": 0.2}
 # Of a training split, for a source that has no validation split.
 CARVED_FRACTIONS: Final[dict[Split, float]] = {"train": 0.75, "validation": 0.25}
+# How the splits of a source are ignored, by its layout.
+WITHOUT_SPLITS: Final = {
+    "kaggle": "--layout=folder",
+    "table": "leave --split out, or name one table,",
+    "ham10000": "move the tables of the other splits away",
+    "npz": "another source",
+}
 
 
 @dataclass(frozen=True)
@@ -64,10 +72,9 @@ def choose_protocol(protocol: str, layout: str, *, has_splits: bool) -> str:
             "--table=FILE with --split=COLUMN"
         )
     if PROTOCOLS[protocol].augments and has_splits:
-        way = "leave --split out" if layout == "table" else "--layout=folder"
         raise UserError(
             f"protocol {protocol} augments and splits a source of originals, and this one has splits of its own; "
-            f"give --protocol=given to keep them, or {way} to ignore them"
+            f"give --protocol=given to keep them, or {WITHOUT_SPLITS[layout]} to ignore them"
         )
     return protocol
 
@@ -106,21 +113,16 @@ def group_examples(examples: Sequence[Example]) -> list[list[int]]:
     Sharing is transitive: if a and b are one lesion, and b and c one file, all three are one group. Patients who are
     not known are nobody's.
     """
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
     first: dict[tuple[str, str], int] = {}
-    edges = [
+    pairs = [
         (i, first.setdefault(key, i))
         for i, example in enumerate(examples)
         for key in (("lesion", example.lesion_id), ("patient", example.patient_id), ("file", example.sha256))
         if key != ("patient", "")
     ]
-    size = len(examples)
-    graph = coo_array((np.ones(len(edges)), tuple(np.array(edges).T)), shape=(size, size))
     groups = defaultdict(list)
-    for i, component in enumerate(connected_components(graph, directed=False)[1].tolist()):
-        groups[component].append(i)
+    for i, group in enumerate(connected(len(examples), pairs).tolist()):
+        groups[group].append(i)
     return list(groups.values())
 
 

@@ -1,11 +1,11 @@
 """What the user says of a source where its files do not."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
-from mole_jax.data.source.diagnoses import NO_DECISIONS, Decisions
-from mole_jax.data.source.words import plain
 from mole_jax.errors import UserError
+from mole_jax.vocabulary.diagnoses import NO_DECISIONS, Decisions
+from mole_jax.vocabulary.words import plain
 
 
 @dataclass(frozen=True)
@@ -15,11 +15,15 @@ class Choices:
     Attributes:
         decisions: which diagnoses count as melanoma and which do not, beyond the vocabulary.
         classes: folder's name, as `words.plain` writes it, and its label, 0 or 1; () to go by the vocabulary.
-        table: path of a table of the images, from here or from the source; "" to go by the layout.
-        id_column: its column of image ids; "" for the first of image_id, image_name, isic_id, image.
-        label_column: its column of diagnoses.
+        table: path of a table of the images, from here or from the source, or several with commas between; "" to go by
+            the layout.
+        id_column: its column of image ids; "" for the first of image_id, image_name, isic_id, image. Columns of a table
+            without a header are called 1, 2, ...
+        label_column: its column of diagnoses; or several with commas between them: one for each diagnosis, or from the
+            broadest to the narrowest.
         group_columns: its columns of what must not be torn apart by a split, patients or lesions.
         split_column: its column of splits; "" to split anew.
+        follow_links: whether links that lead out of the source are followed.
     """
 
     decisions: Decisions = NO_DECISIONS
@@ -29,6 +33,8 @@ class Choices:
     label_column: str = ""
     group_columns: tuple[str, ...] = ()
     split_column: str = ""
+    # What it lets in shows in the files and their sizes, so that it need not be part of a fingerprint.
+    follow_links: bool = field(default=False, repr=False)
 
     def __post_init__(self) -> None:
         """Raises UserError where columns are named without a table, a table has no label, or classes are one-sided."""

@@ -3,24 +3,10 @@
 import itertools
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from typing import Final
 
 from mole_jax.data.records import Split
 from mole_jax.data.source.choices import Choices
-from mole_jax.data.source.words import plain
-
-# As `words.plain` writes them.
-SPLIT_WORDS: Final[dict[str, Split]] = {
-    "train sep": "train",
-    "train": "train",
-    "training": "train",
-    "valid": "validation",
-    "validation": "validation",
-    "val": "validation",
-    "dev": "validation",
-    "test": "test",
-    "testing": "test",
-}
+from mole_jax.vocabulary.words import SPLIT_WORDS, plain
 
 
 class ClassFolders:

@@ -1,9 +1,10 @@
 """The tables of the ISIC challenges of 2018 (task 3) and 2019: diagnoses in one-hot form, and the lesions of images."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from mole_jax.data.source.tables import NO_TABLE, MetadataTable, column_names, read_table
+from mole_jax.data.source.tables import NO_TABLE, MetadataTable, column_names, merge, read_table
 from mole_jax.errors import UserError
 
 IMAGE: Final = "image"
@@ -41,19 +42,31 @@ def is_groupings(path: Path) -> bool:
     return {IMAGE, "lesion_id"} <= set(column_names(path)) and not is_ground_truth(path)
 
 
-def read_isic2018(ground_truth: Path, groupings: Path | None) -> MetadataTable:
-    """Reads both tables in the form of HAM10000's own: image_id, dx, and lesion_id, patient_id and dx_type where known.
+def read_lesions(groupings: Sequence[Path]) -> MetadataTable:
+    """The challenge's tables of lesions as one, by image; images of which they disagree are contradictory.
 
-    What the table of lesions does not say is taken from the table of diagnoses, where that has such columns.
+    Raises:
+        UserError: as `read_table`.
+    """
+    tables = [read_table(path, required=(IMAGE, "lesion_id"), key=IMAGE) for path in groupings]
+    return merge(tables, ("lesion_id",))
 
-    A row without a class has an empty dx; one with several is contradictory.
+
+def read_isic2018(ground_truth: Path, lesions: MetadataTable = NO_TABLE) -> MetadataTable:
+    """Reads the table in the form of HAM10000's own: image_id, dx, and lesion_id, patient_id and dx_type where known.
+
+    What the table of lesions does not say is taken from the table of diagnoses, where that has such columns. A row
+    without a class has an empty dx; one with several is contradictory.
+
+    Args:
+        ground_truth: path of the table of diagnoses.
+        lesions: what `read_lesions` gives.
 
     Raises:
         UserError: as `read_table`; or a cell of the one-hot table is neither 0 nor 1, as in a submission.
     """
     truth = read_table(ground_truth, required=sorted(COMMON), key=IMAGE)
-    lesions = read_table(groupings, required=(IMAGE, "lesion_id"), key=IMAGE) if groupings else NO_TABLE
-    rows, contradictory = {}, {*truth.contradictory, *lesions.contradictory}
+    rows, contradictory = {}, {*truth.contradictory, *(lesions.contradictory & truth.rows.keys())}
     for image_id, row in truth.rows.items():
         diagnoses = [
             dx

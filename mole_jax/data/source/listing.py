@@ -1,21 +1,26 @@
 """What a source offers: its layout recognised, every file either a candidate or quarantined."""
 
 import dataclasses
+import functools
 import hashlib
 import os
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from mole_jax.data.image_file import UnusableImageError
+from mole_jax.data.image_file import LoadedImage, UnusableImageError
 from mole_jax.data.records import Quarantined, Record
+from mole_jax.data.source.candidates import Candidates
 from mole_jax.data.source.choices import NO_CHOICES, Choices
-from mole_jax.data.source.identity import path_id
-from mole_jax.data.source.layouts import LAYOUTS, NEEDS, Candidates, recognise, refusal, table_path
+from mole_jax.data.source.layouts import LAYOUTS, NEEDS, content_of_tables, recognise
+from mole_jax.data.source.npz import ENDING, load_from_npz
 from mole_jax.data.source.photographs import load_photograph
-from mole_jax.data.source.tree import Tree, list_tree
+from mole_jax.data.source.refusal import refusal
+from mole_jax.data.source.same_lesions import join_known
+from mole_jax.data.source.tree import Tree, list_tree, tree_root
 from mole_jax.errors import UserError
+from mole_jax.vocabulary.identity import path_id
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,8 @@ class Listing:
         fingerprint: SHA-256 over paths, sizes, the metadata tables and the user's choices, in hex. Files that were
             edited in place without a change of size are not noticed.
         notes: what people should know of how the source was read, each a sentence.
+        grouped: whether the source names the lesion or the patient of at least one image.
+        leak: why scores on any split of these images would flatter, in one phrase; "" if that is not known.
     """
 
     layout: str
@@ -40,13 +47,15 @@ class Listing:
     files: int
     fingerprint: str
     notes: tuple[str, ...] = ()
+    grouped: bool = False
+    leak: str = ""
 
 
 def list_source(source: Path, layout: str = "auto", choices: Choices = NO_CHOICES) -> Listing:
     """Lists a source folder.
 
     Args:
-        source: the folder that the images were unpacked into.
+        source: the folder that the images were unpacked into, or an .npz archive.
         layout: a key of LAYOUTS, or "auto" to recognise it.
         choices: what the user says of the source.
 
@@ -56,25 +65,42 @@ def list_source(source: Path, layout: str = "auto", choices: Choices = NO_CHOICE
     """
     layout, tree, candidates = list_candidates(source, layout, choices)
     records, duplicates = _unique(candidates, tree.root)
-    files = len(tree.files) + len(tree.quarantined) - len(candidates.tables)
+    files = len(tree.files) + len(tree.quarantined) - len(candidates.tables) + candidates.inside
     quarantined = (*tree.quarantined, *candidates.quarantined, *duplicates)
     assert files == len(records) + len(quarantined), "every file is a candidate or quarantined"
+    joined, note = join_known(records)
     return Listing(
         layout,
-        records,
+        joined,
         quarantined,
         tuple(candidates.without_image),
         files,
         _fingerprint(tree, candidates.tables, choices),
-        candidates.notes,
+        (*candidates.notes, *filter(None, [note])),
+        grouped=any(record.patient_id or record.lesion_id != record.image_id for record in records),
+        leak=candidates.leak,
     )
+
+
+def loader(source: Path) -> Callable[[Record], LoadedImage]:
+    """What reads the pixels of a source's records; it can be sent to another process.
+
+    It raises `UnusableImageError` where a file is no photograph.
+    """
+    return functools.partial(_load, tree_root(source))
+
+
+def _load(root: Path, record: Record) -> LoadedImage:
+    if f"{ENDING}/" in record.source_path.lower() and (root / record.source_path.rsplit("/", 2)[0]).is_file():
+        return load_from_npz(root, record)
+    return load_photograph(root / record.source_path)
 
 
 def list_candidates(source: Path, layout: str = "auto", choices: Choices = NO_CHOICES) -> tuple[str, Tree, Candidates]:
     """Lists a source folder as it is: of files that share an image_id, all stay among the candidates.
 
     Args:
-        source: the folder that the images were unpacked into.
+        source: the folder that the images were unpacked into, or an .npz archive.
         layout: a key of LAYOUTS, or "auto" to recognise it.
         choices: what the user says of the source.
 
@@ -84,7 +110,7 @@ def list_candidates(source: Path, layout: str = "auto", choices: Choices = NO_CH
     Raises:
         UserError: as `list_source`.
     """
-    tree = list_tree(source)
+    tree = list_tree(source, follow_links=choices.follow_links)
     found = recognise(tree, choices)
     if layout == "auto":
         if not found:
@@ -175,10 +201,8 @@ def _fingerprint(tree: Tree, tables: tuple[str, ...], choices: Choices) -> str:
     digest = hashlib.sha256()
     for path in sorted(tree.sizes, key=os.fsencode):  # also those that are left out by rule
         digest.update(os.fsencode(path) + b"\0%d\0" % tree.sizes[path])
-    for table in tables:
-        digest.update((tree.root / table).read_bytes())
-    if choices.table and not tables:  # it lies elsewhere
-        digest.update(table_path(tree, choices)[0].read_bytes())
+    for content in content_of_tables(tree, tables, choices):
+        digest.update(content)
     if choices != NO_CHOICES:
         digest.update(repr(choices).encode())
     return digest.hexdigest()

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from mole_jax.data.image_file import LoadedImage, UnusableImageError, decode_rgb, load_image
-from mole_jax.data.source.identity import ENDINGS
+from mole_jax.vocabulary.identity import ENDINGS
 
 # Folders of programs, in lower case, and whose they are.
 PROGRAMS: Final = {"@eadir": "thumbnails of a Synology", "__macosx": "macOS' own notes"}

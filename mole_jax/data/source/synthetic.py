@@ -39,7 +39,7 @@ def list_synthetic(examples: int, seed: int) -> Listing:
         counts[label] += len(images)
         records += images
     digest = hashlib.sha256(f"synthetic/{examples}/{seed}".encode()).hexdigest()
-    return Listing("synthetic", tuple(records), (), (), len(records), digest)
+    return Listing("synthetic", tuple(records), (), (), len(records), digest, grouped=True)
 
 
 def load_synthetic(seed: int, record: Record) -> LoadedImage:

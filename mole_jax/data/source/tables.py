@@ -13,13 +13,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from mole_jax.data.records import METADATA_COLUMNS
-from mole_jax.data.source.words import known, plain
 from mole_jax.errors import UserError
+from mole_jax.vocabulary.words import SEXES, known, plain
 
 MAX_TABLE_BYTES: Final = 1 << 28
 # What R, pandas and Excel call the column of the row numbers, as `words.plain` writes it.
 ROW_NUMBERS: Final = frozenset({"", "unnamed 0", "index", "rownames"})
-SEXES: Final = {"m": "male", "male": "male", "man": "male", "f": "female", "female": "female", "woman": "female"}
 # Column of HAM10000 -> what the ISIC Archive, its challenges and PAD-UFES-20 call it.
 OTHER_NAMES: Final = {
     "age": ("age_approx",),
@@ -58,9 +57,11 @@ def column_names(path: Path) -> list[str]:
 
 
 def read_table(path: Path, *, required: Collection[str], key: str = "image_id") -> MetadataTable:
-    """Reads a table with a header, separated by commas, semicolons or tabs. Rows without a key are skipped.
+    """Reads a table, separated by commas, semicolons or tabs. Rows without a key are skipped.
 
-    Rows of one key agree if they do in every column but that of the row numbers; 50 and 50.0 are one number.
+    A table has no header if all required columns are called by numbers and its first line has no such names; its
+    columns are then 1, 2, ... Rows of one key agree if they do in every column but that of the row numbers; 50 and 50.0
+    are one number.
 
     Args:
         path: the table's file.
@@ -77,6 +78,9 @@ def read_table(path: Path, *, required: Collection[str], key: str = "image_id") 
     contradictory = set()
     try:
         header = _stripped(next(lines, []))
+        if header and all(name.isdigit() for name in required) and not set(required) <= set(header):
+            header = [str(i + 1) for i in range(len(header))]
+            lines = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(_first_line(text)), strict=True)
         _check_header(path, header, required)
         for line in lines:
             if len(line) > len(header):

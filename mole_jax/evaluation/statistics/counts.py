@@ -88,6 +88,15 @@ class Counter:
         return draw_weights(self.groups, resamples=affordable_resamples(n, resamples), seed=seed, at_a_time=at_a_time)
 
 
+def from_positives(score: Float[np.ndarray, " n"], label: Integer[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+    """Scores that call the same images at each threshold that is a positive's score, with as few values as that needs.
+
+    How many positives score no higher. Average precision depends on no more, and its table has a row for each score of
+    a positive instead of a row for each score.
+    """
+    return np.searchsorted(np.unique(score[label == 1]), score, side="right").astype(np.float64)
+
+
 def affordable_resamples(n: int, resamples: int) -> int:
     """How many of the `resamples` asked for are taken of `n` images: all up to 200,000 images, then fewer."""
     return min(resamples, max(FEWEST, MOST_DRAWS // n))

@@ -1,10 +1,15 @@
 """Which images belong together (one lesion, or one patient), and drawing those groups with replacement."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, Integer, Shaped
+from scipy import sparse
+from scipy.sparse.csgraph import connected_components
+from tqdm import tqdm
+
+SHOWN_AFTER = 2  # seconds: what ends sooner needs no bar
 
 
 @dataclass(frozen=True)
@@ -13,6 +18,7 @@ class Groups:
 
     index: Integer[np.ndarray, " n"]  # each image's group, 0..g-1, in the sorted order of their ids
     stratum: Integer[np.ndarray, " g"]  # by the group's images: 0 none positive, 1 all positive, 2 some
+    unit: str = "lesion"  # what a group is called
 
     @property
     def count(self) -> int:
@@ -43,17 +49,36 @@ class Groups:
         return float(sizes.sum() ** 2 / (sizes**2).sum()) if sizes.any() else 0.0
 
 
-def group_images(group: Shaped[np.ndarray, " n"], label: Integer[np.ndarray, " n"]) -> Groups:
+def group_images(group: Shaped[np.ndarray, " n"], label: Integer[np.ndarray, " n"], *, unit: str = "lesion") -> Groups:
     """Numbers the groups and tells which classes each one holds.
 
     Args:
         group: each image's lesion id.
         label: 0 or 1.
+        unit: what a group is called.
     """
     names, index = np.unique(group, return_inverse=True)
     images = np.bincount(index, minlength=len(names))
     positives = np.bincount(index, weights=label, minlength=len(names))
-    return Groups(index, np.where(positives == 0, 0, np.where(positives == images, 1, 2)))
+    return Groups(index, np.where(positives == 0, 0, np.where(positives == images, 1, 2)), unit)
+
+
+def connected(columns: Sequence[Shaped[np.ndarray, " n"]]) -> Integer[np.ndarray, " n"]:
+    """Numbers what hangs together: images that share a name in any of the columns, and so on from image to image.
+
+    Args:
+        columns: of names; "" connects nothing.
+    """
+    images, nodes, size = [], [], len(columns[0])
+    for column in columns:
+        named = np.flatnonzero(column != "")
+        _, code = np.unique(column[named], return_inverse=True)
+        images.append(named)
+        nodes.append(size + code)
+        size += int(code.max(initial=-1)) + 1
+    ends = np.concatenate(images), np.concatenate(nodes)
+    graph = sparse.coo_array((np.ones(len(ends[0])), ends), shape=(size, size))
+    return connected_components(graph, directed=False)[1][: len(columns[0])].astype(np.int64)
 
 
 def draw_weights(groups: Groups, *, resamples: int, seed: int, at_a_time: int) -> Iterator[Float[np.ndarray, "g r"]]:
@@ -70,7 +95,9 @@ def draw_weights(groups: Groups, *, resamples: int, seed: int, at_a_time: int) -
         at_a_time: resamples yielded in one piece, to bound memory.
     """
     stream, g = np.random.default_rng(seed), groups.count
-    for start in range(0, resamples, at_a_time):
-        r = min(at_a_time, resamples - start)
-        drawn = stream.integers(g, size=(r, g)) + g * np.arange(r)[:, None]
-        yield np.bincount(drawn.ravel(), minlength=r * g).reshape(r, g).T.astype(np.float64)
+    with tqdm(total=resamples, desc="resampling", unit="", delay=SHOWN_AFTER, leave=False, disable=None) as bar:
+        for start in range(0, resamples, at_a_time):
+            r = min(at_a_time, resamples - start)
+            drawn = stream.integers(g, size=(r, g)) + g * np.arange(r)[:, None]
+            yield np.bincount(drawn.ravel(), minlength=r * g).reshape(r, g).T.astype(np.float64)
+            bar.update(r)

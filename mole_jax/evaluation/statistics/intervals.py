@@ -15,6 +15,7 @@ Z = 1.959963984540054  # the normal quantile at 1 - (1 - LEVEL) / 2
 # images are all alike, which counts as much as this many degrees of freedom. 4 is the choice of benchmarks/coverage.py.
 PRIOR = 4.0
 NO_VARIATION = "the same in every bootstrap resample, which says nothing of its uncertainty"
+OUTSIDE = "it lies outside the interval of its own bootstrap resamples, which are therefore biased"
 SAME = 1e-9  # resamples that differ by less than this share of the value differ by rounding
 # Groups with a melanoma, and groups without, that an interval needs: with fewer the benchmark finds none that covers.
 FEWEST_AREA = 5
@@ -74,7 +75,7 @@ def too_few(groups: Groups, fewest: int) -> str | None:
     """Why these groups are too few for an interval, in one phrase; None where they are enough."""
     for count, name in ((groups.positives, "with melanoma"), (groups.negatives, "without melanoma")):
         if count < fewest:
-            return f"{count} {'lesion' if count == 1 else 'lesions'} {name}; an interval needs {fewest}"
+            return f"{count} {groups.unit}{'' if count == 1 else 's'} {name}; an interval needs {fewest}"
     return None
 
 
@@ -95,6 +96,8 @@ def bootstrapped(value: float, samples: Float[np.ndarray, " r"], groups: Groups,
     n = min(groups.positives, groups.negatives)
     tail = float(ndtr(-t_quantile(n - 1, level) * math.sqrt(n / (n - 1))))
     low, high = np.quantile(defined, [tail, 1 - tail])
+    if not low <= value <= high:
+        return point(value, reason=OUTSIDE)
     result = estimate(value, low, high, "cluster_bootstrap")
     if len(defined) < len(samples):
         result["undefined_resamples"] = len(samples) - len(defined)

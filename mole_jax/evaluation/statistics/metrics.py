@@ -6,7 +6,7 @@ An image is called positive when its score is at or above the threshold.
 """
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Integer
 
 from mole_jax.evaluation.statistics.counts import Counts
 
@@ -84,6 +84,18 @@ def log_loss(counts: Counts) -> Float[np.ndarray, " r"]:
     score = np.clip(counts.score, eps, 1 - eps)
     loss = -np.log(score) @ counts.positive - np.log1p(-score) @ counts.negative
     return _ratio(loss, counts.positive_below[-1] + counts.negative_below[-1])
+
+
+def squared_errors(score: Float[np.ndarray, " n"], label: Integer[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+    """Each image's part of the Brier score."""
+    return (score - label) ** 2
+
+
+def log_losses(score: Float[np.ndarray, " n"], label: Integer[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+    """Each image's part of the log loss in nats, clipped as there."""
+    eps = np.finfo(np.float64).eps
+    score = np.clip(score, eps, 1 - eps)
+    return np.where(label == 1, -np.log(score), -np.log1p(-score))
 
 
 def confusion(counts: Counts, thresholds: Float[np.ndarray, " t"]) -> dict[str, Float[np.ndarray, "t r"]]:

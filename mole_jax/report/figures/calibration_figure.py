@@ -40,7 +40,7 @@ def calibration_figure(runs: Sequence[Run]) -> Part:
         "On the diagonal a score is a risk. Below it the model claims too much, above it too little; a model that "
         f"was trained on balanced batches claims too much. Each point is a bin of {per_bin} images with its 95% "
         "interval; the lines are restricted cubic splines of the logit with pointwise 95% bands. Temperature and Platt "
-        "scaling are fitted on validation and change no ranking. In the large: what would have to be added to every "
+        f"scaling are {_fitted(runs)}. In the large: what would have to be added to every "
         "logit, the slope held at 1, to expect as many melanomas as there are (0 is right); O:E: melanomas observed "
         "over expected (1 is right). The slope, below 1 where scores are too extreme, and the intercept beside it come "
         "from one regression: that intercept says nothing of the large unless the slope is 1. The calibration error is "
@@ -51,6 +51,15 @@ def calibration_figure(runs: Sequence[Run]) -> Part:
         for run in runs
     ]
     return Part("calibrations", "Calibration", caption, panels, _table(runs), numbers)
+
+
+def _fitted(runs: Sequence[Run]) -> str:
+    kinds = {run.metrics["splits"]["test"]["calibration"].get("fitted_on", "validation") for run in runs}
+    words = {
+        "validation": "fitted on validation, where it is there, and change no ranking",
+        "cross-fitted": "cross-fitted where there is no validation: each image is scaled by what the other folds gave",
+    }
+    return "; ".join(text for kind, text in words.items() if kind in kinds)
 
 
 def _curves(run: Run) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 
 from mole_jax.evaluation.table import threshold_text
 from mole_jax.report.figures.drawing import BLUE, draw
-from mole_jax.report.figures.roc_figure import point_name, shown_points
+from mole_jax.report.figures.roc_figure import NO_THRESHOLD, point_name, shown_points
 from mole_jax.report.parts import Panel, Part
 from mole_jax.runs.read import Run
 
@@ -17,6 +17,8 @@ CELLS = {"tp": (MELANOMA, MELANOMA), "fn": (MELANOMA, NOT), "fp": (NOT, MELANOMA
 def confusion_figure(runs: Sequence[Run]) -> Part:
     """What became of the melanomas and of the other images."""
     shown = [(run, point) for run in runs for point in shown_points(run)]
+    if not shown:
+        return Part("confusion", "Confusion matrices", "", missing=NO_THRESHOLD)
     rows = [(run.name, point, *CELLS[cell], run.at[point]["confusion"][cell]) for run, point in shown for cell in CELLS]
     heads = ("run", "operating_point", "truth", "called", "images")
     caption = (
@@ -51,7 +53,8 @@ def _panel(run: Run, point: str) -> Panel:
         axes.set_xlim(-0.5, 1.5)
         axes.set_ylim(-0.5, 1.5)
 
-    threshold = threshold_text(run.at[point]["threshold"])
+    folds = run.metrics["operating_points"][point].get("folds")
+    threshold = "cross-fitted" if folds else threshold_text(run.at[point]["threshold"])
     alt = (
         f"Threshold {threshold}: of {cells['tp'] + cells['fn']} melanomas {cells['tp']} are found and {cells['fn']} "
         f"missed; of {cells['tn'] + cells['fp']} other images {cells['fp']} are called melanoma."

@@ -9,7 +9,11 @@ from mole_jax.report.figures.drawing import INK, draw, series, shortened
 from mole_jax.report.parts import Panel, Part, estimate_columns
 from mole_jax.runs.read import Run
 
-SCORES = {"platt_scaled": "Platt-scaled scores", "as_given": "scores as given"}
+SCORES = {
+    "platt_scaled": "Platt-scaled scores",
+    "platt_scaled_cross_fitted": "Platt-scaled scores (cross-fitted)",
+    "as_given": "scores as given",
+}
 
 
 def decision_figure(runs: Sequence[Run]) -> Part:

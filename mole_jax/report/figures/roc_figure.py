@@ -16,6 +16,7 @@ from mole_jax.runs.read import Run
 
 MARKERS = {"accuracy": "o", "youden": "D", "sensitivity_0.9": "^", "sensitivity_0.95": "s", "sensitivity_0.98": "P"}
 OTHER_MARKER = "X"
+NO_THRESHOLD = "There is no threshold to judge: no validation predictions, and too few lesions to cross-fit one."
 ZOOM = 0.8
 
 Curve = tuple[np.ndarray, np.ndarray, np.ndarray]  # false alarm rate, sensitivity, threshold
@@ -66,8 +67,8 @@ def roc_figure(runs: Sequence[Run], *, name: str = "roc", title: str = "ROC curv
     ]
     caption = (
         "Up and left is better; the dotted diagonal is guessing. For melanoma look at the right panel: how many false "
-        "alarms does it cost to find nearly all? The marks are thresholds that were chosen on validation and then "
-        "frozen, so on the test images they need not reach the sensitivity that they aimed at."
+        "alarms does it cost to find nearly all? The marks are thresholds that were chosen on other images, so on "
+        "the test images they need not reach the sensitivity that they aimed at."
     )
     return Part(name, title, caption, panels, numbers=_numbers(drawn, curves))
 
@@ -76,9 +77,9 @@ def point_name(name: str) -> str:
     """The name of an operating point for people."""
     known = {"accuracy": "best accuracy", "youden": "Youden", "given": "given"}
     if name.startswith("sensitivity_"):
-        return f"{_percent(name.removeprefix('sensitivity_'))} sensitivity on validation"
+        return f"target sensitivity {_percent(name.removeprefix('sensitivity_'))}"
     if name.startswith("confident_"):
-        return f"{_percent(name.removeprefix('confident_'))} sensitivity with confidence"
+        return f"target sensitivity {_percent(name.removeprefix('confident_'))} with confidence"
     return known.get(name, name)
 
 
@@ -87,13 +88,35 @@ def _percent(share: str) -> str:
     return f"{100 * float(share):.6g}%"
 
 
+def main_at(run: Run) -> dict[str, Any]:
+    """The test figures at the main threshold; `threshold` None and the reason where there is none."""
+    none = {"threshold": None, "reason": "there is no threshold"}
+    return run.at.get(run.main, none)
+
+
+def chosen_text(runs: Sequence[Run]) -> str:
+    """Where the thresholds of the runs come from, in a sentence; "" where there are none."""
+    kinds = {point["chosen_on"] for run in runs for point in run.metrics["operating_points"].values()}
+    words = {
+        "validation": "Thresholds were chosen on validation and frozen.",
+        "cross-fitted": (
+            "Cross-fitted: no validation predictions were given, so each image is called by a threshold that was "
+            "chosen on the other folds of the same file, whole lesions or patients in one fold."
+        ),
+        "given": "A threshold was given.",
+    }
+    return " ".join(text for kind, text in words.items() if kind in kinds)
+
+
 def shown_points(run: Run) -> list[str]:
     """The operating points of drawings with room for few: the paper's and the main one."""
-    return [name for name in dict.fromkeys(("accuracy", run.main)) if name in run.at]
+    return [name for name in dict.fromkeys(("accuracy", run.main)) if run.at.get(name, {}).get("threshold") is not None]
 
 
 def _screening_text(run: Run) -> str:
-    at = run.at[run.main]
+    at = main_at(run)
+    if at["threshold"] is None:
+        return f"{run.name} has no threshold."
     return (
         f"{run.name} at the threshold for {point_name(run.main)}: sensitivity {estimate_text(at['sensitivity'])}, "
         f"specificity {estimate_text(at['specificity'])}."

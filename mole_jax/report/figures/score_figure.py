@@ -56,7 +56,7 @@ def _panel(
     melanomas: Integer[np.ndarray, " b"],
 ) -> Panel:
     name = f"scores-{run.key}"
-    points = [point for point in shown_points(run) if run.at[point]["threshold"] is not None]
+    points = shown_points(run)
 
     def plot(axes: Axes) -> None:
         shares = [counts / max(counts.sum(), 1) for counts in (others, melanomas)]

@@ -6,12 +6,19 @@ from typing import Any
 from matplotlib.axes import Axes
 
 from mole_jax.report.figures.drawing import BLUE, INK, VERMILLION, draw, shortened
-from mole_jax.report.figures.roc_figure import point_name
+from mole_jax.report.figures.roc_figure import main_at, point_name
 from mole_jax.report.parts import Panel, Part, estimate_columns
 from mole_jax.runs.read import Run
 
 MEASURES = {"auroc": "AUROC", "sensitivity": "sensitivity", "specificity": "specificity"}
-ATTRIBUTES = {"localization": "site", "dx": "diagnosis", "dx_type": "how diagnosed", "age": "age", "sex": "sex"}
+ATTRIBUTES = {
+    "localization": "site",
+    "sex & age": "sex and age",
+    "dx": "diagnosis",
+    "dx_type": "how diagnosed",
+    "age": "age",
+    "sex": "sex",
+}
 ROW = 0.19  # inches
 
 
@@ -37,7 +44,7 @@ def _figure(run: Run) -> Part:
         numbers |= estimate_columns(f"{measure}_difference", [row["difference"][measure] for _, row in rows])
     contrasts = [row["difference"][measure] for _, row in rows for measure in MEASURES]
     compared = sum(contrast["low"] is not None for contrast in contrasts)
-    apart = sum(map(_apart, contrasts))
+    apart = sum(map(leaves_out_zero, contrasts))
     caption = (
         f"Sensitivity and specificity are at the threshold for {point_name(run.main)}; the dashed line is the whole "
         "test set, in brackets stand melanomas of images. Diamonds mark levels that differ from all other images: the "
@@ -50,20 +57,20 @@ def _figure(run: Run) -> Part:
     return Part(name, title, caption, panels, numbers=numbers, layout="thirds")
 
 
-def _apart(difference: Mapping[str, Any]) -> bool:
+def leaves_out_zero(difference: Mapping[str, Any]) -> bool:
     """Whether the interval of a difference leaves out 0."""
     return difference["low"] is not None and not difference["low"] <= 0 <= difference["high"]
 
 
 def _panel(run: Run, name: str, measure: str, subgroups: dict[str, list[dict[str, Any]]]) -> Panel:
     test = run.metrics["splits"]["test"]
-    whole = (test if measure == "auroc" else run.at[run.main])[measure]
+    whole = (test if measure == "auroc" else main_at(run)).get(measure, {"value": None})
     lines: list[tuple[str, dict[str, Any] | None]] = []
     marked = set()
     for attribute, levels in subgroups.items():
         lines.append((ATTRIBUTES.get(attribute, attribute), None))
         for row in levels:
-            if _apart(row["difference"][measure]):
+            if leaves_out_zero(row["difference"][measure]):
                 marked.add(len(lines))
             lines.append((f"{shortened(row['level'], 18)} ({row['positives']}/{row['images']})", row[measure]))
     defined = [(text, estimate) for text, estimate in lines if estimate is not None and estimate["value"] is not None]

@@ -1,5 +1,6 @@
 import json
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,8 @@ from mole_jax.errors import UserError
 def test_without_torch_a_checkpoint_is_refused_in_one_sentence(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     path = tmp_path / "resnet50.pth"
-    path.write_bytes(b"PK\x03\x04" + bytes(100))
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("resnet50/data.pkl", b"")
     with pytest.raises(UserError, match=r"resnet50\.pth is a torch checkpoint, but torch is not installed: install it"):
         load_pretrained(str(path))
 

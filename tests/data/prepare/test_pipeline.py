@@ -357,7 +357,7 @@ def test_one_class_only_is_refused(tmp_path, write_image):
     ("arguments", "message"),
     [
         ({"name": "Has Space"}, "dataset name 'Has Space': use lower-case letters"),
-        ({"layout": "tree"}, "layout 'tree' is not one of auto, kaggle, ham10000, folder, table, synthetic"),
+        ({"layout": "tree"}, "layout 'tree' is not one of auto, kaggle, ham10000, folder, table, npz, synthetic"),
         ({"layout": "synthetic"}, "layout synthetic draws its images and takes no source"),
         ({"source": None}, "dataset 'ham' needs a source; give --source=DIR"),
         ({"name": "synthetic"}, "the name synthetic is kept for drawn images"),

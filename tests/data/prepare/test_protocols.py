@@ -102,8 +102,8 @@ def test_the_seeded_order_never_changes():
         (
             (example("b", lesion="L"), example("b", lesion="L").as_copy(1, "AUG_0_1")),
             "1 of 1 augmented copies in test come from an original that training has seen; "
-            "1 lesion in more than one split; only moles are augmented copies, outside of training too, "
-            "and the traces of augmentation give them away",
+            "1 lesion and 1 identical file in more than one split; only moles are augmented copies, outside of "
+            "training too, and the traces of augmentation give them away",
         ),
     ],
 )

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from mole_jax.data.source import diagnoses
 from mole_jax.data.source.choices import Choices
-from mole_jax.data.source.diagnoses import NO_DECISIONS, VERDICTS, Decisions, vocabulary
 from mole_jax.data.source.listing import list_source
-from mole_jax.data.source.words import is_unknown, plain
 from mole_jax.errors import UserError
+from mole_jax.vocabulary import diagnoses
+from mole_jax.vocabulary.diagnoses import NO_DECISIONS, VERDICTS, Decisions, vocabulary
+from mole_jax.vocabulary.words import is_unknown, plain
 
 MELANOMA = ["mel", "MEL", "Melanoma", " melanoma ", "melanoma_in_situ", "Melanoma In Situ", "melanoma (in situ)"]
 MELANOMA += ["Melanoma-Invasive", "lentigo maligna", "Lentigo_Maligna_Melanoma", "melanoma metastasis"]

@@ -67,10 +67,40 @@ def test_a_submission_is_no_ground_truth(tree, cell):
         list_source(tree([f"a,0,{cell},0,0,0,0,0"]))
 
 
-def test_two_splits_of_the_challenge_in_one_folder_are_refused(tree):
-    source = tree(["a,1,0,0,0,0,0,0"])
-    (source / "ISIC2018_Task3_Test_GroundTruth.csv").write_text(f"{HEADER}\nb,0,1,0,0,0,0,0\n")
-    with pytest.raises(UserError, match=r"holds 2 metadata tables, .*keep the one that belongs to these images"):
+def test_the_challenges_splits_in_one_folder_are_the_splits(tree, tmp_path, write_image):
+    """As unpacked: Training with its lesions, Validation and Test without."""
+    source = tree(
+        ["a,1,0,0,0,0,0,0", "b,0,1,0,0,0,0,0", "c,0,1,0,0,0,0,0"], ["image,lesion_id", "a,L1", "b,L2", "c,L2"]
+    )
+    truth = next(path for path in source.rglob("*GroundTruth.csv"))
+    assert "Training" in truth.name
+    for split, name in (("Validation", "v"), ("Test", "t")):
+        write_image(source / f"ISIC2018_Task3_{split}_Input" / f"{name}.png")
+        (source / f"ISIC2018_Task3_{split}_GroundTruth.csv").write_text(f"{HEADER}\n{name},0,1,0,0,0,0,0\n")
+    listing = list_source(source)
+    assert {r.image_id: (r.given_split, r.lesion_id) for r in listing.records} == {
+        "a": ("train", "L1"),
+        "b": ("train", "L2"),
+        "c": ("train", "L2"),
+        "v": ("validation", "v"),
+        "t": ("test", "t"),
+    }
+    assert any(note.startswith("3 tables are read, each as the split that its name tells: ") for note in listing.notes)
+    assert any(note.startswith("lesions of 3 of 5 images are from ") for note in listing.notes)
+
+
+def test_tables_whose_names_tell_no_splits_are_read_as_one(tree):
+    source = tree(["a,1,0,0,0,0,0,0", "b,0,1,0,0,0,0,0"])
+    (source / "more.csv").write_text(f"{HEADER}\nb,1,0,0,0,0,0,0\nc,0,1,0,0,0,0,0\n")
+    listing = list_source(source)
+    assert {record.image_id: record.given_split for record in listing.records} == {"a": None, "c": None}
+    assert [item.reason[:18] for item in listing.quarantined] == ["contradictory rows"], "b is both"
+    assert any("2 tables are read, as one: " in note for note in listing.notes)
+
+
+def test_lesions_of_other_images_are_an_error(tree):
+    source = tree(["a,1,0,0,0,0,0,0"], ["image,lesion_id", "x,L1", "y,L2"])
+    with pytest.raises(UserError, match=r"none of the 2 images in .*, such as 'x', is in .*; give the table of these"):
         list_source(source)
 
 

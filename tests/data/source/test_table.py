@@ -6,10 +6,10 @@ import pytest
 
 from mole_jax.data.prepare.prepare import prepare
 from mole_jax.data.source.choices import Choices, parse_classes
-from mole_jax.data.source.diagnoses import Decisions
-from mole_jax.data.source.identity import match_ids
 from mole_jax.data.source.listing import list_source
 from mole_jax.errors import UserError
+from mole_jax.vocabulary.diagnoses import Decisions
+from mole_jax.vocabulary.identity import match_ids
 
 
 @pytest.fixture

@@ -99,3 +99,10 @@ def test_a_difference_is_bounded_by_one(sign):
     found = delong_test(a, b, label)
     assert found["value"] * sign > 0.6
     assert (found["high"] if sign == 1 else found["low"]) == sign
+
+
+def test_five_images_of_a_class_have_an_interval():
+    label = np.repeat([1, 0], [5, 12])
+    score = np.random.default_rng(0).normal(label, 1.0)
+    assert delong_auroc(score, label)["low"] is not None
+    assert delong_test(score, score[::-1], label)["low"] is not None

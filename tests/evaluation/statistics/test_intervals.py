@@ -71,6 +71,16 @@ def test_no_variation_is_not_certainty_nor_is_rounding():
         assert found["reason"].startswith("the same in every bootstrap resample")
 
 
+def test_an_estimate_outside_its_own_resamples_has_no_interval():
+    groups = group_images(np.arange(40), np.arange(40) % 2)
+    samples = np.linspace(0.4, 0.6, 101)
+    assert bootstrapped(0.5, samples, groups)["low"] is not None
+    for value in (0.3, 0.7):
+        found = bootstrapped(value, samples, groups)
+        assert (found["value"], found["low"], found["high"]) == (value, None, None)
+        assert found["reason"].startswith("it lies outside the interval of its own bootstrap resamples")
+
+
 def test_resampling_needs_ten_groups_of_each_class():
     samples = np.linspace(0, 1, 100)
     assert bootstrapped(0.5, samples, alone(9, 40))["reason"] == "9 lesions with melanoma; an interval needs 10"

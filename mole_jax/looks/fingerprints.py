@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from mole_jax.audit.threads import threaded_map
+from mole_jax.looks.threads import threaded_map
 
 SIDE: Final = 112  # pixels; half of what the models see
 KEYPOINTS: Final = 80

@@ -1,10 +1,25 @@
 """Words as people spell them: one rule for what is the same word, and one for what says that nothing is known."""
 
 import re
-from typing import Final
+from typing import Final, Literal
 
 # As `plain` writes them. "-", "?" and the like have no letter or digit, and so are empty.
 UNKNOWN_WORDS: Final = frozenset({"", "nan", "na", "n a", "none", "null", "nil", "nat", "unk", "unknown", "not known"})
+SEXES: Final = {"m": "male", "male": "male", "man": "male", "f": "female", "female": "female", "woman": "female"}
+
+SPLIT_WORDS: Final[dict[str, Literal["train", "validation", "test"]]] = {
+    "train sep": "train",
+    "train": "train",
+    "training": "train",
+    "valid": "validation",
+    "validation": "validation",
+    "val": "validation",
+    "dev": "validation",
+    "test": "test",
+    "testing": "test",
+    "holdout": "test",
+    "hold out": "test",
+}
 
 
 def plain(text: str) -> str:

@@ -14,11 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from mole_jax.data.source.words import is_unknown, plain
 from mole_jax.errors import UserError
+from mole_jax.vocabulary.words import is_unknown, plain
 
 VERDICTS: Final[dict[str, int | None]] = {"melanoma": 1, "not melanoma": 0, "unknown": None}
 LISTED: Final = 12
+# Between a broader diagnosis and a narrower one.
+BETWEEN: Final = "::"
 
 
 @dataclass(frozen=True)
@@ -53,12 +55,23 @@ class Decisions:
         Raises:
             KeyError: it is neither decided nor in the vocabulary; `check` says so to people.
         """
-        word = _word(diagnosis)
-        if word in self._decided:
-            return self._decided[word]
-        if (verdict := _verdict(diagnosis)) is None:
-            raise KeyError(diagnosis)
-        return VERDICTS[verdict]
+        parts = _narrowest_first(diagnosis)
+        for part in parts:
+            if (word := _word(part)) in self._decided:
+                return self._decided[word]
+            if (verdict := _verdict(part)) is not None:
+                return VERDICTS[verdict]
+        if not parts:
+            return None
+        raise KeyError(diagnosis)
+
+    def decides(self, diagnosis: str) -> bool:
+        """Whether `label` has an answer."""
+        try:
+            self.label(diagnosis)
+        except KeyError:
+            return False
+        return True
 
     def only_other(self, diagnoses: Iterable[str]) -> str:
         """The one value beside those that the user calls positive, where there is exactly one and nothing is known of
@@ -77,7 +90,7 @@ class Decisions:
             diagnoses: as the source writes them, one for each image.
             where: where they stand, such as "column 'dx' of metadata.csv".
         """
-        counts = Counter(value for value in diagnoses if _word(value) not in self._decided and _verdict(value) is None)
+        counts = Counter(value for value in diagnoses if not self.decides(value))
         if not counts:
             return
         listed = ", ".join(f"{value} ({count:,})" for value, count in counts.most_common(LISTED))
@@ -98,9 +111,17 @@ def vocabulary() -> dict[str, str]:
         return {row["spelling"]: row["verdict"] for row in csv.DictReader(file)}
 
 
+def _narrowest_first(diagnosis: str) -> list[str]:
+    """The parts of "Benign::Benign melanocytic proliferations::Nevus", as the ISIC Archive writes it, Nevus first; what
+    is not known is left out.
+    """
+    parts = diagnosis.split(BETWEEN)
+    return [part for part in reversed(parts) if len(parts) == 1 or not is_unknown(part)]
+
+
 def _word(text: str) -> str:
-    """The word as it is compared; 1.0 is 1."""
-    whole = re.fullmatch(r"\s*([+-]?\d+)\.0*\s*", text)
+    """The word as it is compared; 1.0 and +1 are 1, and -1 is not."""
+    whole = re.fullmatch(r"\s*\+?(-?\d+)(\.0*)?\s*", text)
     return whole[1] if whole else plain(text)
 
 

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int, UInt8
 
-from mole_jax.audit.fingerprints import DESCRIPTOR_SCALE, SIDE, Fingerprint
+from mole_jax.looks.fingerprints import DESCRIPTOR_SCALE, SIDE, Fingerprint
 
 # Largest share of the distance to the second nearest descriptor (Lowe, IJCV 60 (2004) 91: .8, larger pictures).
 RATIO: Final = 0.85
@@ -26,6 +26,10 @@ FINE: Final = 0.5
 COARSE: Final = 2.0
 WIDE: Final = 4.0
 SMOOTH: Final = 1.0  # pixels, before grey levels are compared
+# Over how many pixels details are brought to one strength, so that a small dark mole on smooth skin, whose outline is
+# all that there is, does not agree with every other; and which strength is noise.
+EVENED_OVER: Final = 6.0  # pixels
+NOISE: Final = 2.0  # grey levels, squared
 
 # What SIFT's 4 x 4 x 8 gradient histogram becomes in a mirror: rows upside down, directions the other way round.
 MIRROR: Final = np.arange(128).reshape(4, 4, 8)[::-1][:, :, -np.arange(8) % 8].ravel()
@@ -40,12 +44,14 @@ class Alignment(NamedTuple):
 
     Attributes:
         similarity: correlation of their details where they overlap, -1..1.
+        agreement: the same of details that are brought to one strength everywhere, -1..1.
         difference: mean absolute difference of their grey levels there, 0..255.
         overlap: the share of the picture that was compared, 0..1.
         matrix: affine map from a pixel of the first image (x, y, 1) to the second, in pixels of `Fingerprint.grey`.
     """
 
     similarity: float
+    agreement: float
     difference: float
     overlap: float
     matrix: Float32[np.ndarray, "2 3"]
@@ -119,10 +125,12 @@ def _compare(first: Fingerprint, second: Fingerprint, matrix: Float32[np.ndarray
     overlap = float(inside.mean())
     if overlap < MIN_OVERLAP:
         return None
-    similarity = _correlation(_details(first, COARSE)[inside], _laid_over(_details(second, COARSE), matrix)[inside])
+    details = [_details(one, COARSE) for one in (first, second)]
+    similarity = _correlation(details[0][inside], _laid_over(details[1], matrix)[inside])
+    agreement = _correlation(_evened(details[0])[inside], _laid_over(_evened(details[1]), matrix)[inside])
     smooth = [cv2.GaussianBlur(one.grey.astype(np.float32), (0, 0), SMOOTH) for one in (first, second)]
     difference = float(np.abs(smooth[0] - _laid_over(smooth[1], matrix))[inside].mean())
-    return Alignment(similarity, difference, overlap, matrix)
+    return Alignment(similarity, agreement, difference, overlap, matrix)
 
 
 def _in_disc(matrix: Float32[np.ndarray, "2 3"]) -> Bool[np.ndarray, "112 112"]:
@@ -134,6 +142,10 @@ def _in_disc(matrix: Float32[np.ndarray, "2 3"]) -> Bool[np.ndarray, "112 112"]:
 def _details(one: Fingerprint, coarse: float) -> Float32[np.ndarray, "112 112"]:
     grey = one.grey.astype(np.float32)
     return cv2.GaussianBlur(grey, (0, 0), FINE) - cv2.GaussianBlur(grey, (0, 0), coarse)
+
+
+def _evened(details: Float32[np.ndarray, "112 112"]) -> Float32[np.ndarray, "112 112"]:
+    return details / np.sqrt(cv2.GaussianBlur(details**2, (0, 0), EVENED_OVER) + np.float32(NOISE))
 
 
 def _laid_over(

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import PurePosixPath
 from typing import Final
 
@@ -50,6 +50,55 @@ def match_ids(paths: Sequence[str], ids: Iterable[str]) -> tuple[dict[str, str],
                 how[name] += 1
         left -= used
     return found, [f"{count:,} by {name}" for name, count in how.items() if name]
+
+
+def pair_ids(ids: Sequence[str], others: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+    """Finds for each id of an image the one in another table that names the same image.
+
+    Looked for first as it is written, then without the ending of an image file and without case, then without folders
+    (where one of the tables has none), then without leading zeros. What fits two ids fits none.
+
+    Args:
+        ids: of one table, each once.
+        others: of the other, each once.
+
+    Returns:
+        id -> other id for those that have one, and how those were found that are not written alike, in phrases.
+    """
+    found = {name: name for name in set(ids).intersection(others)}
+    how = []
+    for phrase, key in _looser(ids, others):
+        mine, theirs = (
+            [name for name in names if name not in done]
+            for names, done in ((ids, found), (others, set(found.values())))
+        )
+        keys = [Counter(map(key, names)) for names in (mine, theirs)]
+        by_key = {key(name): name for name in theirs}
+        new = {name: by_key[key(name)] for name in mine if keys[0][key(name)] == 1 == keys[1].get(key(name))}
+        how += [f"{len(new):,} {phrase}"] if new else []
+        found |= new
+    return found, how
+
+
+def comparable_id(name: str, *, folders: bool = True) -> str:
+    """An image's id without the ending of an image file and without case, so that two spellings of one name are equal.
+
+    Args:
+        name: as a table writes it.
+        folders: whether those before the name count.
+    """
+    folder, _, last = _slashes(name).casefold().rpartition("/")
+    stem, _, ending = last.rpartition(".")  # for millions of ids, which a path for each would slow down
+    last = stem if stem and f".{ending}" in ENDINGS else last
+    return f"{folder}/{last}" if folders and folder else last
+
+
+def _looser(ids: Sequence[str], others: Sequence[str]) -> Iterator[tuple[str, Callable[[str], str]]]:
+    yield "without ending and case", comparable_id
+    if any("/" in _slashes(name) for name in ids) and any("/" in _slashes(name) for name in others):
+        return
+    yield "without folder, ending and case", lambda name: comparable_id(name, folders=False)
+    yield "without leading zeros", lambda name: _without_zeros(comparable_id(name, folders=False))
 
 
 def _ends_of_path(path: str) -> list[str]:

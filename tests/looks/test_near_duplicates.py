@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_sample_images
 
-from mole_jax.audit.alignment import MIRROR, align
-from mole_jax.audit.fingerprints import fingerprint, fingerprints
-from mole_jax.audit.near_duplicates import Pair, near_duplicates
+from mole_jax.looks.alignment import MIRROR, align
+from mole_jax.looks.candidates import NEIGHBOURS
+from mole_jax.looks.fingerprints import fingerprint, fingerprints
+from mole_jax.looks.near_duplicates import Pair, near_duplicates
 from tests.audit.conftest import turned
 
 TURNS = {
@@ -28,6 +29,15 @@ def test_a_copy_is_found_however_it_is_turned(drawn, turn):
     pairs = near_duplicates(copies, fingerprints(drawn))
     assert [(pair.query, pair.reference) for pair in pairs] == [(0, 3), (1, 10)]
     assert all(pair.copy for pair in pairs), pairs
+
+
+def test_another_light_hides_nothing(drawn):
+    """As with another white balance: the colours of other lesions are nearer, the details are the same."""
+    warmer = np.clip(turned(drawn[7], rotation=40) * [1.15, 0.95, 0.85], 0, 255).astype(np.uint8)
+    query, among = fingerprints([warmer]), fingerprints(drawn)
+    likeness = (query.colours @ among.colours.T)[0]
+    assert (likeness > likeness[7]).sum() >= NEIGHBOURS, "else this says nothing"
+    assert [(pair.reference, pair.copy) for pair in near_duplicates(query, among)] == [(7, False)]
 
 
 def test_different_lesions_are_no_pairs(drawn):
@@ -89,3 +99,15 @@ def test_a_copy_must_be_alike_in_details_and_in_brightness():
     assert pair.copy
     assert not dataclasses.replace(pair, similarity=0.8).copy
     assert not dataclasses.replace(pair, difference=2.0).copy
+
+
+def test_the_order_of_the_images_decides_nothing(drawn):
+    images = [*drawn[:6], *(turned(image, rotation=25 + 20 * i) for i, image in enumerate(drawn[:6]))]
+    order = np.random.default_rng(0).permutation(len(images)).tolist()
+
+    def pairs(of):
+        found = near_duplicates(fingerprints([images[i] for i in of]))
+        return {(*sorted((of[p.query], of[p.reference])), p.similarity, p.difference) for p in found}
+
+    assert pairs(order) == pairs(list(range(len(images))))
+    assert len(pairs(order)) == 6

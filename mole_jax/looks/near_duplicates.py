@@ -1,22 +1,19 @@
 """Which images show the same lesion, judged by their pixels alone."""
 
+import hashlib
 from dataclasses import dataclass
 from typing import Final
 
-import numpy as np
-from jaxtyping import Int
-from sklearn.neighbors import NearestNeighbors
 from tqdm import tqdm
 
-from mole_jax.audit.alignment import align
-from mole_jax.audit.fingerprints import Fingerprints
-from mole_jax.audit.threads import threaded_map
+from mole_jax.looks.alignment import align
+from mole_jax.looks.candidates import candidates
+from mole_jax.looks.fingerprints import Fingerprints
+from mole_jax.looks.threads import threaded_map
 
-# Candidates for each image. Of 250 originals with seven copies each, all pairs are among the eight nearest colours.
-NEIGHBOURS: Final = 12
-# Measured on HAM10000: the details of unrelated lesions correlate up to .44, those of one lesion's photographs, where
-# they are found at all, mostly beyond .58.
-SAME_LESION: Final = 0.5
+# Measured on HAM10000: the details of unrelated lesions agree up to .36, those of one lesion's photographs, where they
+# are found at all, mostly beyond .6. RESULTS.md has the measurements.
+SAME_LESION: Final = 0.4
 # Copies correlate beyond .87 and differ by .34 grey levels in the median, 95 % by less than .96; other photographs of
 # the same lesion by 2 at least. RESULTS.md has the measurements.
 SAME_PHOTOGRAPH: Final = 0.85
@@ -30,7 +27,7 @@ class Pair:
     Attributes:
         query: index of one image.
         reference: index of the other image.
-        similarity: correlation of their details once one is laid over the other, SAME_LESION..1.
+        similarity: correlation of their details once one is laid over the other, -1..1, mostly beyond .5.
         difference: mean absolute difference of their grey levels then, 0..255.
     """
 
@@ -48,7 +45,7 @@ class Pair:
 def near_duplicates(query: Fingerprints, reference: Fingerprints | None = None) -> list[Pair]:
     """Finds the reference images that show what a query image shows, whatever was turned, mirrored, shifted or zoomed.
 
-    Each query image is laid over the NEIGHBOURS reference images with the most similar colours.
+    Each query image is laid over the reference images with the most similar colours and the most similar details.
 
     Args:
         query: fingerprints of the images to look for.
@@ -61,22 +58,26 @@ def near_duplicates(query: Fingerprints, reference: Fingerprints | None = None) 
     among = query if reference is None else reference
     if min(len(query), len(among)) < 1 + within:
         return []
-    candidates = _candidates(query, among, within=within)
+    # In an order of their own, so that the same images give the same pairs whatever order they come in.
+    places, ordered = _in_order(query)
+    other_places, others = (places, ordered) if within else _in_order(among)
+    pairs = candidates(ordered, others, within=within)
 
     def compare(pair: tuple[int, int]) -> Pair | None:
-        alignment = align(query.members[pair[0]], among.members[pair[1]])
-        if alignment is None or alignment.similarity < SAME_LESION:
+        alignment = align(ordered.members[pair[0]], others.members[pair[1]])
+        if alignment is None or alignment.agreement < SAME_LESION:
             return None
-        return Pair(*pair, alignment.similarity, alignment.difference)
+        i, j = places[pair[0]], other_places[pair[1]]
+        first, second = (min(i, j), max(i, j)) if within else (i, j)
+        return Pair(first, second, alignment.similarity, alignment.difference)
 
-    progress = tqdm(candidates, unit=" pairs", desc="comparing", disable=None)
+    progress = tqdm(pairs, unit=" pairs", desc="comparing", disable=None)
     found = [pair for pair in threaded_map(compare, progress) if pair is not None]
     return sorted(found, key=lambda pair: (pair.query, -pair.similarity, pair.reference))
 
 
-def _candidates(query: Fingerprints, among: Fingerprints, *, within: bool) -> list[tuple[int, int]]:
-    count = min(NEIGHBOURS + within, len(among))
-    search = NearestNeighbors(n_neighbors=count, algorithm="brute").fit(among.colours)
-    nearest: Int[np.ndarray, "n count"] = search.kneighbors(query.colours, return_distance=False)
-    pairs = ((i, int(j)) for i, of_one in enumerate(nearest) for j in of_one)
-    return sorted({(min(pair), max(pair)) for pair in pairs if pair[0] != pair[1]} if within else set(pairs))
+def _in_order(fingerprints: Fingerprints) -> tuple[list[int], Fingerprints]:
+    """The places of the images in an order that follows from their pixels alone, and the images in it."""
+    members = fingerprints.members
+    places = sorted(range(len(members)), key=lambda i: hashlib.sha256(members[i].grey.data).digest())
+    return places, Fingerprints([members[i] for i in places])

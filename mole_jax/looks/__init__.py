@@ -1,0 +1,1 @@
+"""Which images show the same lesion, judged by their pixels alone. No JAX."""

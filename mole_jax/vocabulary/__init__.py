@@ -1,0 +1,1 @@
+"""How people spell things: diagnoses, what is not known, names of image files. Imports nothing but errors."""
