@@ -141,7 +141,7 @@ def test_a_step_is_traced_once_a_start(found):
 def test_the_paper_s_head_takes_a_share_of_the_memory_on_each_device(found):
     """Parameters and two moments; the first layer in two parts on 4x2, everything whole on 8."""
     one, eight, parted = (found["footprints"][mesh] for mesh in ("1", "8", "4x2"))
-    assert one["state"] == pytest.approx(12 * PAPER_HEAD, rel=1e-5)
+    assert one["state"] == 4 * (3 * PAPER_HEAD + 2 * 2048 + 5)  # moving statistics; two counters, three sums
     assert eight["state"] == one["state"]
     assert one["state"] - parted["state"] == 12 * FIRST_LAYER // 2
     assert [one["batch"] / each["batch"] for each in (eight, parted)] == [8, 4]
@@ -149,16 +149,14 @@ def test_the_paper_s_head_takes_a_share_of_the_memory_on_each_device(found):
 
 
 def test_its_gradients_are_summed_in_one_message(found):
-    assert found["footprints"]["1"]["messages"] == []
-    large = {
-        mesh: [m for m in found["footprints"][mesh]["messages"] if m[1] > 4 * PAPER_HEAD // 4] for mesh in ("8", "4x2")
-    }
+    sent = {mesh: each["messages"] for mesh, each in found["footprints"].items()}
+    assert sent["1"] == []
+    large = {mesh: [m for m in sent[mesh] if m[1] > PAPER_HEAD] for mesh in ("8", "4x2")}
     [(kind, size)] = large["8"]
     assert kind == "all-reduce" and size == pytest.approx(4 * PAPER_HEAD, rel=1e-4)
-    [(kind, size)] = large["4x2"]
-    assert kind == "all-reduce" and size == pytest.approx(4 * (PAPER_HEAD - FIRST_LAYER / 2), rel=1e-4)
-    rest = sum(size for _, size in found["footprints"]["8"]["messages"]) - 4 * PAPER_HEAD
-    assert 0 < rest < 1e6  # batch norm's sums, the loss
+    assert 0 < sum(size for _, size in sent["8"]) - 4 * PAPER_HEAD < 1e5  # batch norm's sums, the loss
+    [(kind, size)] = large["4x2"]  # half of the first layer's, and of the second's, whose update XLA divides by itself
+    assert kind == "all-reduce" and size == pytest.approx(4 * (PAPER_HEAD - (FIRST_LAYER + 4096 * 1024) / 2), rel=1e-4)
 
 
 def test_messages_are_read_from_a_program():
