@@ -188,8 +188,6 @@ def train_stacked(configs: list[RunConfig], dataset: Dataset) -> list[Outcome]:
 
 def _placement(regressions: list[_Regression]) -> Placement:
     """The devices of a pass: those that share the batches of all its regressions equally."""
-    for each in regressions:
-        placement_of(each.config)  # refuses, naming its own batch size
     common = math.gcd(*(each.config.batch_size for each in regressions))
     return placement_of(dataclasses.replace(regressions[0].config, batch_size=common))
 
