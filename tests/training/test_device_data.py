@@ -107,7 +107,8 @@ def test_halves_and_a_broken_run_are_the_whole_bit_for_bit(dataset, tmp_path, mo
             train(on(LOGISTIC), dataset, tmp_path / "broken")
     broken = train(on(LOGISTIC), dataset, tmp_path / "broken")
     for other, name in ((halves, "halves"), (broken, "broken")):
-        jax.tree.map(np.testing.assert_array_equal, whole, other)
+        # But for where the time went.
+        jax.tree.map(np.testing.assert_array_equal, whole._replace(timing={}), other._replace(timing={}))
         assert lines(tmp_path / name) == lines(tmp_path / "whole")
 
 
