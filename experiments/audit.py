@@ -28,14 +28,17 @@ LEAKY = 3
 def command() -> int:
     """Audits, prints the table and writes the page, audit.json and two CSV files."""
     from mole_jax.audit.audit import audit
-    from mole_jax.audit.files import write_files
+    from mole_jax.audit.files import refuse_foreign_folder, write_files
     from mole_jax.audit.table import format_audit
     from mole_jax.report.audit_page import write_audit_page
+    from mole_jax.report.files import refuse_foreign_page
 
     collection = _collection()
+    out = Path(FLAGS.out or f"audits/{collection.name}").expanduser()
+    refuse_foreign_folder(out)  # before minutes of work
+    refuse_foreign_page(out / "audit.html")
     found = audit(collection, _originals(FLAGS.originals) if FLAGS.originals else None)
     print(format_audit(found.result))
-    out = Path(FLAGS.out or f"audits/{collection.name}").expanduser()
     write_files(found, out)
     page = write_audit_page(found.result, out / "audit.html", lambda i: collection.load(found.places[i]).image)
     print(f"\nPictures of the worst pairs: {page}")

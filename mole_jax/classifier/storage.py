@@ -176,6 +176,8 @@ def _why_there_is_none(run_dir: Path) -> str:
 
 
 def _again(run_dir: Path) -> str:
+    if not is_ours(run_dir):  # a copy, or a run of an older release, which cannot be gone on with
+        return f"python -m experiments.run --config={run_dir / CONFIG} --run_dir=ANOTHER trains it anew"
     return (
         f"python -m experiments.run --config={run_dir / CONFIG} --run_dir={run_dir} goes on from its checkpoint and "
         "writes it"

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mole_jax.errors import UserError
-from mole_jax.files.changes import move_folder, remove_folder
+from mole_jax.files.changes import is_ours, move_folder, remove_folder
 from mole_jax.files.sums import claim, refuse_foreign, seal_all, strangers
 
 
@@ -25,7 +25,7 @@ def replaced(final: Path) -> Path:
 
 def _recover(final: Path) -> None:
     """Puts back what a kill in the middle of `publish` has left moved away."""
-    if not final.exists() and replaced(final).exists():
+    if not final.exists() and is_ours(replaced(final)):
         move_folder(replaced(final), final)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from mole_jax.report.checklist import STATES, TRIPOD_AI, checklist
 from mole_jax.report.contrasts import contrasts_tables
@@ -29,6 +30,8 @@ from mole_jax.report.tables import (
     results_table,
 )
 from mole_jax.runs.read import Run
+
+MANY: Final = 8  # runs; of more, a page shows what they have in common
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,8 @@ def write_report(runs: Sequence[Path], out: Path, *, data_dir: Path | None = Non
 
 
 def _sections(runs: Sequence[Run]) -> list[Section]:
+    if len(runs) > MANY:
+        return _overview(runs)
     compared = [comparison_table(runs)] if len(runs) > 1 else []
     elsewhere = external_parts(runs)
     trained = [run for run in runs if not from_files(run)]
@@ -80,16 +85,45 @@ def _sections(runs: Sequence[Run]) -> list[Section]:
     ]
 
 
+def _overview(runs: Sequence[Run]) -> list[Section]:
+    """What can be seen of many runs at once; each one's own figures would make a page that nobody can open."""
+    trained, elsewhere = [run for run in runs if not from_files(run)], external_parts(runs)
+    pairs = (
+        f"{len(runs)} runs make {len(runs) * (len(runs) - 1) // 2} pairs, too many to tell chance from difference; "
+        "compare those that you chose beforehand: python -m experiments.compare --runs=A,B."
+    )
+    alone = (
+        f"Training, errors, calibration, subgroups and mistakes are shown for up to {MANY} runs; python -m "
+        "experiments.report --runs=RUN makes the page of one."
+    )
+    return [
+        Section("discrimination", "Telling melanomas from the rest", [roc_figure(runs), operating_points_table(runs)]),
+        Section(
+            "table",
+            _paper(trained),
+            [results_table(runs), Part("comparison", "Paired comparison on the test images", "", missing=pairs)],
+        ),
+        Section("risk", "What a score means", [prevalence_table(runs)]),
+        *([Section("external", "On other images", elsewhere)] if elsewhere else []),
+        Section("benefit", "Is it of use?", [decision_figure(runs), *costs_table(runs)]),
+        Section(
+            "each", "Each run by itself", [Part("each-run", "Left out of a page over many runs", "", missing=alone)]
+        ),
+    ]
+
+
 def _paper(trained: Sequence[Run]) -> str:
     return "The paper's table, ours beside it" if trained else "The paper's measures"
 
 
 def _render(runs: Sequence[Run], sections: Sequence[Section]) -> str:
+    many = len(runs) > MANY
     # The checklist asks about training, of which a judged file says nothing.
     items = [] if any(map(from_files, runs)) else checklist(runs)
     return render(
         "report.html",
-        title="Mole or melanoma: " + ", ".join(run.name for run in runs),
+        title="Mole or melanoma: " + (f"{len(runs)} runs" if many else ", ".join(run.name for run in runs)),
+        many=many,
         summaries=[summarise(run, runs) for run in runs],
         synthetic=[run.name for run in runs if run.synthetic],
         photographs=any(

@@ -1,5 +1,6 @@
 """Reads a run directory. Everything on the page starts from these files."""
 
+import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,8 +18,11 @@ from mole_jax.evaluation.operating_points import OperatingPoint
 from mole_jax.evaluation.predictions import Predictions, read_predictions
 from mole_jax.evaluation.schema import SCHEMA, Metrics
 from mole_jax.evaluation.summary import renewed
+from mole_jax.files.changes import SUMS
+from mole_jax.files.digest import file_sha256
 from mole_jax.files.reading import read_record
-from mole_jax.runs.directory import CONFIG, ENVIRONMENT, METRICS, verify_run
+from mole_jax.files.sums import verify
+from mole_jax.runs.directory import CLASSIFIER, CONFIG, ENVIRONMENT, EXTERNAL, METRICS, verify_run
 from mole_jax.runs.log import read_steps
 
 AGAIN: Final = "restore it, or run the experiment again"
@@ -141,14 +145,23 @@ def _read_run(path: Path, name: str, key: str, data_dir: Path | None) -> Run:
         test=splits["test"],
         weight_picture=np.load(picture, allow_pickle=False) if picture.is_file() else None,
         images=_find_images(data_dir or Path(config["data_dir"]), config["dataset"], environment),
-        external=_read_external(path / "external"),
+        external=_read_external(path),
     )
 
 
-def _read_external(folder: Path) -> list[External]:
-    found = []
-    for path in sorted(folder.glob("*/metrics.json")):
-        metrics, name = read_metrics(path), path.parent.name
+def _read_external(run_dir: Path) -> list[External]:
+    found, classifier = [], run_dir / CLASSIFIER / SUMS
+    now = file_sha256(classifier) if classifier.is_file() else None
+    for path in sorted((run_dir / EXTERNAL).glob(f"*/{METRICS}")):
+        name = path.parent.name
+        again = f"python -m experiments.evaluate --run={run_dir} --dataset={name} makes it again"
+        verify(path.parent, EXTERNAL, (METRICS, "predictions.csv"), again=again)
+        metrics = read_metrics(path)
+        if metrics["external"].get("classifier", now) != now:
+            logging.getLogger(__name__).warning(
+                "%s was made with an earlier classifier of this run and is left out; %s", path.parent, again
+            )
+            continue
         found.append(
             External(
                 name=f"{name} (leaky)" if metrics["leaky"] else name,

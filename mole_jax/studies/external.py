@@ -21,9 +21,12 @@ from mole_jax.evaluation.external import evaluate_external
 from mole_jax.evaluation.predictions import read_predictions, write_predictions
 from mole_jax.evaluation.schema import Metrics
 from mole_jax.evaluation.summary import write_metrics
+from mole_jax.files.changes import SUMS, remove_file
 from mole_jax.files.csv_table import write_rows
+from mole_jax.files.digest import file_sha256
+from mole_jax.files.sums import claim, refuse_foreign, seal
 from mole_jax.placement import one_device
-from mole_jax.runs.directory import EXTERNAL, METRICS, predictions_file
+from mole_jax.runs.directory import CLASSIFIER, EXTERNAL, METRICS, predictions_file
 from mole_jax.runs.predictions import to_predictions
 from mole_jax.runs.read import Run, read_runs
 from mole_jax.training.phases import stored_sources
@@ -31,7 +34,10 @@ from mole_jax.training.predict import predict
 
 OverlapRule = Literal["refuse", "exclude", "allow"]
 OVERLAP_RULES: Final[tuple[OverlapRule, ...]] = get_args(OverlapRule)
+PREDICTIONS: Final = "predictions.csv"
+CALIBRATED: Final = "calibrated_scores.csv"
 EXCLUDED: Final = "excluded.csv"
+FILES: Final = (PREDICTIONS, CALIBRATED, EXCLUDED, METRICS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,6 +71,9 @@ def validate(request: Request) -> tuple[Path, Metrics]:
     Raises:
         UserError: the run is not finished, the dataset is not prepared, or the run has seen some of the images.
     """
+    name = request.dataset if request.split == "all" else f"{request.dataset}-{request.split}"
+    folder = request.out or request.run_dir / EXTERNAL / name
+    refuse_foreign(folder, EXTERNAL, FILES, otherwise="give another --out")
     run = read_runs([request.run_dir], None)[0]
     classifier = open_run(request.run_dir)
     dataset = open_dataset(request.data_dir, request.dataset)
@@ -90,14 +99,16 @@ def validate(request: Request) -> tuple[Path, Metrics]:
         resamples=request.resamples,
         seed=request.seed,
     )
-    name = request.dataset if request.split == "all" else f"{request.dataset}-{request.split}"
-    folder = request.out or request.run_dir / EXTERNAL / name
-    folder.mkdir(parents=True, exist_ok=True)
-    write_predictions(folder / "predictions.csv", external)
-    write_calibrated_scores(folder / "calibrated_scores.csv", external, validation)
-    write_metrics(folder / METRICS, metrics)
-    if excluded or (folder / EXCLUDED).exists():  # of an earlier validation, which left others out
+    dataset.reading.refuse_change()
+    claim(folder, EXTERNAL, FILES, otherwise="give another --out")
+    for file in FILES:
+        remove_file(folder / file)
+    write_predictions(folder / PREDICTIONS, external)
+    write_calibrated_scores(folder / CALIBRATED, external, validation)
+    if excluded:
         write_rows(folder / EXCLUDED, Match._fields, excluded)
+    write_metrics(folder / METRICS, metrics)
+    seal(folder, EXTERNAL)
     return folder, metrics
 
 
@@ -181,6 +192,7 @@ def _about(
     facts = dataset.facts
     return {
         "run": run.name,
+        "classifier": file_sha256(run.path / CLASSIFIER / SUMS),
         "trained_on": run.config["dataset"],
         "trained_on_fingerprint": run.environment["dataset_fingerprint"],
         "dataset": facts.name,

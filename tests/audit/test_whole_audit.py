@@ -87,7 +87,7 @@ def test_the_files_name_every_pair(found, tmp_path):
 
 def test_an_out_that_is_a_file_is_a_users_mistake(found, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match=r"cannot write to .*; give another --out"):
+    with pytest.raises(UserError, match=r"file. is a file, not a folder; give another --out"):
         write_files(found, tmp_path / "file")
 
 

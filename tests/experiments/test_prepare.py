@@ -62,7 +62,7 @@ def test_the_output_tells_copies_and_leaks(source, tmp_path):
         (["--dataset=ham", "--source={tmp}"], "holds no files"),
         (
             ["--dataset=ham", "--source={tmp}", "--layout=tree"],
-            "value should be one of <auto|kaggle|ham10000|folder|table|synthetic>",
+            "value should be one of <auto|kaggle|ham10000|folder|table|npz|synthetic>",
         ),
         (
             ["--dataset=ham", "--source={tmp}", "--protocol=random"],

@@ -259,3 +259,13 @@ def test_report_needs_no_jax():
 def _numbers(page, name):
     (link,) = [link for link in page.all("a") if link.get("download") == name]
     return base64.b64decode(link["href"].split(",", 1)[1]).decode()
+
+
+def test_a_page_over_many_runs_shows_what_they_have_in_common(plain_run, tmp_path):
+    runs = [shutil.copytree(plain_run, tmp_path / f"run{i}") for i in range(9)]
+    page = Reader(write_report(runs, tmp_path / "many" / "report.html"))
+    assert "9 runs make 36 pairs, too many to tell chance from difference; compare those that you chose" in page.text
+    assert "are shown for up to 8 runs; python -m experiments.report --runs=RUN makes the page of one." in page.text
+    assert all(f"run{i}" in page.text for i in range(9))
+    assert not [a for a in page.all("section") if a.get("id") == "by-epoch"]
+    assert "Mole or melanoma: 9 runs" in page.text

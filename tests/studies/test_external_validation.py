@@ -14,7 +14,9 @@ from mole_jax.data.prepare.prepare import prepare
 from mole_jax.errors import UserError
 from mole_jax.evaluation.predictions import read_predictions
 from mole_jax.evaluation.table import format_table
+from mole_jax.files.sums import claim, seal
 from mole_jax.report.page import write_report
+from mole_jax.runs.directory import RUN
 from mole_jax.studies.external import Request, validate
 
 ROOT = Path(__file__).parents[2]
@@ -64,7 +66,8 @@ def test_the_command_writes_results_and_the_reports_section(run_dir, data_dir):
     assert (done.returncode, done.stderr) == (0, "")
     folder = run_dir / "external" / "other"
     written = {path.name for path in folder.iterdir()}
-    assert written - {"calibrated_scores.csv"} == {"metrics.json", "predictions.csv"}
+    assert written - {"calibrated_scores.csv"} == {"metrics.json", "predictions.csv", "SHA256SUMS"}
+    written -= {"SHA256SUMS"}
     metrics, own = (json.loads((path / "metrics.json").read_text()) for path in (folder, run_dir))
     fitted = metrics["splits"]["test"]["calibration"]["platt"]["slope"]["value"] is not None
     assert ("calibrated_scores.csv" in written) == fitted
@@ -115,7 +118,7 @@ def test_excluded_images_are_in_no_number_and_in_a_list(request_of, run_dir, dat
     page = write_report([run_dir], run_dir / "report.html").read_text()
     assert f"{len(excluded)} of 50 images are in none of these numbers: the run knows them" in page
     validate(request_of("synthetic", overlap="allow"))
-    assert (folder / "excluded.csv").read_text() == "image_id,seen_as,split,how\n", "none is left out this time"
+    assert not (folder / "excluded.csv").exists(), "none is left out this time"
 
 
 def test_where_all_images_are_known_nothing_is_left_to_judge(request_of):
@@ -135,6 +138,8 @@ def test_without_the_training_images_the_overlap_cannot_be_checked(request_of, t
     shutil.copytree(data_dir / "other", tmp_path / "data" / "other")
     config = json.loads((run_dir / "config.json").read_text())
     (run_dir / "config.json").write_text(json.dumps({**config, "data_dir": str(tmp_path / "gone")}))
+    claim(run_dir, RUN, otherwise="")
+    seal(run_dir, RUN)
     with pytest.raises(
         UserError, match=r"is not in .* nor in .*, and is needed to see whether .*--overlap=allow to go"
     ):
@@ -157,9 +162,9 @@ def test_what_cannot_be_judged_is_told(request_of, changes, message):
     assert message in str(caught.value)
 
 
-def test_a_run_from_before_classifiers_were_kept_is_told_how_to_go_on(request_of, run_dir, data_dir):
+def test_a_run_without_its_classifier_is_told_how_to_get_it_again(request_of, run_dir, data_dir):
     shutil.rmtree(run_dir / "classifier")
-    with pytest.raises(UserError, match=r"is from before classifiers were kept with their run; python -m experiments"):
+    with pytest.raises(UserError, match=r"classifier/SHA256SUMS is missing; .*give the command that trained it again"):
         validate(request_of("other"))
     again = command("run", f"--config={run_dir / 'config.json'}", f"--run_dir={run_dir}")
     assert again.returncode == 0, again.stderr

@@ -11,7 +11,7 @@ from mole_jax.evaluation.statistics.counts import Counter
 from mole_jax.evaluation.statistics.groups import group_images
 from mole_jax.evaluation.statistics.metrics import roc_curve
 from mole_jax.report.figures.drawing import GREY, INK, draw, series, shortened
-from mole_jax.report.parts import Panel, Part, estimate_text
+from mole_jax.report.parts import Panel, Part, interval_text
 from mole_jax.runs.read import Run
 
 MARKERS = {"accuracy": "o", "youden": "D", "sensitivity_0.9": "^", "sensitivity_0.95": "s", "sensitivity_0.98": "P"}
@@ -32,7 +32,7 @@ def roc_figure(runs: Sequence[Run], *, name: str = "roc", title: str = "ROC curv
     def plot(axes: Axes, zoom: bool) -> None:
         for run, look in zip(drawn, series(), strict=False):
             false_alarms, sensitivity, _ = curves[run.key]
-            label = f"{shortened(run.name)}, AUROC {estimate_text(run.metrics['splits']['test']['auroc'])}"
+            label = f"{shortened(run.name)}, AUROC {interval_text(run.metrics['splits']['test']['auroc'])}"
             axes.plot(false_alarms, sensitivity, look.linestyle, color=look.color, label=None if zoom else label)
             for name, at in run.at.items():
                 if at["threshold"] is None:
@@ -50,7 +50,7 @@ def roc_figure(runs: Sequence[Run], *, name: str = "roc", title: str = "ROC curv
         axes.set_xlabel("1 − specificity (others called melanoma)")
         axes.set_ylabel("sensitivity (melanomas found)")
 
-    aurocs = "; ".join(f"{run.name} {estimate_text(run.metrics['splits']['test']['auroc'])}" for run in drawn)
+    aurocs = "; ".join(f"{run.name} {interval_text(run.metrics['splits']['test']['auroc'])}" for run in drawn)
     panels = [
         Panel(
             f"{name}-full",
@@ -118,8 +118,8 @@ def _screening_text(run: Run) -> str:
     if at["threshold"] is None:
         return f"{run.name} has no threshold."
     return (
-        f"{run.name} at the threshold for {point_name(run.main)}: sensitivity {estimate_text(at['sensitivity'])}, "
-        f"specificity {estimate_text(at['specificity'])}."
+        f"{run.name} at the threshold for {point_name(run.main)}: sensitivity {interval_text(at['sensitivity'])}, "
+        f"specificity {interval_text(at['specificity'])}."
     )
 
 

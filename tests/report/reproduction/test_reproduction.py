@@ -1,5 +1,6 @@
 import csv
 import json
+import shutil
 from xml.etree import ElementTree
 
 import pytest
@@ -85,11 +86,12 @@ def test_the_page_marks_what_leaks_and_what_is_missing(comparison, plain_run, tm
 
 
 def test_links_lead_to_the_pages_of_the_runs(plain_run, tmp_path):
-    (plain_run / "report.html").touch()
-    comparison = read_comparison([Attempt("logistic", "logistic", "grouped", plain_run)], dataset="a", scale="full")
+    run = shutil.copytree(plain_run, tmp_path / "run")  # a page of its own: other tests share the run
+    (run / "report.html").touch()
+    comparison = read_comparison([Attempt("logistic", "logistic", "grouped", run)], dataset="a", scale="full")
     out = write_comparison(comparison, tmp_path / "out")
     link = out.read_text().split('<a href="')[-1].split('"')[0]
-    assert (out.parent / link).resolve() == (plain_run / "report.html").resolve()
+    assert (out.parent / link).resolve() == (run / "report.html").resolve()
 
 
 def test_grids_have_a_table_each_or_a_reason(tmp_path):
