@@ -37,7 +37,7 @@ def question(setting: Setting) -> Question:
         [Contestant(name, "benchmarks.mesh:ours", {"devices": n, "steps": steps}) for n, name in names.items()],
         measures,
         [],
-        note="Devices that a CPU pretends to have: overhead only, no speed-up can show here.",
+        note="Devices that a CPU pretends to have, on the same cores: overhead, and no speed-up of a real mesh.",
     )
 
 
