@@ -108,10 +108,16 @@ def _explain(error: BaseException) -> str | None:
         return f"the package array_record cannot be imported ({error}); it exists for Linux and macOS on 64 bits alone"
     if isinstance(error, RuntimeError) and "home directory" in str(error):
         return "a path begins with ~ and this user has no home directory; give the path in full, or set HOME"
-    if isinstance(error, RuntimeError) and "Unable to initialize backend" in str(error):
-        wanted = os.environ.get("JAX_PLATFORMS", "")
-        return f"JAX_PLATFORMS={wanted!r} asks for a device that is not here ({error}); unset it, or give cpu"
+    if (wanted := os.environ.get("JAX_PLATFORMS")) and _arose_in(error, "xla_bridge.py"):
+        why = f" ({error})" if str(error) else ""
+        return f"JAX_PLATFORMS={wanted} asks for a device that is not here{why}; unset it, or give cpu"
     return None
+
+
+def _arose_in(error: BaseException, file: str) -> bool:
+    """Whether an error was raised in a file of that name."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return bool(frames) and frames[-1].filename.endswith(file)
 
 
 def _say_interrupted(number: int, goes_on: bool) -> int:
