@@ -37,7 +37,7 @@ def training(config: Any, model: Any = None) -> Training:
     return Training(
         initial_state(model, optimizer, seed=0, input_shape=shape),
         jax.jit(train_step(model, optimizer, normalize, config), donate_argnums=0),
-        evaluation_step(model, normalize),
+        jax.jit(evaluation_step(model, normalize)),
     )
 
 

@@ -23,6 +23,7 @@ from benchmarks import (
     loading,
     logistic_grid,
     memory,
+    mesh,
     preparing,
     resnet_features,
     scaling,
@@ -49,6 +50,7 @@ QUESTIONS: dict[str, Callable[[Setting], list[Question]]] = {
     "startup": lambda setting: [startup.question(setting)],
     "memory": lambda setting: [memory.question(setting)],
     "scaling": lambda setting: [scaling.question(setting)],
+    "mesh": lambda setting: [mesh.question(setting)],
 }
 
 ONLY = flags.DEFINE_list("only", [], f"these questions: {', '.join(QUESTIONS)}; default: all")

@@ -12,8 +12,12 @@ CHUNK = 4
 
 
 def on_cpu() -> bool:
-    """Whether JAX runs on the CPU: the one place to ask before a choice that would cost on an accelerator."""
-    return jax.default_backend() == "cpu"
+    """Whether JAX runs on one CPU: the one place to ask before a choice that would cost on an accelerator.
+
+    Not on a mesh of several devices that a CPU pretends to have: it runs the program that accelerators would, since a
+    loop over a batch's chunks would give each chunk to all of them, one after the other.
+    """
+    return jax.default_backend() == "cpu" and jax.sharding.get_abstract_mesh().size <= 1
 
 
 def in_chunks(function: Callable[[Any], Any], batch: Any, *, most: int = CHUNK) -> Any:

@@ -97,6 +97,16 @@ class RunConfig:
         "the training split in the device's memory, for the same steps; auto: on accelerators, where it fits",
         identity=False,
     )
+    mesh: str = option(
+        "auto",
+        "the devices: auto, a number such as 8 (each batch in 8 shares), or 4x2 (4 shares, large layers in 2 parts)",
+        identity=False,
+    )
+    shard_params: Literal["auto", "off"] = option(
+        "auto",
+        "auto: parts the large layers where the mesh has parts; off: each device holds them whole",
+        identity=False,
+    )
     profile: int = option(
         0, "steps to trace into the run's profile/, for TensorBoard and Perfetto", low=0, identity=False
     )

@@ -14,7 +14,7 @@ GROUND = {
     "mole_jax.workers",
 }
 DATA = GROUND | {"mole_jax.looks", "mole_jax.data"}
-NETWORKS = DATA | {"mole_jax.chunks", "mole_jax.inputs", "mole_jax.backbones", "mole_jax.models"}
+NETWORKS = DATA | {"mole_jax.chunks", "mole_jax.placement", "mole_jax.inputs", "mole_jax.backbones", "mole_jax.models"}
 RUNS = DATA | {"mole_jax.evaluation", "mole_jax.runs"}
 CLASSIFIER = NETWORKS | RUNS | {"mole_jax.classifier"}
 TRAINING = CLASSIFIER | {"mole_jax.training"}
@@ -27,6 +27,7 @@ ALLOWED = {
     "mole_jax.workers": {"mole_jax.errors", "mole_jax.memory"},
     "mole_jax.xla": {"mole_jax.memory"},
     "mole_jax.chunks": set(),
+    "mole_jax.placement": {"mole_jax.config", "mole_jax.errors"},
     "mole_jax.looks": {"mole_jax.workers"},
     "mole_jax.data": GROUND | {"mole_jax.looks"},
     "mole_jax.inputs": GROUND,

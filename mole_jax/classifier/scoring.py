@@ -8,7 +8,6 @@ or among the images of its own split (`tests/classifier/` keeps it; on the same 
 from collections.abc import Callable
 from typing import Any
 
-import jax
 import numpy as np
 from jaxtyping import Array, Bool, Float, Shaped, UInt8
 
@@ -16,41 +15,45 @@ from mole_jax.chunks import on_cpu
 from mole_jax.classifier.network import BATCH_SIZE, Network
 from mole_jax.inputs.normalize import Normalize
 from mole_jax.models.base import DeviceBatch, Model, Variables
+from mole_jax.placement import one_device
 
 EvaluationStep = Callable[[Any, DeviceBatch], Float[Array, " batch"]]
 
 
 def feature_batch_size() -> int:
-    """Images to a pass of a frozen backbone. On a CPU, which goes through a few at a time anyway (`chunks.py`), few,
-    since a split's last batch is filled up with nothing.
+    """Images to a pass of a frozen backbone, on one device. On a CPU, which goes through a few at a time anyway
+    (`chunks.py`), few, since a split's last batch is filled up with nothing.
     """
     return 8 if on_cpu() else BATCH_SIZE
 
 
 def evaluation_step(model: Model, normalize: Normalize) -> EvaluationStep:
-    """Gives the jitted (variables, batch) -> logits, with the moving batch-norm statistics."""
+    """Gives the pure (variables, batch) -> logits, with the moving batch-norm statistics; to be jitted."""
 
     def step(variables: Variables, batch: DeviceBatch) -> Float[Array, " batch"]:
         return model.apply(variables, normalize(batch["image"], batch["mask"]), train=False)[0]
 
-    return jax.jit(step)
+    return step
 
 
 def scorer(network: Network, variables: Variables) -> Callable[[UInt8[np.ndarray, "n h w 3"]], Float[np.ndarray, " n"]]:
     """Gives the function from up to `network.batch_size` images to their logits, float32; compiled at its first call.
 
+    On one device, wherever the variables were trained.
+
     Args:
         network: how images become logits.
         variables: of its model.
     """
-    step = evaluation_step(network.model, network.normalize)
+    placement = one_device()
+    step = placement.jit(evaluation_step(network.model, network.normalize))
     features = None if network.frozen is None else frozen_features(network)
-    on_device = jax.device_put(variables)
+    on_device = placement.everywhere(variables)
 
     def score(images: UInt8[np.ndarray, "n h w 3"]) -> Float[np.ndarray, " n"]:
         inputs = images if features is None else features(images)
         batch, mask = padded(inputs, network.batch_size)
-        return np.asarray(step(on_device, jax.device_put({"image": batch, "mask": mask})))[mask]
+        return np.asarray(step(on_device, placement.batch({"image": batch, "mask": mask})))[mask]
 
     return score
 
@@ -59,14 +62,17 @@ def frozen_features(network: Network) -> Callable[[UInt8[np.ndarray, "n h w 3"]]
     """Gives the function from any number of images to the features that the network's head takes, as stored."""
     frozen = network.frozen
     assert frozen is not None, "the model takes images"
-    step, variables = jax.jit(frozen.features), jax.device_put(frozen.backbone.variables)
+    placement = one_device()
+    step, variables = placement.jit(frozen.features), placement.everywhere(frozen.backbone.variables)
     size = feature_batch_size()
 
     def features(images: UInt8[np.ndarray, "n h w 3"]) -> Shaped[np.ndarray, "n ..."]:
         parts = []
         for start in range(0, len(images), size):
             batch, mask = padded(images[start : start + size], size)
-            parts.append(np.asarray(step(variables, {"image": batch, "mask": mask})[frozen.level])[mask])
+            parts.append(
+                np.asarray(step(variables, placement.batch({"image": batch, "mask": mask}))[frozen.level])[mask]
+            )
         return np.concatenate(parts)
 
     return features

@@ -17,6 +17,7 @@ from mole_jax.config import RunConfig
 from mole_jax.data.dataset import Dataset, load_dataset
 from mole_jax.evaluation.predictions import Predictions
 from mole_jax.evaluation.schema import Metrics
+from mole_jax.placement import placement_of
 from mole_jax.runs.directory import METRICS, REPORT, begin, finish, hold, predictions_file, refuse_changed_past
 from mole_jax.runs.identity import Identity, refuse_another_run, write_identity
 from mole_jax.runs.predictions import to_predictions
@@ -66,6 +67,7 @@ def run_experiment(
     """
     if not config.run_dir:
         config = dataclasses.replace(config, run_dir=f"runs/{config.name}")
+    placement_of(config)  # refuses a mesh that cannot be, before weights are fetched and a directory is made
     run_dir = Path(config.run_dir)
     dataset = load_dataset(Path(config.data_dir), config.dataset)
     backbone = load_backbone(config)

@@ -25,6 +25,7 @@ from mole_jax.files.changes import SUMS, remove_file
 from mole_jax.files.csv_table import write_rows
 from mole_jax.files.digest import file_sha256
 from mole_jax.files.sums import claim, refuse_foreign, seal
+from mole_jax.placement import one_device
 from mole_jax.runs.directory import CLASSIFIER, EXTERNAL, METRICS, predictions_file
 from mole_jax.runs.predictions import to_predictions
 from mole_jax.runs.read import Run, read_runs
@@ -123,13 +124,19 @@ def score(classifier: Classifier, dataset: Dataset, splits: Sequence[Split]) -> 
     Returns:
         For each split the logits, in the order of its records.
     """
-    network = classifier.network
-    step = evaluation_step(network.model, network.normalize)
+    network, placement = classifier.network, one_device()
+    step = placement.jit(evaluation_step(network.model, network.normalize))
+    variables = placement.everywhere(classifier.variables)
     wanted = dataclasses.replace(dataset, splits={split: dataset.splits[split] for split in splits})
-    sources = stored_sources(network, wanted)
+    sources = stored_sources(network, wanted, placement)
     return {
         split: predict(
-            step, classifier.variables, sources[split], what=f"scoring {split}", batch_size=network.batch_size
+            step,
+            variables,
+            sources[split],
+            what=f"scoring {split}",
+            placement=placement,
+            batch_size=network.batch_size,
         )
         for split in splits
     }

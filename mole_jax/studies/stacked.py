@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 from tqdm import tqdm
 
-from mole_jax.classifier.network import inputs_of
+from mole_jax.classifier.network import BATCH_SIZE, inputs_of
 from mole_jax.classifier.scoring import evaluation_step
 from mole_jax.config import RunConfig
 from mole_jax.data.dataset import Dataset
@@ -27,6 +27,7 @@ from mole_jax.data.records import Split
 from mole_jax.inputs.normalize import Normalize, normalizer
 from mole_jax.models import MODELS
 from mole_jax.models.base import DeviceBatch, Variables
+from mole_jax.placement import Placement, placement_of
 from mole_jax.training.epoch_metrics import NonFinite, epoch_metrics
 from mole_jax.training.optimizer import build_optimizer
 from mole_jax.training.predict import predict
@@ -106,9 +107,10 @@ class _Ended(NamedTuple):
 class _Stack:
     """Regressions that differ in nothing but the learning rate, and go through the images together."""
 
-    def __init__(self, regressions: list[_Regression], dataset: Dataset, chunk: int) -> None:
+    def __init__(self, regressions: list[_Regression], dataset: Dataset, chunk: int, placement: Placement) -> None:
         config = regressions[0].config
         labels = dataset.labels["train"]
+        self._placement = placement
         self.regressions, self._size, self._chunk = regressions, config.batch_size, chunk
         self._per_epoch = steps_per_epoch(len(labels), self._size)
         self._end = self._per_epoch * config.epochs
@@ -129,14 +131,14 @@ class _Stack:
         def advance(state: TrainState, images: DeviceBatch, first: Int[Array, ""], last: Int[Array, ""]) -> TrainState:
             def body(i: Int[Array, ""], state: TrainState) -> TrainState:
                 batch = {k: jax.lax.dynamic_slice_in_dim(v, i * self._size, self._size) for k, v in images.items()}
-                return steps(state, batch, self._rates)
+                return steps(state, placement.shared(batch), self._rates)
 
             return jax.lax.fori_loop(first, last, body, state)
 
-        self._advance = jax.jit(advance, donate_argnums=0)
+        self._advance = placement.jit(advance, out=placement.everywhere_sharding, donate=(0,))
         optimizer = build_optimizer(config, trainable)
         first = initial_state(model, optimizer, seed=config.seed, input_shape=(1, *IMAGE_SHAPE))
-        self._state = self._stacked(first)._replace(step=first.step)
+        self._state = placement.everywhere(self._stacked(first)._replace(step=first.step))
 
     def train_on(self, images: DeviceBatch, position: int) -> Iterator[_Ended]:
         """Goes through a chunk, which begins at that position in the endless order; gives the epochs that end in it."""
@@ -144,12 +146,14 @@ class _Stack:
         stop = min(begin + self._chunk // self._size, self._end)
         while step < stop:
             until = min(stop, step - step % self._per_epoch + self._per_epoch)
-            self._state = self._advance(self._state, images, jnp.int32(step - begin), jnp.int32(until - begin))
+            steps = self._placement.everywhere((np.int32(step - begin), np.int32(until - begin)))
+            self._state = self._advance(self._state, images, *steps)
             step = until
             if step % self._per_epoch == 0:
                 params = jax.tree.map(jnp.copy, self._state.params)  # the state itself is donated to the next step
                 yield _Ended(self.regressions, step, step // self._per_epoch, params, self._state.epoch)
-                self._state = self._state._replace(epoch=self._stacked(no_sums()))
+                none = self._placement.everywhere(self._stacked(no_sums()))
+                self._state = self._state._replace(epoch=none)
 
     def _stacked(self, tree: Any) -> Any:
         return jax.tree.map(lambda leaf: jnp.repeat(leaf[None], len(self.regressions), axis=0), tree)
@@ -172,23 +176,30 @@ def train_stacked(configs: list[RunConfig], dataset: Dataset) -> list[Outcome]:
     regressions = [_Regression(config) for config in configs]
     logits: dict[int, dict[Split, Any]] = {}
     for together in _passes(regressions):
-        _train_pass(together, dataset)
+        placement = _placement(together)
+        _train_pass(together, dataset, placement)
         sound = [each for each in together if each.diverged is None]
         for split in dataset.splits if sound else ():
-            of_split = _logits(sound[0].config, dataset, split, _stack([each.best for each in sound]))
+            of_split = _logits(sound[0].config, dataset, split, _stack([each.best for each in sound]), placement)
             for each, column in zip(sound, of_split.T, strict=True):
                 logits.setdefault(id(each), {})[split] = column
     return [Outcome(each.config, each.epochs, logits.get(id(each), {}), each.diverged) for each in regressions]
 
 
-def _train_pass(regressions: list[_Regression], dataset: Dataset) -> None:
+def _placement(regressions: list[_Regression]) -> Placement:
+    """The devices of a pass: those that share the batches of all its regressions equally."""
+    common = math.gcd(*(each.config.batch_size for each in regressions))
+    return placement_of(dataclasses.replace(regressions[0].config, batch_size=common))
+
+
+def _train_pass(regressions: list[_Regression], dataset: Dataset, placement: Placement) -> None:
     config = regressions[0].config
     chunk = math.lcm(*(each.config.batch_size for each in regressions))
     chunk *= max(1, CHUNK // 2 // chunk)
     alike: dict[RunConfig, list[_Regression]] = {}
     for each in regressions:
         alike.setdefault(dataclasses.replace(each.config, learning_rate=0.0), []).append(each)
-    stacks = [_Stack(of_stack, dataset, chunk) for of_stack in alike.values()]
+    stacks = [_Stack(of_stack, dataset, chunk, placement) for of_stack in alike.values()]
     chunks = -(-max(stack.images for stack in stacks) // chunk)
     batches = train_batches(
         dataset.splits["train"],
@@ -198,22 +209,23 @@ def _train_pass(regressions: list[_Regression], dataset: Dataset) -> None:
         seed=config.seed,
         balance=config.balance,
     )
-    normalize = jax.jit(_normalizer(config, dataset))
+    normalize = placement.jit(_normalizer(config, dataset), out=placement.everywhere_sharding)
     ended: list[_Ended] = []
     for i, batch in enumerate(tqdm(batches, total=chunks, desc=f"{len(regressions)} regressions", disable=None)):
-        images: dict[str, Array] = jax.device_put(batch)
+        images: dict[str, Array] = placement.everywhere(batch)
         if _normalised_once(config):
             images["image"] = normalize(images["image"], images["mask"])
         for stack in stacks:
             ended += stack.train_on(images, i * chunk)
         if i == chunks - 1 or sum(len(each.regressions) for each in ended) >= KEPT:
-            _evaluate(config, dataset, ended)
+            _evaluate(config, dataset, ended, placement)
             ended = []
 
 
-def _evaluate(config: RunConfig, dataset: Dataset, ended: list[_Ended]) -> None:
+def _evaluate(config: RunConfig, dataset: Dataset, ended: list[_Ended], placement: Placement) -> None:
     params = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *(each.params for each in ended))
-    columns = iter(_logits(config, dataset, "validation", {"params": params, "batch_stats": {}}).T)
+    variables = {"params": params, "batch_stats": {}}
+    columns = iter(_logits(config, dataset, "validation", variables, placement).T)
     for each in ended:
         for i, regression in enumerate(each.regressions):
             of_this = jax.tree.map(lambda leaf, i=i: leaf[i], (each.params, each.sums))
@@ -221,10 +233,13 @@ def _evaluate(config: RunConfig, dataset: Dataset, ended: list[_Ended]) -> None:
             regression.add(each.step, each.epoch, of_this[1], next(columns), labels, of_this[0])
 
 
-def _logits(config: RunConfig, dataset: Dataset, split: Split, variables: Variables) -> Float[np.ndarray, "n stack"]:
+def _logits(
+    config: RunConfig, dataset: Dataset, split: Split, variables: Variables, placement: Placement
+) -> Float[np.ndarray, "n stack"]:
     step = evaluation_step(MODELS[config.model](config), _normalizer(config, dataset))
-    stacked = jax.jit(jax.vmap(step, in_axes=(0, None), out_axes=1))
-    return predict(stacked, variables, dataset.splits[split], what=split)
+    stacked = placement.jit(jax.vmap(step, in_axes=(0, None), out_axes=1))
+    size, source = BATCH_SIZE * placement.shares, dataset.splits[split]
+    return predict(stacked, placement.everywhere(variables), source, what=split, placement=placement, batch_size=size)
 
 
 def _as_they_are(images: Float[Array, "batch ..."], _: Bool[Array, " batch"]) -> Float[Array, "batch ..."]:

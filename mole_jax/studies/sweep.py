@@ -20,6 +20,7 @@ from mole_jax.files.csv_table import write_rows
 from mole_jax.files.reading import read_record
 from mole_jax.files.sums import claim, seal
 from mole_jax.files.writing import write_json
+from mole_jax.placement import placement_of
 from mole_jax.runs.directory import STEPS, hold
 from mole_jax.runs.read import read_epochs
 from mole_jax.studies.experiment import run_experiment
@@ -84,6 +85,8 @@ def sweep(config: RunConfig, grid: Grid, directory: Path) -> tuple[Dataset, list
         Interrupted: SIGTERM or Ctrl-C came; the run under way has been saved.
     """
     configs = configurations(config, grid)
+    for each in configs:
+        placement_of(each)  # refuses before the first is trained
     dataset = load_dataset(Path(config.data_dir), config.dataset)
     with hold(directory, KIND, (SWEEP, TABLE)):
         _refuse_another_sweep(directory, configs)

@@ -1,7 +1,10 @@
-"""The training split in the device's memory: copied there once, then shuffled and stepped through without the host."""
+"""The training split in the device's memory: copied there once, then shuffled and stepped through without the host.
+
+Of several devices each holds the whole split and takes its share of a batch from it, so that they need not ask each
+other for images.
+"""
 
 import os
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -14,6 +17,7 @@ from mole_jax.data.loader import draw
 from mole_jax.data.shards import Source
 from mole_jax.errors import UserError
 from mole_jax.models.base import DeviceBatch
+from mole_jax.placement import OnMesh, Placement
 from mole_jax.training.feed import Feed
 from mole_jax.training.state import TrainState
 from mole_jax.training.steps import TrainStep
@@ -59,6 +63,8 @@ def from_device(
     labels: Int[np.ndarray, " n"],
     config: RunConfig,
     *,
+    placement: Placement,
+    shapes: TrainState,
     start: int,
 ) -> Feed:
     """Several steps a call, each on the batch that `mole_jax.data.loader.train_batches` would give.
@@ -68,12 +74,14 @@ def from_device(
         source: the training split; it is read here, as a whole.
         labels: its labels, 0 or 1, in the order of its records.
         config: `batch_size`, `seed`, `balance` and `profile` are read; with a profile, each call is one step.
+        placement: where the state lies, and the split goes.
+        shapes: the state's.
         start: number of steps already done.
     """
     size = config.batch_size
     most = 1 if config.profile else max(1, STRETCH // size)
-    split = jax.device_put({"image": _read(source), "label": labels})
-    advance = _advance(train_step, most)
+    split = placement.everywhere({"image": _read(source), "label": labels})
+    advance = _advance(train_step, most, placement, shapes)
     step = start
 
     def feed(state: TrainState, stop: int) -> tuple[TrainState, Float[Array, " steps"]]:
@@ -85,25 +93,25 @@ def from_device(
         )
         rows[:count] = drawn.reshape(count, size)
         step += count
-        state, losses = advance(state, split, rows, jnp.int32(count))
+        state, losses = advance(state, split, *placement.everywhere((rows, np.int32(count))))
         return state, losses[:count]
 
     return feed
 
 
-def _advance(train_step: TrainStep, most: int) -> Callable[..., tuple[TrainState, Float[Array, " most"]]]:
+def _advance(train_step: TrainStep, most: int, placement: Placement, shapes: TrainState) -> OnMesh:
     def advance(
         state: TrainState, split: DeviceBatch, rows: Int[Array, "most batch"], count: Int[Array, ""]
     ) -> tuple[TrainState, Float[Array, " most"]]:
         def body(i: Int[Array, ""], carry: tuple[TrainState, Float[Array, " most"]]) -> Any:
             before, losses = carry
-            batch = {name: values[rows[i]] for name, values in split.items()}
+            batch = placement.shared({name: values[rows[i]] for name, values in split.items()})
             after, loss = train_step(before, {**batch, "mask": jnp.ones(rows.shape[1], bool)})
             return after, losses.at[i].set(loss)
 
         return jax.lax.fori_loop(0, count, body, (state, jnp.zeros(most, jnp.float32)))
 
-    return jax.jit(advance, donate_argnums=0)
+    return placement.jit_step(advance, shapes)
 
 
 def _read(source: Source) -> np.ndarray:

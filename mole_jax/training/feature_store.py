@@ -37,6 +37,7 @@ from mole_jax.files.reading import read_record
 from mole_jax.files.sums import verify
 from mole_jax.files.writing import write_json
 from mole_jax.models.transfer import Level
+from mole_jax.placement import Placement, one_device
 
 FOLDER: Final = "_features"  # no dataset can have a name that begins so
 FEATURES: Final = "features"  # the kind of a block's folder
@@ -79,14 +80,15 @@ class FeatureSource:
 class FeatureStore:
     """The features that one frozen network has computed of the images of a data folder."""
 
-    def __init__(self, data_dir: Path, frozen: Frozen) -> None:
+    def __init__(self, data_dir: Path, frozen: Frozen, placement: Placement | None = None) -> None:
         """Names the store's folder; nothing is read or computed yet.
 
         Args:
             data_dir: where prepared datasets lie.
             frozen: the network and how it is fed, which must not depend on the other images of a batch.
+            placement: the devices that compute features; None: the first one alone.
         """
-        self._frozen = frozen
+        self._frozen, self._placement = frozen, placement or one_device()
         weights = {name: value for name, value in frozen.backbone.describe().items() if name != "file"}
         self._identity = json.loads(
             json.dumps(
@@ -144,16 +146,17 @@ class FeatureStore:
         levels: tuple[Level, ...] = ("pooled", "maps") if self._frozen.level == "maps" else ("pooled",)
         # Of the level that was asked for, nothing that is missing is there.
         there = {level: _index(self._read(level)).keys() for level in levels if level != self._frozen.level}
-        step, variables = jax.jit(self._frozen.features), jax.device_put(self._frozen.backbone.variables)
-        self._check_space(step, variables, levels, len(missing))
+        placement = self._placement
+        step, variables = placement.jit(self._frozen.features), placement.everywhere(self._frozen.backbone.variables)
+        self._check_space(variables, levels, len(missing))
         digests, places = list(missing), list(missing.values())
-        size, began, done = feature_batch_size(), time.perf_counter(), 0
+        size, began, done = feature_batch_size() * placement.shares, time.perf_counter(), 0
         with tqdm(total=len(digests), unit=" images", desc="features", disable=None) as bar:
             for start in range(0, len(digests), BLOCK):
                 records = _Records([(dataset.splits[split], row) for split, row in places[start : start + BLOCK]])
                 parts: dict[Level, list[np.ndarray]] = {level: [] for level in levels}
                 for batch in evaluation_batches(records, batch_size=size):
-                    computed, mask = step(variables, jax.device_put(batch)), batch["mask"]
+                    computed, mask = step(variables, placement.batch(batch)), batch["mask"]
                     for level in levels:
                         parts[level].append(_finite(np.asarray(computed[level])[mask], level))
                     bar.update(int(mask.sum()))
@@ -195,9 +198,9 @@ class FeatureStore:
             blocks.append(Block(np.load(folder / "rows.npy", mmap_mode="r"), np.load(folder / "digests.npy")))
         return blocks
 
-    def _check_space(self, step: Any, variables: Any, levels: Sequence[Level], images: int) -> None:
+    def _check_space(self, variables: Any, levels: Sequence[Level], images: int) -> None:
         image = {"image": jax.ShapeDtypeStruct((1, 224, 224, 3), np.uint8), "mask": jax.ShapeDtypeStruct((1,), bool)}
-        shapes = jax.eval_shape(step, variables, image)
+        shapes = jax.eval_shape(self._frozen.features, variables, image)
         needed = images * sum(shapes[level].size * np.dtype(FEATURE_DTYPES[level]).itemsize for level in levels)
         free = shutil.disk_usage(self.directory).free
         if needed > free:

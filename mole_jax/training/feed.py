@@ -2,13 +2,13 @@
 
 from collections.abc import Callable
 
-import jax
 import numpy as np
 from jaxtyping import Array, Float, Int
 
 from mole_jax.config import RunConfig
 from mole_jax.data.loader import train_batches
 from mole_jax.data.shards import Source
+from mole_jax.placement import Placement
 from mole_jax.training.clock import Clock
 from mole_jax.training.state import TrainState
 from mole_jax.training.steps import TrainStep
@@ -24,17 +24,19 @@ def from_loader(
     config: RunConfig,
     clock: Clock,
     *,
+    placement: Placement,
     start: int,
     end: int,
 ) -> Feed:
     """One step a call; the loader reads its batch ahead.
 
     Args:
-        train_step: the jitted training step.
+        train_step: the training step, compiled for the placement.
         source: the training split.
         labels: its labels, 0 or 1, in the order of its records.
         config: the run's config; `batch_size`, `seed` and `balance` are read.
         clock: counts the time spent waiting for images.
+        placement: where the state lies, and the batches go.
         start: number of steps already done; with the seed, this is the loader's whole position.
         end: number of steps done after the last one.
     """
@@ -51,6 +53,6 @@ def from_loader(
     def feed(state: TrainState, _: int) -> tuple[TrainState, Float[Array, "..."]]:
         with clock("data"):
             batch = next(batches)
-        return train_step(state, jax.device_put(batch))
+        return train_step(state, placement.batch(batch))
 
     return feed

@@ -23,6 +23,7 @@ from mole_jax.errors import UserError
 from mole_jax.files.writing import write_json
 from mole_jax.inputs.normalize import Inputs
 from mole_jax.models.base import Variables
+from mole_jax.placement import placement_of
 from mole_jax.runs.directory import CHECKPOINTS, TIMING
 from mole_jax.runs.identity import Identity
 from mole_jax.runs.log import Log
@@ -90,9 +91,11 @@ def train(
     Raises:
         Interrupted: SIGTERM or Ctrl-C came; the state has been saved.
         NonFinite: the loss is not finite.
-        UserError: the run has already trained for more epochs, or its checkpoint belongs to another model.
+        UserError: the run has already trained for more epochs, or its checkpoint belongs to another model,
+            or the mesh is none that these devices and this batch can have.
     """
     refuse_fewer_epochs(config, dataset, run_dir)
+    placement = placement_of(config)
     run_dir.mkdir(parents=True, exist_ok=True)
     clock = Clock()
     per_epoch = steps_per_epoch(len(dataset.splits["train"]), config.batch_size)
@@ -117,9 +120,11 @@ def train(
                 log.tell("begins again at step 0")
             if start:
                 log.tell(f"goes on at step {start:,} of {total:,} (epoch {start / per_epoch:g})")
-            planned = plan(config, dataset, pretrained, tell=log.tell)
+            planned = plan(config, dataset, pretrained, placement, tell=log.tell)
             stop = stack.enter_context(_stop_signals())  # before this a signal ends the process: nothing would be lost
             step, phase = start, planned.phase_at(start)
+            if devices := placement.describe(phase.state):
+                log.tell(devices)
             state, metrics = checkpoints.restore(start, phase.state) if start else Checkpoint(phase.begin(None), {})
             feed = phase.feed(start, clock)
             on_start()
@@ -140,7 +145,7 @@ def train(
                         seconds = {"seconds": round(time.perf_counter() - began, 3), **clock.lap()}
                         log.write(step, {"epoch": step // per_epoch, **metrics, **seconds})
                         log.tell(progress.line(step, metrics))
-                        state = state._replace(epoch=no_sums())
+                        state = state._replace(epoch=placement.everywhere(no_sums()))
                     if stop or any(step % every == 0 for every in saves):
                         losses.flush()
                         with clock("checkpoint"):
@@ -154,7 +159,8 @@ def train(
                         del state  # two of the largest head do not fit into memory
                         state = checkpoints.restore(checkpoints.best_step, phase.state).state
                     phase = planned.phase_at(step + 1)
-                    state = phase.begin(state)._replace(step=jnp.int32(step), epoch=no_sums())
+                    counts = placement.everywhere({"step": jnp.int32(step), "epoch": no_sums()})
+                    state = phase.begin(state)._replace(**counts)
                     feed = phase.feed(step, clock)
                 profile.at(step, state)
                 with clock("step"):

@@ -27,6 +27,7 @@ from mole_jax.data.records import Split
 from mole_jax.data.shards import Source
 from mole_jax.inputs.normalize import Inputs
 from mole_jax.models.base import Variables
+from mole_jax.placement import Placement
 from mole_jax.training.clock import Clock
 from mole_jax.training.device_data import belongs_on_device, from_device
 from mole_jax.training.feature_store import FeatureStore, Tell
@@ -43,7 +44,7 @@ class Phase(NamedTuple):
     Attributes:
         end: the number of steps after which it ends, counted from the run's first.
         stage: what its model takes: "images", or for a head alone "head" (features).
-        state: the shapes and types of its train state.
+        state: the shapes and types of its train state, and where each lies.
         begin: (the state of the phase before; None in the first phase) -> this phase's first state.
         feed: (the number of steps done, the run's clock) -> the function that does the next steps.
         logits: (split, {"params", "batch_stats"}) -> logit of each of its images, in the order of its records.
@@ -75,57 +76,92 @@ def ends(config: RunConfig, train_images: int) -> tuple[int, ...]:
     return (first, first + per_epoch * config.finetune_epochs) if config.finetune_epochs else (first,)
 
 
-def plan(config: RunConfig, dataset: Dataset, backbone: Pretrained | None, *, tell: Tell = lambda _: None) -> Plan:
+def plan(
+    config: RunConfig,
+    dataset: Dataset,
+    backbone: Pretrained | None,
+    placement: Placement,
+    *,
+    tell: Tell = lambda _: None,
+) -> Plan:
     """The phases of a run; computes the features that it needs and that are not stored yet.
 
     Args:
         config: the run's config.
         dataset: the prepared dataset to train on.
         backbone: the pretrained backbone, for model=transfer; None for other models.
+        placement: the devices.
         tell: called with a line for people while features are computed.
     """
     inputs = inputs_of(config, channel_mean=dataset.facts.channel_mean, backbone=backbone)
     first, *second = ends(config, len(dataset.splits["train"]))
     network = build_network(config, inputs, backbone, stage=first_stage(config))
-    phases = [_phase(config, dataset, first, network, stored_sources(network, dataset, tell=tell))]
+    sources = stored_sources(network, dataset, placement, tell=tell)
+    phases = [_phase(config, dataset, first, network, sources, placement)]
     if second:
         assert backbone is not None, "RunConfig refuses fine-tuning for models without weights"
         network = build_network(config, inputs, backbone, stage="images", unfreeze=config.unfreeze)
-        fine = _phase(config, dataset, second[0], network, dataset.splits)
+        fine = _phase(config, dataset, second[0], network, dataset.splits, placement)
         given = with_backbone(backbone)
-        phases.append(fine._replace(begin=lambda before: take_over(before, fine.state, given)))
+        phases.append(fine._replace(begin=lambda before: placement.state(take_over(before, fine.state, given))))
     return Plan(phases, inputs)
 
 
-def stored_sources(network: Network, dataset: Dataset, *, tell: Tell = lambda _: None) -> dict[Split, Source]:
+def stored_sources(
+    network: Network, dataset: Dataset, placement: Placement, *, tell: Tell = lambda _: None
+) -> dict[Split, Source]:
     """What a network's model is fed with: a dataset's images, or their features, computed where they are missing."""
     if network.frozen is None:
         return dataset.splits
     data_dir: Path = dataset.directory.parents[1]
-    return FeatureStore(data_dir, network.frozen).sources(dataset, tell=tell)
+    return FeatureStore(data_dir, network.frozen, placement).sources(dataset, tell=tell)
 
 
-def _phase(config: RunConfig, dataset: Dataset, end: int, network: Network, sources: dict[Split, Source]) -> Phase:
+def _phase(
+    config: RunConfig,
+    dataset: Dataset,
+    end: int,
+    network: Network,
+    sources: dict[Split, Source],
+    placement: Placement,
+) -> Phase:
     model, normalize = network.model, network.normalize
     labels = dataset.labels["train"]
     optimizer = _optimizer(config, network)
     step = train_step(model, optimizer, normalize, config, class_weights=class_weights(config.balance, labels))
-    evaluate = evaluation_step(model, normalize)
+    evaluate = placement.jit(evaluation_step(model, normalize))
+    # As many images for each device as for one alone; but where a score depends on its batch, that stays what it is.
+    batch_size = network.batch_size * (1 if config.normalize == "batch" else placement.shares)
+
+    def first_state() -> TrainState:
+        return initial_state(model, optimizer, seed=config.seed, input_shape=(1, *network.shape))
+
+    shapes = placement.shapes(jax.eval_shape(first_state))
 
     def begin(_: TrainState | None) -> TrainState:
-        return initial_state(model, optimizer, seed=config.seed, input_shape=(1, *network.shape))
+        return placement.state(first_state())
 
     def feed(start: int, clock: Clock) -> Feed:
         if belongs_on_device(config, sources["train"]):
             with clock("data"):
-                return from_device(step, sources["train"], labels, config, start=start)
-        jitted = jax.jit(step, donate_argnums=0)
-        return from_loader(jitted, sources["train"], labels, config, clock, start=start, end=end)
+                return from_device(
+                    step, sources["train"], labels, config, placement=placement, shapes=shapes, start=start
+                )
+        return from_loader(
+            placement.jit_step(step, shapes),
+            sources["train"],
+            labels,
+            config,
+            clock,
+            placement=placement,
+            start=start,
+            end=end,
+        )
 
     def logits(split: Split, variables: Variables) -> Float[np.ndarray, "..."]:
-        return predict(evaluate, variables, sources[split], what=split, batch_size=network.batch_size)
+        return predict(evaluate, variables, sources[split], what=split, placement=placement, batch_size=batch_size)
 
-    return Phase(end, network.stage, jax.eval_shape(lambda: begin(None)), begin, feed, logits)
+    return Phase(end, network.stage, shapes, begin, feed, logits)
 
 
 def _optimizer(config: RunConfig, network: Network) -> optax.GradientTransformation:

@@ -111,7 +111,7 @@ def test_l2_counts_kernels_and_biases_but_not_batch_norm():
 
 def test_evaluation_ignores_what_stands_beside_an_image():
     state, _ = setup()
-    evaluate = evaluation_step(MODEL, normalizer(Inputs("image")))
+    evaluate = jax.jit(evaluation_step(MODEL, normalizer(Inputs("image"))))
     variables = {"params": state.params, "batch_stats": state.batch_stats}
     given = batch(1)
     alone = [evaluate(variables, jax.device_put({k: v[i : i + 1] for k, v in given.items()}))[0] for i in range(6)]
