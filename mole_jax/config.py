@@ -157,7 +157,7 @@ class RunConfig:
 
 
 LARGEST_INTEGER = 2**31 - 1  # of a step, a seed, a size
-LARGEST_NUMBER = 1e30  # what float32 still has room for
+LARGEST_NUMBER = 1e38  # what float32 still has room for
 HINTS = get_type_hints(RunConfig)
 # What decides a step; where things lie, how long to train and how often to save do not.
 IDENTITY = frozenset(field.name for field in dataclasses.fields(RunConfig) if field.metadata["identity"])
