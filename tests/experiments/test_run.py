@@ -170,7 +170,8 @@ def test_another_config_in_one_directory_is_refused(data_dir, whole):
 
 
 def test_a_loss_that_is_not_finite_is_a_fault_in_one_sentence(data_dir, tmp_path):
-    (tmp_path / "metrics.json").touch()
+    with hold(tmp_path):
+        (tmp_path / "metrics.json").touch()
     process = start(
         data_dir, tmp_path, "--model=logistic", "--learning_rate=1e38", "--loss_reduction=sum", "--batch_size=9"
     )
