@@ -67,9 +67,9 @@ def main(
             raise UserError(f"unexpected argument {positional[0]!r}: flags are written --name=value; --help lists them")
         status = command()
         sys.stdout.flush()
+    except SystemExit:
+        raise
     except BaseException as error:
-        if isinstance(error, SystemExit):
-            raise
         if DEBUG.present and DEBUG.value:
             traceback.print_exc()
         if interrupted:  # by us, or by a library that has turned the interruption into an error of its own

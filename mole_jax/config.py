@@ -130,9 +130,13 @@ class RunConfig:
         """Eight hex digits over whatever decides the result, but for the number of epochs, so that a run can be
         continued. Over what differs from the defaults, so that a new option changes no run's name.
         """
+        return hashlib.sha256(json.dumps(self.chosen).encode()).hexdigest()[:8]
+
+    @property
+    def chosen(self) -> dict[str, Any]:
+        """What decides the result and differs from its default, by name in alphabetical order."""
         defaults = {field.name: field.default for field in dataclasses.fields(self)}
-        own = {k: v for k, v in sorted(self.to_dict().items()) if k in IDENTITY and v != defaults[k]}
-        return hashlib.sha256(json.dumps(own).encode()).hexdigest()[:8]
+        return {k: v for k, v in sorted(self.to_dict().items()) if k in IDENTITY and v != defaults[k]}
 
     @property
     def name(self) -> str:

@@ -147,23 +147,52 @@ def verify(
             again,
         )
         return
-    sections = _read(folder, again)
-    if sections is None:  # as datasets had it before there were kinds
-        sections = {kind: _parse_lines(folder, _text(folder / SUMS, again).splitlines(), again)}
+    if fault := find_fault(folder, kind, required, only=only):
+        raise UserError(f"{fault}; {again}")
+
+
+def find_fault(folder: Path, kind: str, required: Sequence[str] = (), *, only: Sequence[str] | None = None) -> str:
+    """What is wrong with the first file of a kind that is not as it was written, in words; "" where all are.
+
+    Args:
+        folder: that has digests.
+        kind: of thing that is in it.
+        required: files that must be among them.
+        only: the files to look at; None: all of them.
+    """
+    try:
+        sections = _sections(folder)
+        if sections is None:  # as datasets had it before there were kinds
+            sections = {kind: _parse_lines(folder, _text(folder / SUMS).splitlines())}
+    except _Damaged as error:
+        return str(error)
     if kind not in sections:
-        raise UserError(f"{folder / SUMS} has no line {MARK + kind!r}; {again}")
+        return f"{folder / SUMS} has no line {MARK + kind!r}"
     section = {name: digest for name, digest in sections[kind].items() if only is None or name in only}
     if missing := [name for name in [*section, *required] if not (folder / name).is_file()]:
-        raise UserError(f"{folder / missing[0]} is missing; {again}")
+        return f"{folder / missing[0]} is missing"
     if unlisted := [name for name in required if not section.get(name)]:
-        raise UserError(f"{folder / SUMS} has no digest of {unlisted[0]}, which it should have; {again}")
+        return f"{folder / SUMS} has no digest of {unlisted[0]}, which it should have"
     finished = [name for name, digest in section.items() if digest]
     for name, found in zip(finished, _digests(folder, finished), strict=True):
         if found != section[name]:
-            raise UserError(f"{folder / name} has changed since it was written (its SHA-256 differs); {again}")
+            return f"{folder / name} has changed since it was written (its SHA-256 differs)"
+    return ""
 
 
-def _read(folder: Path, remedy: str = "restore it, or move the folder elsewhere") -> dict[str, Section] | None:
+class _Damaged(Exception):
+    """SHA256SUMS cannot be read; the message says how."""
+
+
+def _read(folder: Path) -> dict[str, Section] | None:
+    """As `_sections`; damage is a UserError, with what can be done."""
+    try:
+        return _sections(folder)
+    except _Damaged as error:
+        raise UserError(f"{error}; restore it, or move the folder elsewhere") from error
+
+
+def _sections(folder: Path) -> dict[str, Section] | None:
     """The sections; none where there is no file, and None where the file is somebody else's."""
     path = folder / SUMS
     if not os.path.lexists(path):
@@ -171,16 +200,16 @@ def _read(folder: Path, remedy: str = "restore it, or move the folder elsewhere"
     if path.is_symlink() or not is_ours(folder):
         return None
     sections: dict[str, Section] = {}
-    for line in _text(path, remedy).splitlines():
+    for line in _text(path).splitlines():
         if line.startswith(MARK):
             kind = line.removeprefix(MARK)
             sections[kind] = {}
             continue
-        sections[kind] |= _parse_lines(folder, [line], remedy)
+        sections[kind] |= _parse_lines(folder, [line])
     return sections
 
 
-def _parse_lines(folder: Path, lines: Sequence[str], remedy: str) -> Section:
+def _parse_lines(folder: Path, lines: Sequence[str]) -> Section:
     section: Section = {}
     for line in lines:
         if line.startswith(_UNFINISHED):
@@ -188,18 +217,18 @@ def _parse_lines(folder: Path, lines: Sequence[str], remedy: str) -> Section:
         else:
             digest, _, name = line.partition("  ")
             if len(digest) != 64 or not set(digest) <= _HEX or not name:
-                raise UserError(f"{folder / SUMS} is damaged (the line {line[:80]!r}); {remedy}")
+                raise _Damaged(f"{folder / SUMS} is damaged (the line {line[:80]!r})")
         if Path(name).is_absolute() or ".." in Path(name).parts:
-            raise UserError(f"{folder / SUMS} is damaged (it lists {name!r}, outside the folder); {remedy}")
+            raise _Damaged(f"{folder / SUMS} is damaged (it lists {name!r}, outside the folder)")
         section[name] = digest
     return section
 
 
-def _text(path: Path, remedy: str) -> str:
+def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is damaged ({error}); {remedy}") from error
+        raise _Damaged(f"{path} is damaged ({error})") from error
 
 
 def _write(folder: Path, sections: dict[str, Section]) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from mole_jax.errors import UserError
-from mole_jax.files.sums import claim, refuse_foreign, seal
+from mole_jax.files.sums import claim, seal
 from mole_jax.files.writing import open_binary_whole, write_text
 from mole_jax.report.parts import EXTENSIONS, Part
 
@@ -41,7 +41,6 @@ def write_page(html: str, parts: Sequence[Part], out: Path) -> None:
         contents |= {f"{p.name}.{EXTENSIONS[p.kind]}": p.content for p in part.panels if p.content}
     folder = out.parent / FIGURES
     if contents:
-        refuse_foreign(folder, FIGURES, contents, otherwise=_OTHERWISE)
         claim(folder, FIGURES, contents, otherwise=_OTHERWISE)
         for name, content in contents.items():
             with open_binary_whole(folder / name) as file:

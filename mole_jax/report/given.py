@@ -1,6 +1,5 @@
 """What a page is about: runs, and judged files of predictions, which are runs of which nothing else is known."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path, PurePath
@@ -8,7 +7,7 @@ from typing import Any
 
 from mole_jax.errors import UserError
 from mole_jax.evaluation.folder import Evaluation, is_evaluation, read_evaluation
-from mole_jax.runs.read import Images, Run, read_runs
+from mole_jax.runs.read import Images, Run, keys_of, read_runs
 
 FILES = "files"  # of config: what was judged, split by split
 
@@ -51,8 +50,4 @@ def _told_apart(runs: Sequence[Run]) -> list[Run]:
     names = [run.name for run in runs]
     if len(set(names)) < len(names):
         names = [str(run.path) for run in runs]
-    keys: list[str] = []
-    for name in names:
-        slug = re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-") or "run"
-        keys.append(slug if slug not in keys else f"{slug}-{len(keys)}")
-    return [replace(run, name=name, key=key) for run, name, key in zip(runs, names, keys, strict=True)]
+    return [replace(run, name=name, key=key) for run, name, key in zip(runs, names, keys_of(names), strict=True)]

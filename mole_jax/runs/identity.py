@@ -48,10 +48,8 @@ class Identity:
 
     def digest(self) -> str:
         """SHA-256 of what decides the run's steps, in hex; an option that did not exist yet counts as its default."""
-        defaults, config = RunConfig().to_dict(), self.config.to_dict()
-        own = {name: config[name] for name in sorted(IDENTITY) if config[name] != defaults[name]}
         weights = (self.weights or {}).get("sha256") or ""
-        return hashlib.sha256(json.dumps([own, self.fingerprint, weights]).encode()).hexdigest()
+        return hashlib.sha256(json.dumps([self.config.chosen, self.fingerprint, weights]).encode()).hexdigest()
 
 
 def refuse_another_run(run_dir: Path, now: Identity) -> None:

@@ -112,11 +112,16 @@ def read_runs(paths: Sequence[Path], data_dir: Path | None) -> list[Run]:
     names = [path.name for path in resolved]
     if len(set(names)) < len(names):
         names = [str(path) for path in resolved]
+    return [_read_run(*parts, data_dir) for parts in zip(paths, names, keys_of(names), strict=True)]
+
+
+def keys_of(names: Sequence[str]) -> list[str]:
+    """For each name what it is called in names of files; no two are the same."""
     keys: list[str] = []
     for name in names:
         slug = re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-") or "run"
         keys.append(slug if slug not in keys else f"{slug}-{len(keys)}")
-    return [_read_run(*parts, data_dir) for parts in zip(paths, names, keys, strict=True)]
+    return keys
 
 
 def _read_run(path: Path, name: str, key: str, data_dir: Path | None) -> Run:

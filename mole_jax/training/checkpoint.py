@@ -17,7 +17,7 @@ import orbax.checkpoint as ocp
 from mole_jax.config import RunConfig
 from mole_jax.errors import UserError, full_disk_explained
 from mole_jax.files.changes import is_ours
-from mole_jax.files.sums import seal_all, verify
+from mole_jax.files.sums import find_fault, seal_all
 from mole_jax.files.tensors import differences, shape_text
 from mole_jax.models.base import Variables
 from mole_jax.training.state import TrainState
@@ -110,11 +110,9 @@ class Checkpoints:
         for step in sorted(self._manager.all_steps()):
             folder = Path(self._manager.directory) / str(step)
             if not broken and is_ours(folder):
-                try:
-                    verify(folder, CHECKPOINT, again="it is not used")
+                if not (fault := find_fault(folder, CHECKPOINT)):
                     continue
-                except UserError as error:
-                    faults.append(str(error).removesuffix("; it is not used"))
+                faults.append(fault)
             broken = True
             self._manager.delete(step)
         return faults

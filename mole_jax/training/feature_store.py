@@ -34,7 +34,7 @@ from mole_jax.files.changes import SUMS, is_ours, remove_folder
 from mole_jax.files.folder import new_folder, publish
 from mole_jax.files.lock import exclusive
 from mole_jax.files.reading import read_record
-from mole_jax.files.sums import verify
+from mole_jax.files.sums import find_fault
 from mole_jax.files.writing import write_json
 from mole_jax.models.transfer import Level
 from mole_jax.placement import Placement, one_device
@@ -234,8 +234,9 @@ def _fault(folder: Path, identity: Mapping[str, Any]) -> str:
     again = "it is not used"
     if not is_ours(folder):
         return f"{folder} has no {SUMS} of mole_jax"
+    if fault := find_fault(folder, FEATURES, ("meta.json", "rows.npy", "digests.npy")):
+        return fault
     try:
-        verify(folder, FEATURES, ("meta.json", "rows.npy", "digests.npy"), again=again)
         meta = read_record(folder / "meta.json", dict[str, Any], remedy=again)
     except UserError as error:
         return str(error).removesuffix(f"; {again}")
