@@ -18,6 +18,7 @@ from pathlib import Path
 from absl import flags
 
 from benchmarks import (
+    augmentation,
     cnn_step,
     epoch,
     loading,
@@ -41,6 +42,7 @@ from mole_jax.errors import UserError
 # One file a question. Some ask once for each compute type that makes sense on the machine.
 QUESTIONS: dict[str, Callable[[Setting], list[Question]]] = {
     "cnn_step": lambda setting: [cnn_step.question(setting, dtype=dtype) for dtype in setting.machine.dtypes],
+    "augmentation": lambda setting: [augmentation.question(setting)],
     "resnet_features": lambda setting: [resnet_features.question(setting, dtype=d) for d in setting.machine.dtypes],
     "epoch": lambda setting: [epoch.question(setting)],
     "transfer": lambda setting: [transfer.question(setting)],

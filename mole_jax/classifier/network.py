@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Shaped
 
+from mole_jax.augmentation import Augmentation
 from mole_jax.backbones.weights import Pretrained
 from mole_jax.config import RunConfig
 from mole_jax.data.image_file import IMAGE_SHAPE
@@ -131,13 +132,14 @@ def build_network(
         frozen = Frozen(backbone, inputs, features_of(config.head), config.compute_dtype)
         shape = _feature_shape(frozen)
         return Network(on_features(config.head, **settings), _as_float32, frozen, shape, size)
+    settings["train_bn"] = config.backbone_bn == "trained" and unfreeze > 0
     model = on_images(backbone.config, config.head, unfreeze=unfreeze, backbone=backbone.variables or None, **settings)
     return Network(model, normalizer(inputs), None, IMAGE_SHAPE, size)
 
 
 def first_stage(config: RunConfig) -> Stage:
     """What a run's first phase trains on: stored features where an image's are the same each time it is drawn."""
-    cached = config.feature_cache == "auto" and config.augment == "none" and config.normalize != "batch"
+    cached = config.feature_cache == "auto" and config.augmentation == Augmentation() and config.normalize != "batch"
     return "head" if config.model == "transfer" and cached else "images"
 
 

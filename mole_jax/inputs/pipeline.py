@@ -1,31 +1,36 @@
-"""The one order in which training images are prepared: augmented as bytes, then normalised."""
+"""The one order in which training images are prepared: augmented as bytes, mixed, then normalised."""
 
 import jax
-from jaxtyping import Array, Bool, Shaped
+from jaxtyping import Array, Bool, Float, Shaped
 
-from mole_jax.inputs.augment import Augmentation, augmented
+from mole_jax.augmentation import Augmentation
+from mole_jax.inputs.augment import augmented
+from mole_jax.inputs.mix import mixed
 from mole_jax.inputs.normalize import Normalize
 
 
 def training_inputs(
     images: Shaped[Array, "batch ..."],
+    targets: Float[Array, " batch"],
     mask: Bool[Array, " batch"],
     *,
     normalize: Normalize,
     augment: Augmentation,
     key: jax.Array,
-) -> Shaped[Array, "batch ..."]:
-    """What a training step feeds its network.
+) -> tuple[Shaped[Array, "batch ..."], Float[Array, " batch"]]:
+    """What a training step feeds its network, and how much of each image is melanoma.
 
     Normalisation comes last, so that what it reads from an image (its mean, say) is of the image that is fed.
 
     Args:
         images: uint8 [batch, height, width, 3]; or stored features, which are never augmented.
+        targets: 1 for a melanoma, 0 for anything else.
         mask: False for padding.
         normalize: from bytes to floats.
         augment: how images are changed at random.
         key: of this step, for the draws.
     """
-    if augment != "none":
+    if augment != Augmentation():
         images = augmented(images, augment, key)
-    return normalize(images, mask)
+        images, targets = mixed(images, targets, augment, jax.random.fold_in(key, len(images)))
+    return normalize(images, mask), targets

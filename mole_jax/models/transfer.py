@@ -1,8 +1,8 @@
 """Transfer learning: a frozen, pretrained ResNet and a small network on its features.
 
-The variables are {"backbone": the ResNet's, "head": ours}. The backbone always runs in inference mode, so that its
-batch-norm statistics never move. While nothing of it is trained, the head alone can be trained on stored features;
-`on_features` and `on_images` then compute the same logits from the same head.
+The variables are {"backbone": the ResNet's, "head": ours}. The backbone runs in inference mode, so that its batch-norm
+statistics never move, unless fine-tuning is to train them too. While nothing of it is trained, the head alone can be
+trained on stored features; `on_features` and `on_images` then compute the same logits from the same head.
 """
 
 from collections.abc import Mapping, Sequence
@@ -80,10 +80,13 @@ class _OnFeatures(nn.Module):
 class _OnImages(nn.Module):
     resnet: ResNetConfig
     head: Mapping[str, Any]
+    train_bn: bool
 
     @nn.compact
     def __call__(self, images: Float[Array, "batch height width 3"], *, train: bool) -> Float[Array, "batch 1"]:
-        _, named = ResNet(self.resnet, dtype=self.head["dtype"], name=BACKBONE)(images, train=False)
+        settings = {"dtype": self.head["dtype"], "bn_momentum": self.head["bn_momentum"]}
+        backbone = ResNet(self.resnet, **settings, name=BACKBONE)
+        _, named = backbone(images, train=train and self.train_bn)
         features = named["features"] if features_of(self.head["kind"]) == "maps" else named["pooled"]
         return Head(**self.head, name="head")(features, train=train)
 
@@ -101,6 +104,7 @@ def on_images(
     *,
     unfreeze: float = 0.0,
     backbone: Variables | None = None,
+    train_bn: bool = False,
     dropout: float = 0.0,
     bn_momentum: float = 0.99,
     dtype: DTypeLike = jnp.float32,
@@ -112,8 +116,10 @@ def on_images(
         head: which head, a key of WIDTHS.
         unfreeze: share of the backbone's layers, counted from its output, that is trained with the head: 0 to 1.
         backbone: {"params", "batch_stats"} of the backbone, which `init` takes over; None: drawn at random.
+        train_bn: whether training normalises by the batch's statistics in the whole backbone, and moves its own; else
+            they stay what pretraining left.
         dropout: share of each fully connected layer's inputs that is dropped in training, 0..1.
-        bn_momentum: share of the old moving statistics that the head keeps, 0..1; the backbone's never move.
+        bn_momentum: share of the old moving statistics that an update keeps, 0..1.
         dtype: type of the activations, float32 or bfloat16.
     """
     settings = {"kind": head, "dropout": dropout, "bn_momentum": bn_momentum, "dtype": dtype}
@@ -126,7 +132,7 @@ def on_images(
 
         return jax.tree_util.tree_map_with_path(is_trained, params)
 
-    plain = from_linen(_OnImages(resnet, settings), trainable=trainable)
+    plain = from_linen(_OnImages(resnet, settings, train_bn), trainable=trainable)
 
     def init(key: jax.Array, *, input_shape: Sequence[int]) -> Variables:
         if backbone is None:
@@ -169,12 +175,12 @@ def extract(
 
 def trained_layers(resnet: ResNetConfig, unfreeze: float) -> frozenset[str]:
     """The last share of the convolutions and batch norms, by name ("layer4_2/conv3"); at least one, unless it is 0."""
-    layers = _layers(resnet)
+    layers = layers_of(resnet)
     count = max(1, round(unfreeze * len(layers))) if unfreeze else 0
     return frozenset(layers[len(layers) - count :])
 
 
-def _layers(resnet: ResNetConfig) -> list[str]:
+def layers_of(resnet: ResNetConfig) -> list[str]:
     """Convolutions and batch norms from the input on; a block's shortcut comes first, as it starts from its input."""
     names = ["conv1", "bn1"]
     for block, _, stride in resnet.blocks:

@@ -142,7 +142,7 @@ class Checkpoints:
         step = int(checkpoint.state.step)
         about = {"config": config.to_dict(), "identity": self._identity, "figures": checkpoint.metrics}
         validated = checkpoint.metrics.get("step") == step
-        state = checkpoint.state._asdict()
+        state = _kept(checkpoint.state)
         in_chunks = jax.tree.map(lambda _: ocp.SaveArgs(chunk_byte_size=CHUNK_BYTES), state)
         self._manager.save(
             step,
@@ -161,7 +161,7 @@ class Checkpoints:
             UserError: the checkpoint is another run's, or holds other leaves, shapes or types; the differences are
                 listed.
         """
-        state = self._read(step, like._asdict())
+        state = self._read(step, _kept(like))
         about = self._manager.restore(step, args=ocp.args.Composite(about=ocp.args.JsonRestore())).about
         if about["identity"] != self._identity:
             raise UserError(
@@ -176,6 +176,9 @@ class Checkpoints:
         Raises:
             UserError: as for `restore`.
         """
+        if like.average:
+            averaged: Variables = self._read(step, {"average": like.average})["average"]
+            return averaged
         return self._read(step, {"params": like.params, "batch_stats": like.batch_stats})
 
     def _read(self, step: int, like: dict[str, Any]) -> dict[str, Any]:
@@ -203,6 +206,11 @@ class Checkpoints:
                 f"the checkpoint of step {step} in {self._manager.directory} does not fit this model ({different}); "
                 "use another --run_dir"
             )
+
+
+def _kept(state: TrainState) -> dict[str, Any]:
+    """What is saved: all but an average that there is not, which runs of older releases have no place for."""
+    return {name: value for name, value in state._asdict().items() if name != "average" or value}
 
 
 def latest_step(directory: Path) -> int | None:
