@@ -1,12 +1,11 @@
 import json
-import subprocess
-import sys
 
 import pytest
 
 from experiments.compare import model_names
 from mole_jax.errors import UserError
 from mole_jax.evaluation.predictions import read_predictions, write_predictions
+from tests.commands import command
 
 
 def csv(path, step, n=40, ending="", lesions=False):
@@ -28,9 +27,7 @@ def pair(tmp_path):
 def test_prints_the_differences_and_writes_them(tmp_path, pair):
     a, b = pair
     flags = [f"--predictions={a},{b}", f"--validation={a},{b}", "--resamples=50", f"--out={tmp_path / 'out'}"]
-    done = subprocess.run(
-        [sys.executable, "-m", "experiments.compare", *flags], capture_output=True, text=True, check=False
-    )
+    done = command("compare", *flags)
     assert (done.returncode, done.stderr) == (0, "")
     found = json.loads((tmp_path / "out" / "comparison.json").read_text())
     assert list(found["models"]) == ["a", "b"]
@@ -70,7 +67,9 @@ def test_thresholds_aim_at_the_sensitivity_that_is_asked_for(call, tmp_path, pai
 
 def test_a_sensitivity_that_nothing_can_be_chosen_for_is_a_mistake(call, tmp_path):
     few = csv(tmp_path / "a.csv", 37, n=12), csv(tmp_path / "b.csv", 11, n=12)
-    with pytest.raises(UserError, match="--target_sensitivity=0.8: no thresholds.*give --validation=VA.csv,VB.csv, or"):
+    with pytest.raises(
+        UserError, match=r"--target_sensitivity=0.8: no thresholds.*give --validation=VA.csv,VB.csv, or"
+    ):
         call("compare", f"--predictions={few[0]},{few[1]}", "--resamples=20", "--target_sensitivity=0.8")
 
 
