@@ -143,6 +143,8 @@ def test_the_layout_has_a_default_protocol():
     assert choose_protocol("auto", "kaggle", has_splits=True) == "given"
     assert choose_protocol("auto", "ham10000", has_splits=False) == "grouped"
     assert choose_protocol("grouped", "kaggle", has_splits=True) == "grouped"
+    assert choose_protocol("grouped", "ham10000", has_splits=False) == "grouped"
+    assert choose_protocol("given", "kaggle", has_splits=True) == "given"
 
 
 def test_unfit_protocols_are_refused():
