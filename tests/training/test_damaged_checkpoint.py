@@ -67,7 +67,7 @@ def test_what_cannot_be_read_and_has_no_digests_stays_where_it_is(stages, data_d
     folder = tmp_path / "run" / "checkpoints" / str(steps(tmp_path / "run")[-1])
     (folder / "SHA256SUMS").unlink()
     (folder / "_CHECKPOINT_METADATA").write_text("1")
-    with pytest.raises(UserError, match="checkpoints has a checkpoint that cannot be read .*move that folder away"):
+    with pytest.raises(UserError, match=r"checkpoints has a checkpoint that cannot be read .*move that folder away"):
         run(tmp_path / "run", data_dir, epochs=3)
     assert (folder / "_CHECKPOINT_METADATA").read_text() == "1"
     shutil.move(tmp_path / "run" / "checkpoints", tmp_path / "away")
