@@ -9,42 +9,29 @@ it again.
 """
 
 import sys
-from pathlib import Path
 
 from absl import flags
 
 from experiments import cli
-from experiments.flagged import defaults_for, define_run_flags, given_flags, recipe_lines
+from experiments.flagged import configured, defaults_for, define_run_flags, recipe_lines
 from experiments.photographs import warn_of_photographs
 from mole_jax import xla
-from mole_jax.config import RunConfig
-from mole_jax.studies.recipes import KEEPS_MEMORY, resolve
+from mole_jax.studies.recipes import KEEPS_MEMORY
 
 define_run_flags()
-CONFIG = flags.DEFINE_string("config", None, "a config.json of any run, in place of a recipe; flags given go before it")
-
-
-def config_from_flags() -> RunConfig:
-    """The flags that were given, over --config or the model's recipe, over the defaults."""
-    if CONFIG.value is None:
-        return resolve(given_flags(), flags.FLAGS.recipe)
-    from mole_jax.files.reading import read_record
-
-    path = Path(CONFIG.value).expanduser()
-    stored = read_record(path, dict, remedy="give --config=runs/NAME/config.json")
-    return RunConfig.from_dict({**stored, "run_dir": "", **given_flags()})
+REPORT = flags.DEFINE_bool("report", True, "write the page")
 
 
 def command() -> int:
     """Runs the experiment."""
-    config = config_from_flags()
+    config = configured()
     xla.configure(keep_memory=config.model in KEEPS_MEMORY)
     from mole_jax.studies.experiment import run_experiment
     from mole_jax.training.epoch_metrics import NonFinite
     from mole_jax.training.loop import Interrupted
 
     try:
-        outcome = run_experiment(config, on_ready=lambda line: print(line, flush=True))
+        outcome = run_experiment(config, report=REPORT.value, on_ready=lambda line: print(line, flush=True))
     except Interrupted as stop:
         print(stop, file=sys.stderr)
         return 75  # EX_TEMPFAIL: try again
@@ -54,10 +41,11 @@ def command() -> int:
     from mole_jax.evaluation.table import format_table
 
     run_dir, page = outcome.run_dir, outcome.report
-    assert page is not None, "a report was asked for"
     print(f"{time_line(outcome.timing)}\n\n{format_table(outcome.metrics)}\n")
-    print(f"results in {run_dir}: metrics.json, predictions/, classifier/, checkpoints/\nreport in {page}")
-    warn_of_photographs(page)
+    print(f"results in {run_dir}: metrics.json, predictions/, classifier/, checkpoints/")
+    if page is not None:
+        print(f"report in {page}")
+        warn_of_photographs(page)
     print(
         f"score photographs: python -m experiments.predict --run={run_dir} --images=FOLDER --out=predictions.csv\n"
         f"on other images:   python -m experiments.evaluate --run={run_dir} --dataset=OTHER\n{cli.NOT_A_DEVICE}"

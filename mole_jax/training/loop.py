@@ -27,7 +27,7 @@ from mole_jax.placement import placement_of
 from mole_jax.runs.directory import CHECKPOINTS, TIMING
 from mole_jax.runs.identity import Identity
 from mole_jax.runs.log import Log
-from mole_jax.training.checkpoint import Checkpoint, Checkpoints, latest_step
+from mole_jax.training.checkpoint import Checkpoint, Checkpoints, latest_step, remove_damaged
 from mole_jax.training.clock import Clock
 from mole_jax.training.epoch_metrics import Losses, Progress, epoch_metrics, out_of_patience
 from mole_jax.training.phases import Phase, ends, plan
@@ -102,11 +102,11 @@ def train(
     total = ends(config, len(dataset.splits["train"]))[-1]
     saves = [per_epoch, *([config.checkpoint_every] if config.checkpoint_every else [])]
     identity = Identity(config, dataset.facts.fingerprint, pretrained.describe() if pretrained else None).digest()
+    faults = remove_damaged(run_dir.absolute() / CHECKPOINTS)
     with Checkpoints(run_dir.absolute() / CHECKPOINTS, identity) as checkpoints:
         # A run resumes from its newest checkpoint, or starts from the seed. The best checkpoint is only for
         # predictions, and for the head from which fine-tuning begins.
-        faults = checkpoints.remove_damaged()
-        checkpoints.remove_superseded()
+        checkpoints.remove_unfinished()
         start = checkpoints.latest_step or 0
         with (
             Log(run_dir, resume_step=start) as log,
