@@ -180,7 +180,7 @@ def train(
             del best
             best = checkpoints.restore_variables(chosen, phase.state)
     with clock("evaluation"):
-        logits = {split: phase.logits(split, best) for split in dataset.splits}
+        logits = {split: phase.logits(split, best, views=config.views) for split in dataset.splits}
     timing = clock.summary()
     write_json(run_dir / TIMING, timing)
     return Trained(best, phase.stage, planned.inputs, chosen, logits, timing)
