@@ -9,6 +9,7 @@ it again.
 """
 
 import sys
+from pathlib import Path
 
 from absl import flags
 
@@ -20,12 +21,21 @@ from mole_jax.studies.recipes import KEEPS_MEMORY
 
 define_run_flags()
 REPORT = flags.DEFINE_bool("report", True, "write the page")
+PREVIEW = flags.DEFINE_string(
+    "preview", None, "a picture to write: training images as --augment changes them; nothing is trained"
+)
 
 
 def command() -> int:
     """Runs the experiment."""
     config = configured()
     xla.configure(keep_memory=config.model in KEEPS_MEMORY)
+    if PREVIEW.value is not None:
+        from mole_jax.studies.preview import preview
+
+        preview(config, Path(PREVIEW.value))
+        print(f"{PREVIEW.value}: in each row an image, then what the first steps make of it (augment={config.augment})")
+        return 0
     from mole_jax.studies.experiment import run_experiment
     from mole_jax.training.epoch_metrics import NonFinite
     from mole_jax.training.loop import Interrupted

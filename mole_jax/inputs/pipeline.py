@@ -31,10 +31,18 @@ def training_inputs(
         augment: how images are changed at random.
         key: of this step, for the draws.
     """
-    if augment != Augmentation():
-        images = augmented(images, augment, key)
-        images, targets = mixed(images, targets, augment, jax.random.fold_in(key, len(images)))
+    images, targets = changed_images(images, targets, augment, key)
     return normalize(images, mask), targets
+
+
+def changed_images(
+    images: Shaped[Array, "batch ..."], targets: Float[Array, " batch"], augment: Augmentation, key: jax.Array
+) -> tuple[Shaped[Array, "batch ..."], Float[Array, " batch"]]:
+    """Images and targets after all random changes, those of one image first, then those of two."""
+    if augment == Augmentation():
+        return images, targets
+    images = augmented(images, augment, key)
+    return mixed(images, targets, augment, jax.random.fold_in(key, len(images)))
 
 
 def of_one_position(features: Shaped[Array, "batch positions ..."], key: jax.Array) -> Shaped[Array, "batch ..."]:
