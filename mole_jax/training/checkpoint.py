@@ -20,6 +20,7 @@ from mole_jax.files.changes import is_ours
 from mole_jax.files.sums import find_fault, seal_all
 from mole_jax.files.tensors import differences, shape_text
 from mole_jax.models.base import Variables
+from mole_jax.processes import is_first, wait_for_all
 from mole_jax.training.state import TrainState
 
 Policies = ocp.checkpoint_managers
@@ -106,14 +107,16 @@ class Checkpoints:
             What was wrong, a phrase each.
         """
         faults: list[str] = []
-        broken = False
+        broken: list[int] = []
         for step in sorted(self._manager.all_steps()):
             folder = Path(self._manager.directory) / str(step)
             if not broken and is_ours(folder):
                 if not (fault := find_fault(folder, CHECKPOINT)):
                     continue
                 faults.append(fault)
-            broken = True
+            broken.append(step)
+        wait_for_all("checkpoints are read")
+        for step in broken:
             self._manager.delete(step)
         return faults
 
@@ -130,7 +133,7 @@ class Checkpoints:
         """
         folder = Path(self._manager.directory)
         remedy = "make room and give the same command again, which goes on from the checkpoint before"
-        needed = sum(leaf.nbytes for leaf in jax.tree.leaves(checkpoint.state))
+        needed = sum(leaf.nbytes for leaf in jax.tree.leaves(checkpoint.state)) if is_first() else 0
         if needed > (free := shutil.disk_usage(folder).free):  # orbax would report it with five tracebacks
             raise UserError(
                 f"a checkpoint needs {needed / 1e9:.3f} GB and {folder} has {free / 1e9:.3f} GB free: {remedy}"
@@ -152,7 +155,10 @@ class Checkpoints:
             # A checkpoint from within an epoch has not been validated and must not be the best.
             metrics={"validation_auroc": checkpoint.metrics["validation_auroc"] if validated else -1.0},
         )
-        seal_all(Path(self._manager.directory) / str(step), CHECKPOINT)
+        wait_for_all(f"checkpoint {step} is written")
+        if is_first():
+            seal_all(Path(self._manager.directory) / str(step), CHECKPOINT)
+        wait_for_all(f"checkpoint {step} is sealed")
 
     def restore(self, step: int, like: TrainState) -> Checkpoint:
         """Reads a checkpoint into the shapes and devices of `like`.
