@@ -26,6 +26,7 @@ from benchmarks import (
     memory,
     mesh,
     preparing,
+    processes,
     resnet_features,
     scaling,
     startup,
@@ -53,6 +54,7 @@ QUESTIONS: dict[str, Callable[[Setting], list[Question]]] = {
     "memory": lambda setting: [memory.question(setting)],
     "scaling": lambda setting: [scaling.question(setting)],
     "mesh": lambda setting: [mesh.question(setting)],
+    "processes": lambda setting: [processes.question(setting)],
 }
 
 ONLY = flags.DEFINE_list("only", [], f"these questions: {', '.join(QUESTIONS)}; default: all")

@@ -153,6 +153,11 @@ class RunConfig:
     profile: int = option(
         0, "steps to trace into the run's profile/, for TensorBoard and Perfetto", low=0, identity=False
     )
+    track: str = option(
+        "tensorboard",
+        "where the numbers of each step go besides the run's directory: none, or of tensorboard, mlflow and wandb",
+        identity=False,
+    )
     data_dir: str = option("data", "where prepared datasets lie", identity=False)
     run_dir: str = option(
         "", "where this run writes; empty: runs/<model>-<dataset>-<hash of this config>", identity=False

@@ -27,7 +27,8 @@ from mole_jax.data.shards import Source
 from mole_jax.inputs.normalize import Inputs
 from mole_jax.models.base import Variables
 from mole_jax.models.transfer import layers_of
-from mole_jax.placement import Placement
+from mole_jax.placement import Placement, one_device
+from mole_jax.processes import several
 from mole_jax.training.clock import Clock
 from mole_jax.training.device_data import belongs_on_device, from_device
 from mole_jax.training.feature_store import FeatureStore, Tell
@@ -115,7 +116,9 @@ def stored_sources(
     if network.frozen is None:
         return dataset.splits
     data_dir: Path = dataset.directory.parents[1]
-    return FeatureStore(data_dir, network.frozen, placement).sources(dataset, tell=tell)
+    # Of several processes one computes what is missing, alone, and the others wait for it and find it.
+    devices = one_device() if several() else placement
+    return FeatureStore(data_dir, network.frozen, devices).sources(dataset, tell=tell)
 
 
 def _phase(
