@@ -44,12 +44,12 @@ class Augmentation:
 
 FIELDS: Final = {field.name: field for field in dataclasses.fields(Augmentation)}
 # "pham" has the kinds of change of Pham et al. 2018 (doi:10.1007/978-3-319-75420-8_54): moved, cropped, turned,
-# blurred, flipped. The colours of "strong" are those of Perez et al. 2018 (arXiv:1809.01442, scenario C). The other
-# strengths are ours.
+# blurred, flipped. Brightness, contrast and saturation of "strong" are those of Perez et al. 2018 (arXiv:1809.01442,
+# scenario B); the hue of a tenth of a turn of their scenario C makes some skin violet. The other strengths are ours.
 PRESETS: Final = {
     "none": "",
     "pham": "dihedral rotate=180 shift=.1 crop=.8 blur=1",
-    "strong": "dihedral rotate=180 shift=.05 crop=.5 shear=10 color=.3 blur=1 cutout=.2",
+    "strong": "dihedral rotate=180 shift=.05 crop=.5 shear=10 color=.3 hue=.03 blur=1 cutout=.2",
 }
 
 

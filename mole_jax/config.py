@@ -107,7 +107,8 @@ class RunConfig:
     dropout: float = option(0.0, "transfer: share of each fully connected layer's inputs", low=0, high=1, transfer=True)
     feature_cache: Literal["auto", "off"] = option(
         "auto",
-        "transfer: auto stores the frozen network's features beside the datasets, unless images are augmented",
+        "transfer: auto trains the head on stored features of the frozen network, in eight positions with "
+        "augment=dihedral; other changes to images then begin with fine-tuning; off: on the images themselves",
         transfer=True,
     )
     finetune_epochs: int = option(
@@ -130,6 +131,13 @@ class RunConfig:
         "frozen",
         "transfer: the backbone's batch-norm statistics in fine-tuning; frozen: those of its pretraining",
         transfer=True,
+    )
+    views: int = option(
+        1,
+        "once trained, an image's logit is the mean over so many of the square's eight positions, in predict too",
+        low=1,
+        high=8,
+        identity=False,
     )
     seed: int = option(0, "of initial weights, data order and augmentation", low=0)
     checkpoint_every: int = option(
@@ -179,6 +187,16 @@ class RunConfig:
             raise UserError(
                 f"label_smoothing={self.label_smoothing} is for losses of probabilities, which loss={self.loss} is "
                 "not; give --loss=cross_entropy or --loss=focal, or no smoothing"
+            )
+        if self.views > 1 and self.normalize == "batch":
+            raise UserError(f"views={self.views}: with normalize=batch a score depends on its batch; give --views=1")
+        on_features = self.model == "transfer" and self.head != "paper" and self.feature_cache == "auto"
+        beyond = dataclasses.replace(self.augmentation, dihedral=False) != Augmentation()
+        if on_features and beyond and not self.finetune_epochs and self.normalize != "batch":
+            raise UserError(
+                f"augment={self.augment!r} changes images, and a head on stored features sees none: give "
+                "--augment=dihedral, whose eight positions are stored, --finetune_epochs=N, in which images are "
+                "changed, or --feature_cache=off, which computes their features at each step"
             )
         shortest = min(self.epochs, self.finetune_epochs or self.epochs)
         if self.warmup_epochs > shortest:

@@ -30,6 +30,12 @@ def test_json_round_trip():
             {"loss": "hinge", "label_smoothing": 0.1},
             "label_smoothing=0.1 is for losses of probabilities, which loss=hinge is not; give --loss=cross_entropy",
         ),
+        ({"normalize": "batch", "views": 8}, "views=8: with normalize=batch a score depends on its batch"),
+        (
+            {"model": "transfer", "head": "linear", "augment": "strong"},
+            "augment='strong' changes images, and a head on stored features sees none: give --augment=dihedral, whose "
+            "eight positions are stored, --finetune_epochs=N, in which images are changed, or --feature_cache=off",
+        ),
         (
             {"model": "transfer", "warmup_epochs": 3, "finetune_epochs": 2},
             "warmup_epochs=3 is more than the 2 epochs that it is to lead into; give fewer",

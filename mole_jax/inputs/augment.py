@@ -75,6 +75,15 @@ def changed(image: UInt8[Array, "side side 3"], drawn: Draw, how: Augmentation) 
     return jnp.round(values).astype(jnp.uint8)
 
 
+def position(images: Shaped[Array, "*batch side side 3"], which: int) -> Shaped[Array, "*batch side side 3"]:
+    """The images in one of the square's eight positions; 0 is as they are, 1 to 3 are mirrored in columns, in rows and
+    in both, 4 to 7 these with rows and columns exchanged.
+    """
+    images = images[..., ::-1, :] if which & 1 else images
+    images = images[..., ::-1, :, :] if which & 2 else images
+    return images.swapaxes(-3, -2) if which & 4 else images
+
+
 def dihedral(images: Shaped[Array, "batch side side 3"], key: jax.Array) -> Shaped[Array, "batch side side 3"]:
     """Gives each image one of the square's eight flips and quarter turns, each as probable."""
     coins = jax.random.bernoulli(key, shape=(3, images.shape[0], 1, 1, 1))

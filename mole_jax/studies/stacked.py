@@ -188,7 +188,8 @@ def train_stacked(configs: list[RunConfig], dataset: Dataset) -> list[Outcome]:
         _train_pass(together, dataset, placement)
         sound = [each for each in together if each.diverged is None]
         for split in dataset.splits if sound else ():
-            of_split = _logits(sound[0].config, dataset, split, _stack([each.best for each in sound]), placement)
+            config, best = sound[0].config, _stack([each.best for each in sound])
+            of_split = _logits(config, dataset, split, best, placement, views=config.views)
             for each, column in zip(sound, of_split.T, strict=True):
                 logits.setdefault(id(each), {})[split] = column
     return [Outcome(each.config, each.epochs, logits.get(id(each), {}), each.diverged) for each in regressions]
@@ -242,9 +243,9 @@ def _evaluate(config: RunConfig, dataset: Dataset, ended: list[_Ended], placemen
 
 
 def _logits(
-    config: RunConfig, dataset: Dataset, split: Split, variables: Variables, placement: Placement
+    config: RunConfig, dataset: Dataset, split: Split, variables: Variables, placement: Placement, views: int = 1
 ) -> Float[np.ndarray, "n stack"]:
-    step = evaluation_step(MODELS[config.model](config), _normalizer(config, dataset))
+    step = evaluation_step(MODELS[config.model](config), _normalizer(config, dataset), views=views)
     stacked = placement.jit(jax.vmap(step, in_axes=(0, None), out_axes=1))
     size, source = BATCH_SIZE * placement.shares, dataset.splits[split]
     return predict(stacked, placement.everywhere(variables), source, what=split, placement=placement, batch_size=size)

@@ -184,7 +184,7 @@ def train(
             del best
             best = checkpoints.restore_variables(chosen, phase.state)
     with clock("evaluation"):
-        logits = {split: phase.logits(split, best) for split in dataset.splits}
+        logits = {split: phase.logits(split, best, views=config.views) for split in dataset.splits}
     timing = clock.summary()
     best = placement.gathered(best)
     if is_first():

@@ -9,9 +9,10 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int
 
+from mole_jax.augmentation import Augmentation
 from mole_jax.config import RunConfig
 from mole_jax.inputs.normalize import Normalize
-from mole_jax.inputs.pipeline import training_inputs
+from mole_jax.inputs.pipeline import of_one_position, training_inputs
 from mole_jax.models.base import DeviceBatch, Model
 from mole_jax.training.average import moved
 from mole_jax.training.losses import build_loss
@@ -64,6 +65,7 @@ def train_step(
     *,
     class_weights: tuple[float, float] = (1.0, 1.0),
     begins: int = 0,
+    positions: int = 0,
 ) -> TrainStep:
     """Gives the pure (state, batch) -> (state, the step's mean loss), to be jitted with the state donated.
 
@@ -74,18 +76,20 @@ def train_step(
         config: the run's config; `augment`, the loss, `l2`, `loss_reduction`, `ema` and `seed` are read.
         class_weights: weights of a mole's and of a melanoma's loss.
         begins: the number of steps of the run before the phase that this is a step of.
+        positions: of each image, in which the batch holds its stored features; 0 where it holds images.
     """
-    loss_of, augment = build_loss(config), config.augmentation
+    loss_of, augment = build_loss(config), Augmentation() if positions else config.augmentation
     of_mole, of_melanoma = (np.float32(weight) for weight in class_weights)
 
     def step(state: TrainState, batch: DeviceBatch) -> tuple[TrainState, Float[Array, ""]]:
+        key, given = derive_key(config.seed, "augment", state.step), batch["image"]
         inputs, targets = training_inputs(
-            batch["image"],
+            of_one_position(given, key) if positions > 1 else given,
             batch["label"].astype(jnp.float32),
             batch["mask"],
             normalize=normalize,
             augment=augment,
-            key=derive_key(config.seed, "augment", state.step),
+            key=key,
         )
         weights = targets * of_melanoma + (1 - targets) * of_mole
 
