@@ -9,9 +9,9 @@ import jax
 import numpy as np
 import pytest
 
+from mole_jax.backbones import BACKBONES
 from mole_jax.backbones.formats.flax_safetensors import write_flax_safetensors
 from mole_jax.backbones.load import load_pretrained
-from mole_jax.backbones.resnet import BACKBONES
 from mole_jax.classifier.storage import open_run
 from mole_jax.config import RunConfig
 from mole_jax.errors import UserError
