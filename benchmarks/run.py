@@ -20,12 +20,14 @@ from absl import flags
 from benchmarks import (
     augmentation,
     cnn_step,
+    efficientnet_step,
     epoch,
     loading,
     logistic_grid,
     memory,
     mesh,
     preparing,
+    processes,
     resnet_features,
     scaling,
     startup,
@@ -44,6 +46,7 @@ QUESTIONS: dict[str, Callable[[Setting], list[Question]]] = {
     "cnn_step": lambda setting: [cnn_step.question(setting, dtype=dtype) for dtype in setting.machine.dtypes],
     "augmentation": lambda setting: [augmentation.question(setting)],
     "resnet_features": lambda setting: [resnet_features.question(setting, dtype=d) for d in setting.machine.dtypes],
+    "efficientnet_step": lambda setting: [efficientnet_step.question(setting)],
     "epoch": lambda setting: [epoch.question(setting)],
     "transfer": lambda setting: [transfer.question(setting)],
     "logistic_grid": lambda setting: [logistic_grid.question(setting)],
@@ -53,6 +56,7 @@ QUESTIONS: dict[str, Callable[[Setting], list[Question]]] = {
     "memory": lambda setting: [memory.question(setting)],
     "scaling": lambda setting: [scaling.question(setting)],
     "mesh": lambda setting: [mesh.question(setting)],
+    "processes": lambda setting: [processes.question(setting)],
 }
 
 ONLY = flags.DEFINE_list("only", [], f"these questions: {', '.join(QUESTIONS)}; default: all")

@@ -93,11 +93,18 @@ class RunConfig:
         0.99, "of the moving batch-norm statistics; lower it for runs of a few hundred steps", low=0, high=1
     )
     compute_dtype: Literal["float32", "bfloat16"] = option("float32", "of activations; parameters stay float32")
-    backbone: Literal["resnet18", "resnet34", "resnet50", "resnet101", "resnet152"] = option(
-        "resnet50", "transfer: the pretrained network", transfer=True
-    )
+    # The keys of `mole_jax.backbones.BACKBONES`, which needs JAX.
+    backbone: Literal[
+        "resnet18",
+        "resnet34",
+        "resnet50",
+        "resnet101",
+        "resnet152",
+        "efficientnet_lite0",
+        "efficientnet_lite2",
+    ] = option("resnet50", "transfer: the pretrained network", transfer=True)
     weights: str = option(
-        "auto", "transfer: auto (Keras' ResNet50, downloaded once), random, or a file; see the README", transfer=True
+        "auto", "transfer: auto (the network's published file), random, or a file; see the README", transfer=True
     )
     head: Literal["paper", "pooled", "linear", "svm", "svm_rbf"] = option(
         "paper",
@@ -161,6 +168,11 @@ class RunConfig:
     )
     profile: int = option(
         0, "steps to trace into the run's profile/, for TensorBoard and Perfetto", low=0, identity=False
+    )
+    track: str = option(
+        "tensorboard",
+        "where the numbers of each step go besides the run's directory: none, or of tensorboard, mlflow and wandb",
+        identity=False,
     )
     data_dir: str = option("data", "where prepared datasets lie", identity=False)
     run_dir: str = option(

@@ -93,6 +93,10 @@ def inputs_of(config: RunConfig, *, channel_mean: Sequence[float], backbone: Pre
     """
     log = logging.getLogger(__name__)
     own = None if backbone is None else backbone.preprocessing
+    if backbone is not None and (side := backbone.config.image_size) != IMAGE_SHAPE[0]:
+        log.info(
+            "the backbone's weights were trained on images of %dx%d; it is fed %dx%d", side, side, *IMAGE_SHAPE[:2]
+        )
     if config.normalize == "weights":
         assert backbone is not None, "RunConfig refuses it for models without weights"
         if own is None:

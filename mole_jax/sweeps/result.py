@@ -149,7 +149,7 @@ def write_result(directory: Path, result: Result) -> None:
             "varied": list(result.varied),
             "space": result.varied,
             "configurations": [
-                flat | {"trials": row.trials, "best_epochs": row.best_epochs}
+                flat | {"trials": row.trials, "best_epochs": row.best_epochs, "seconds": row.seconds}
                 for flat, row in zip(rows, result.rows, strict=True)
             ],
             "by_accuracy": result.by_accuracy,
@@ -229,10 +229,10 @@ def _chosen(directory: Path, configurations: Sequence[Sequence[Trial]], scored: 
 
 
 def _flat(row: Row) -> dict[str, Any]:
-    """A row of sweep.csv, and of sweep.json."""
+    """A row of sweep.csv, the same each time, and the most of one of sweep.json."""
     flat: dict[str, Any] = dict(row.changes)
     flat |= {"state": row.state, "diverged": row.error if row.state == "diverged" else None, "error": row.error}
-    flat |= {"best_epoch": row.best_epochs[0] if row.best_epochs else None, "seconds": row.seconds}
+    flat |= {"best_epoch": row.best_epochs[0] if row.best_epochs else None}
     for name in ("validation_accuracy", "validation_auroc"):
         found: Estimate | None = getattr(row, name)
         if found is not None:

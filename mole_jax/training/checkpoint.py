@@ -21,6 +21,7 @@ from mole_jax.files.changes import is_ours, remove_folder
 from mole_jax.files.sums import find_fault, seal_all
 from mole_jax.files.tensors import differences, shape_text
 from mole_jax.models.base import Variables
+from mole_jax.processes import is_first, wait_for_all
 from mole_jax.training.state import TrainState
 
 Policies = ocp.checkpoint_managers
@@ -121,12 +122,15 @@ class Checkpoints:
         """
         steps = sorted(self._manager.all_steps())
         whole = list(takewhile(lambda step: is_ours(Path(self._manager.directory) / str(step)), steps))
+        wait_for_all("checkpoints are read")
         for step in steps[len(whole) :]:
-            seal_all(Path(self._manager.directory) / str(step), CHECKPOINT)  # ours, which the mark is to say
+            if is_first():
+                seal_all(Path(self._manager.directory) / str(step), CHECKPOINT)  # ours, which the mark is to say
             self._manager.delete(step)
         for step in set(whole) - {self._manager.latest_step(), self._manager.best_step()}:
             self._manager.delete(step)
-        self._empty_removed()
+        if is_first():
+            self._empty_removed()
 
     def save(self, checkpoint: Checkpoint, config: RunConfig) -> None:
         """Writes a checkpoint; it appears whole or not at all.
@@ -136,7 +140,7 @@ class Checkpoints:
         """
         folder = Path(self._manager.directory)
         remedy = "make room and give the same command again, which goes on from the checkpoint before"
-        needed = sum(leaf.nbytes for leaf in jax.tree.leaves(checkpoint.state))
+        needed = sum(leaf.nbytes for leaf in jax.tree.leaves(checkpoint.state)) if is_first() else 0
         if needed > (free := shutil.disk_usage(folder).free):  # orbax would report it with five tracebacks
             raise UserError(
                 f"a checkpoint needs {needed / 1e9:.3f} GB and {folder} has {free / 1e9:.3f} GB free: {remedy}"
@@ -158,8 +162,11 @@ class Checkpoints:
             # A checkpoint from within an epoch has not been validated and must not be the best.
             metrics={"validation_auroc": checkpoint.metrics["validation_auroc"] if validated else -1.0},
         )
-        seal_all(Path(self._manager.directory) / str(step), CHECKPOINT)
-        self._empty_removed()
+        wait_for_all(f"checkpoint {step} is written")
+        if is_first():
+            seal_all(Path(self._manager.directory) / str(step), CHECKPOINT)
+            self._empty_removed()
+        wait_for_all(f"checkpoint {step} is sealed")
 
     def _empty_removed(self) -> None:
         removed = Path(self._manager.directory) / REMOVED

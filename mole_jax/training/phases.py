@@ -29,7 +29,6 @@ from mole_jax.data.records import Split
 from mole_jax.data.shards import Source
 from mole_jax.inputs.normalize import Inputs
 from mole_jax.models.base import Variables
-from mole_jax.models.transfer import layers_of
 from mole_jax.placement import OnMesh, Placement
 from mole_jax.training.clock import Clock
 from mole_jax.training.device_data import belongs_on_device, from_device
@@ -143,7 +142,7 @@ def _phase(
         config,
         model.trainable(shapes_of_variables["params"]),
         share=rate_share(config, steps=end - begins, per_epoch=steps_per_epoch(len(labels), config.batch_size)),
-        layers=layers_of(fine_tuned.config) if fine_tuned else (),
+        layers=fine_tuned.config.layers if fine_tuned else (),
     )
     weights = class_weights(config.balance, labels)
     stored = network.frozen is not None

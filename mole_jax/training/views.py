@@ -10,7 +10,8 @@ from mole_jax.classifier.network import Network
 from mole_jax.data.dataset import Dataset
 from mole_jax.data.records import Split
 from mole_jax.data.shards import Source
-from mole_jax.placement import Placement
+from mole_jax.placement import Placement, one_device
+from mole_jax.processes import several
 from mole_jax.training.feature_store import FeatureStore, Tell
 
 
@@ -51,9 +52,11 @@ def sources_of(
     if network.frozen is None:
         return dataset.splits
     data_dir: Path = dataset.directory.parents[1]
+    # Of several processes one computes what is missing, alone, and the others wait for it and find it.
+    devices = one_device() if several() else placement
     seen = []
     for which in range(views):
-        store = FeatureStore(data_dir, network.frozen._replace(position=which), placement)
+        store = FeatureStore(data_dir, network.frozen._replace(position=which), devices)
         seen.append(store.sources(dataset, tell=_beginning(f"position {which + 1} of {views}: ", tell, views)))
     if views == 1:
         return seen[0]

@@ -95,7 +95,7 @@ def test_runs_of_earlier_releases_keep_their_names():
 
 
 def test_the_log_drops_later_steps_and_a_torn_line_and_keeps_what_people_were_told(tmp_path, caplog):
-    with Log(tmp_path, resume_step=0) as log, caplog.at_level(logging.INFO):
+    with Log(tmp_path, RunConfig(), resume_step=0) as log, caplog.at_level(logging.INFO):
         for step in (1, 2, 3):
             log.write(step, {"train_loss": step / 10})
         log.write(2, {"epoch": 1, "validation_auroc": 0.5})
@@ -103,7 +103,7 @@ def test_the_log_drops_later_steps_and_a_torn_line_and_keeps_what_people_were_to
     assert "epoch 1 of 2" in caplog.text
     with (tmp_path / "metrics.jsonl").open("a") as file:
         file.write('{"step": 4, "train_')
-    with Log(tmp_path, resume_step=2) as log:
+    with Log(tmp_path, RunConfig(), resume_step=2) as log:
         assert [epoch["validation_auroc"] for epoch in log.epochs] == [0.5]
         log.write(3, {"train_loss": 0.5})
         log.tell("goes on at step 2 of 4")

@@ -34,7 +34,8 @@ def sweep_figure(result: Result) -> Part:
     if listed and len(values) == 1:
         (name,) = values
         plot = lambda axes: _points(axes, name, result)  # noqa: E731
-        caption = f"A point a value of {name}, those whose neighbours are as good being the safer choice.{means}"
+        bars = f" Each is the mean of {seeds} seeds, the bar its 95 % interval over seeds." if seeds > 1 else ""
+        caption = f"A point a value of {name}, those whose neighbours are as good being the safer choice.{bars}"
         size = WIDE
     elif listed and len(values) == 2 and min(map(len, values.values())) > 1:
         plot = lambda axes: _heat_map(axes, values, result)  # noqa: E731
@@ -134,8 +135,8 @@ def _points(axes: Axes, name: str, result: Result) -> None:
 def _parallel(axes: Axes, values: dict[str, list[Any]], result: Result) -> None:
     done = [row for row in result.rows if row.validation_auroc is not None]
     aurocs = [float(row.validation_auroc["value"] or 0.0) for row in done if row.validation_auroc]
-    scales = {name: _scale(of) for name, of in values.items()}
-    _, of_auroc = _scale(aurocs)
+    scales = {name: _scale(of, result.varied[name]) for name, of in values.items()}
+    _, of_auroc = _scale(aurocs, "uniform")
     low, high = min(aurocs), max(aurocs)
     colours = matplotlib.colormaps[COLOURS]
     best = result.rows[result.chosen.row] if result.chosen else None
@@ -159,8 +160,13 @@ def _parallel(axes: Axes, values: dict[str, list[Any]], result: Result) -> None:
             axes.text(x - 0.03, place(tick), label, ha="right", va="center", fontsize=8)
 
 
-def _scale(values: Sequence[Any]) -> tuple[list[Any], Callable[[Any], float]]:
-    """The values to label on an axis, and the place 0..1 of a value."""
+def _scale(values: Sequence[Any], of: Sequence[Any] | str) -> tuple[list[Any], Callable[[Any], float]]:
+    """The values to label on an axis, and the place 0..1 of a value.
+
+    Args:
+        values: that occur.
+        of: what they were taken from, a list or a range in words; a listed one is as `MANY_RATIO` says.
+    """
     numbers = all(isinstance(value, int | float) for value in values)
     if not numbers:
         places = {value: (i + 0.5) / len(values) for i, value in enumerate(values)}
@@ -168,7 +174,8 @@ def _scale(values: Sequence[Any]) -> tuple[list[Any], Callable[[Any], float]]:
     low, high = min(values), max(values)
     if low == high:
         return [low], lambda _: 0.5
-    if low > 0 and high / low >= MANY_RATIO:
+    spread = low > 0 and high / low >= MANY_RATIO
+    if of.startswith("log") if isinstance(of, str) else spread:
         return [low, high], lambda value: math.log(value / low) / math.log(high / low)
     return [low, high], lambda value: (value - low) / (high - low)
 
