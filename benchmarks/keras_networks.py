@@ -3,7 +3,7 @@
 import os
 from typing import Any
 
-from benchmarks.networks import CNN_BLOCKS, CNN_HEAD, IMAGE_SIZE
+from benchmarks.networks import CNN_BLOCKS, CNN_HEAD, IMAGE_SIZE, lite0_blocks
 from benchmarks.turn import Absent
 
 ON_TENSORFLOW = {"KERAS_BACKEND": "tensorflow"}
@@ -41,3 +41,23 @@ def compiled_cnn(keras: Any) -> Any:
     model = keras.Model(inputs, layers.Dense(CNN_HEAD[-1], dtype="float32")(x))
     model.compile(keras.optimizers.Adam(1e-3), keras.losses.BinaryCrossentropy(from_logits=True))
     return model
+
+
+def efficientnet_lite0(keras: Any) -> Any:
+    """EfficientNet-Lite0 without its classifier; batch norm always normalises by its moving statistics."""
+    layers = keras.layers
+
+    def norm(x: Any) -> Any:
+        return layers.BatchNormalization(epsilon=1e-3)(x, training=False)
+
+    inputs = x = layers.Input((IMAGE_SIZE, IMAGE_SIZE, 3))
+    x = layers.ReLU(6)(norm(layers.Conv2D(32, 3, 2, "same", use_bias=False)(x)))
+    for stage in lite0_blocks():
+        y, before = x, x.shape[-1]
+        if stage.expansion != 1:
+            y = layers.ReLU(6)(norm(layers.Conv2D(stage.expansion * before, 1, use_bias=False)(y)))
+        y = layers.ReLU(6)(norm(layers.DepthwiseConv2D(stage.kernel, stage.stride, "same", use_bias=False)(y)))
+        y = norm(layers.Conv2D(stage.channels, 1, use_bias=False)(y))
+        x = layers.Add()([x, y]) if stage.stride == 1 and before == stage.channels else y
+    x = layers.ReLU(6)(norm(layers.Conv2D(1280, 1, use_bias=False)(x)))
+    return keras.Model(inputs, layers.GlobalAveragePooling2D()(x))

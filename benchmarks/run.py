@@ -18,7 +18,9 @@ from pathlib import Path
 from absl import flags
 
 from benchmarks import (
+    augmentation,
     cnn_step,
+    efficientnet_step,
     epoch,
     loading,
     logistic_grid,
@@ -42,7 +44,9 @@ from mole_jax.errors import UserError
 # One file a question. Some ask once for each compute type that makes sense on the machine.
 QUESTIONS: dict[str, Callable[[Setting], list[Question]]] = {
     "cnn_step": lambda setting: [cnn_step.question(setting, dtype=dtype) for dtype in setting.machine.dtypes],
+    "augmentation": lambda setting: [augmentation.question(setting)],
     "resnet_features": lambda setting: [resnet_features.question(setting, dtype=d) for d in setting.machine.dtypes],
+    "efficientnet_step": lambda setting: [efficientnet_step.question(setting)],
     "epoch": lambda setting: [epoch.question(setting)],
     "transfer": lambda setting: [transfer.question(setting)],
     "logistic_grid": lambda setting: [logistic_grid.question(setting)],

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks.networks import CNN_BLOCKS, CNN_HEAD, IMAGE_SIZE
+from benchmarks.networks import CNN_BLOCKS, CNN_HEAD, IMAGE_SIZE, Stage, lite0_blocks
 from benchmarks.turn import Absent
 
 
@@ -98,3 +98,36 @@ def resnet50() -> Any:
             blocks.append(Bottleneck(before, inside, 2 if stage > 0 and index == 0 else 1))
             before = 4 * inside
     return nn.Sequential(*stem, *blocks)
+
+
+def efficientnet_lite0() -> Any:
+    """EfficientNet-Lite0 without its classifier: 1,280 averages of the last feature map."""
+    from torch import nn
+
+    def layer(before: int, channels: int, kernel: int, stride: int = 1, *, depthwise: bool = False) -> list[Any]:
+        # TensorFlow's padding at even sizes: with stride 2 one pixel less at the near side.
+        far = kernel // 2
+        near = far - (stride - 1)
+        pad = [nn.ZeroPad2d((near, far, near, far))] if far else []
+        conv = nn.Conv2d(before, channels, kernel, stride, groups=before if depthwise else 1, bias=False)
+        return [*pad, conv, nn.BatchNorm2d(channels, 1e-3)]
+
+    class Block(nn.Module):
+        def __init__(self, before: int, stage: Stage) -> None:
+            super().__init__()
+            inside = stage.expansion * before
+            expand = [*layer(before, inside, 1), nn.ReLU6(inplace=True)] if stage.expansion != 1 else []
+            spread = [*layer(inside, inside, stage.kernel, stage.stride, depthwise=True), nn.ReLU6(inplace=True)]
+            self.body = nn.Sequential(*expand, *spread, *layer(inside, stage.channels, 1))
+            self.skip = stage.stride == 1 and before == stage.channels
+
+        def forward(self, x: Any) -> Any:
+            return x + self.body(x) if self.skip else self.body(x)
+
+    stack: list[Any] = [*layer(3, 32, 3, 2), nn.ReLU6(inplace=True)]
+    before = 32
+    for stage in lite0_blocks():
+        stack.append(Block(before, stage))
+        before = stage.channels
+    head = [*layer(before, 1280, 1), nn.ReLU6(inplace=True), nn.AdaptiveAvgPool2d(1), nn.Flatten()]
+    return nn.Sequential(*stack, *head)

@@ -1,28 +1,30 @@
 """Ports ImageNet weights of Keras or torch into a safetensors file of Flax variables."""
 
 from pathlib import Path
+from typing import get_args
 
 from absl import flags
 
 from experiments import cli
+from mole_jax.config import HINTS
 from mole_jax.errors import UserError
 
-DESCRIPTION = """Ports a ResNet's ImageNet weights into one safetensors file of Flax variables.
+DESCRIPTION = """Ports a network's ImageNet weights into one safetensors file of Flax variables.
 
   python -m experiments.port_weights --source=resnet50.safetensors --out=resnet50_flax.safetensors
 
 Reads Keras .h5, .weights.h5 and .keras, .safetensors and .npz under the names of torchvision, timm or Hugging Face,
-and torch .pth (where torch is installed). Variant (v1, v1.5), preprocessing and origin go into the file and come back
+and torch .pth. Variant (v1, v1.5), preprocessing and origin go into the file and come back
 with it. What the network does not use, such as a head of another kind, is left out and named."""
 
 _SOURCE = flags.DEFINE_string(
-    "source", None, "the weights file to read, or 'auto' for the official Keras ResNet50", required=True
+    "source", None, "the weights file to read, or 'auto' for the network's published file", required=True
 )
 _OUT = flags.DEFINE_string("out", None, "the safetensors file to write", required=True)
 _BACKBONE = flags.DEFINE_enum(
     "backbone",
     "resnet50",
-    ["resnet18", "resnet34", "resnet50", "resnet101", "resnet152"],
+    get_args(HINTS["backbone"]),
     "the network in the source, and the --backbone of the runs that will use it",
 )
 
@@ -33,9 +35,9 @@ def run() -> None:
     if Path(_SOURCE.value).expanduser().resolve() == out.resolve():
         raise UserError(f"--out={out} is the source itself: give another name")
 
+    from mole_jax.backbones import BACKBONES
     from mole_jax.backbones.formats.flax_safetensors import write_flax_safetensors
     from mole_jax.backbones.load import load_pretrained
-    from mole_jax.backbones.resnet import BACKBONES
     from mole_jax.backbones.weights import count_parameters
 
     pretrained = load_pretrained(_SOURCE.value, architecture=BACKBONES[_BACKBONE.value])

@@ -14,6 +14,7 @@ from absl import flags
 
 from experiments import cli
 from experiments.flagged import configured, defaults_for, define_run_flags, recipe_lines
+from experiments.paths import given_path
 from experiments.photographs import warn_of_photographs
 from mole_jax import xla
 from mole_jax.errors import UserError
@@ -28,6 +29,9 @@ COORDINATOR = flags.DEFINE_string(
 )
 PROCESSES = flags.DEFINE_integer("processes", None, "how many processes, with --coordinator=HOST:PORT", 1)
 PROCESS_ID = flags.DEFINE_integer("process_id", None, "which of them this is, from 0", 0)
+PREVIEW = flags.DEFINE_string(
+    "preview", None, "a picture to write: training images as --augment changes them; nothing is trained"
+)
 
 
 def command() -> int:
@@ -35,6 +39,12 @@ def command() -> int:
     config = configured()
     _refuse_half()
     xla.configure(keep_memory=config.model in KEEPS_MEMORY)
+    if PREVIEW.value is not None:
+        from mole_jax.studies.preview import preview
+
+        preview(config, given_path(PREVIEW.value))
+        print(f"{PREVIEW.value}: in each row an image, then what the first steps make of it (augment={config.augment})")
+        return 0
     from mole_jax.processes import is_first, join, leaving_together
     from mole_jax.studies.experiment import run_experiment
     from mole_jax.training.epoch_metrics import NonFinite

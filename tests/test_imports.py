@@ -10,7 +10,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 # What each room may import of this project, besides itself; a room is a folder or a file directly below mole_jax/.
 GROUND = {
-    *("mole_jax.config", "mole_jax.errors", "mole_jax.files", "mole_jax.memory", "mole_jax.vocabulary"),
+    *("mole_jax.augmentation", "mole_jax.config", "mole_jax.errors", "mole_jax.files", "mole_jax.memory"),
+    "mole_jax.vocabulary",
     "mole_jax.workers",
 }
 DATA = GROUND | {"mole_jax.looks", "mole_jax.data"}
@@ -29,7 +30,8 @@ TRAINING = CLASSIFIER | {"mole_jax.training"}
 ALLOWED = {
     "mole_jax.errors": set(),
     "mole_jax.memory": set(),
-    "mole_jax.config": {"mole_jax.errors"},
+    "mole_jax.augmentation": {"mole_jax.errors"},
+    "mole_jax.config": {"mole_jax.augmentation", "mole_jax.errors"},
     "mole_jax.files": {"mole_jax.errors"},
     "mole_jax.vocabulary": {"mole_jax.errors"},
     "mole_jax.workers": {"mole_jax.errors", "mole_jax.memory"},
@@ -39,7 +41,7 @@ ALLOWED = {
     "mole_jax.processes": {"mole_jax.errors"},
     "mole_jax.looks": {"mole_jax.workers"},
     "mole_jax.data": GROUND | {"mole_jax.looks"},
-    "mole_jax.inputs": GROUND,
+    "mole_jax.inputs": GROUND | {"mole_jax.chunks"},
     "mole_jax.backbones": GROUND | {"mole_jax.chunks", "mole_jax.inputs"},
     "mole_jax.models": GROUND | {"mole_jax.chunks", "mole_jax.inputs", "mole_jax.backbones"},
     "mole_jax.evaluation": GROUND,

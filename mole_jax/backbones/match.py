@@ -1,6 +1,5 @@
 """Compares a file's tensors with the network they are meant for, and stops at any difference."""
 
-from dataclasses import replace
 from typing import Any
 
 import jax
@@ -8,8 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
-from mole_jax.backbones.resnet import BACKBONES, ResNet, ResNetConfig
-from mole_jax.backbones.weights import Source
+from mole_jax.backbones import BACKBONES
+from mole_jax.backbones.base import Architecture
+from mole_jax.backbones.weights import Read, Source
 from mole_jax.errors import UserError
 from mole_jax.files.tensors import Differences
 
@@ -26,43 +26,50 @@ class WeightsMismatchError(UserError):
     def __init__(self, file: str, different: Differences, fits: str = "") -> None:
         self.only_in_file, self.only_in_model, self.other_shape = different
         way = (
-            f"it holds the weights of a {fits}, so give --backbone={fits}, or another file"
+            f"it holds the weights of {fits}, so give --backbone={fits}, or another file"
             if fits
             else "choose the file's own network with --backbone, or another file"
         )
         super().__init__(f"{file} does not fit the network ({different.describe()}): {way}")
 
 
-def match(source: Source, architecture: ResNetConfig, file: str) -> tuple[dict[str, Any], ResNetConfig]:
-    """The Flax variables of `source`, as float32, and the network that they fit.
+def match(read: Read, architecture: Architecture, file: str) -> tuple[dict[str, Any], Architecture, Source]:
+    """The Flax variables of a file, as float32, the network that they fit, and what was read.
 
     Args:
-        source: the tensors read from the file.
-        architecture: block, stage sizes and width that the file must have; variant and classes come from the file.
+        read: the file, still under its own names.
+        architecture: the network that the file must have; variant and classes come from the file.
         file: the file's path, for messages.
 
     Raises:
         WeightsMismatchError: a tensor is missing, left over or has another shape.
         UserError: a value is not a finite float, or a variance is negative.
     """
+    source = read(architecture.names)
     config, different = _compare(source, architecture)
     if any(different):
-        fits = next((name for name, other in BACKBONES.items() if not any(_compare(source, other)[1])), "")
-        raise WeightsMismatchError(file, different, fits)
+        fits = (name for name, other in BACKBONES.items() if _fits(read(other.names), other))
+        raise WeightsMismatchError(file, different, next(fits, ""))
     expected, tensors = flat_shapes(config), source.tensors
     for name, array in tensors.items():
         _check_values(name, array, file)
-    return unflatten_dict({name: np.asarray(tensors[name], np.float32) for name in expected}, sep="/"), config
+    variables = unflatten_dict({name: np.asarray(tensors[name], np.float32) for name in expected}, sep="/")
+    return variables, config, source
 
 
-def _compare(source: Source, architecture: ResNetConfig) -> tuple[ResNetConfig, Differences]:
+def _fits(source: Source, architecture: Architecture) -> bool:
+    layers = {name.partition("/")[2].rpartition("/")[0] for name in source.tensors}
+    # The names alone tell nearly all networks apart, and drawing up the shapes of one takes seconds.
+    return layers - {"fc"} == set(architecture.layers) and not any(_compare(source, architecture)[1])
+
+
+def _compare(source: Source, architecture: Architecture) -> tuple[Architecture, Differences]:
     """The network that the file's tensors would be of, and what tells them from it.
 
     Other parts of the model are no difference, unless the network itself is not there.
     """
     bias = source.tensors.get("params/fc/bias")
-    variant = architecture.variant if architecture.block == "basic" else source.variant
-    config = replace(architecture, variant=variant, classes=None if bias is None else bias.size)
+    config = architecture.fitted(source.variant, None if bias is None else bias.size)
     expected, tensors = flat_shapes(config), source.tensors
     other_shape = [
         f"{name} (file {_shape(tensors[name])}, model {_shape(expected[name])})"
@@ -76,11 +83,11 @@ def _compare(source: Source, architecture: ResNetConfig) -> tuple[ResNetConfig, 
     return config, Differences(only_in_file, only_in_model, other_shape)
 
 
-def flat_shapes(config: ResNetConfig) -> dict[str, jax.ShapeDtypeStruct]:
-    """Flax name -> shape and type of each of `ResNet(config)`'s variables; nothing is computed."""
+def flat_shapes(config: Architecture) -> dict[str, jax.ShapeDtypeStruct]:
+    """Flax name -> shape and type of each of the network's variables; nothing is computed."""
     image = jax.ShapeDtypeStruct((1, 32, 32, 3), jnp.float32)
     key = jax.eval_shape(lambda: jax.random.key(0))
-    variables = jax.eval_shape(lambda key, x: ResNet(config).init(key, x, train=False), key, image)
+    variables = jax.eval_shape(lambda key, x: config.network().init(key, x, train=False), key, image)
     return flatten_dict(variables, sep="/")
 
 

@@ -4,14 +4,16 @@ Every padding is explicit: XLA's "SAME" pads strided layers on other sides than 
 """
 
 import functools
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Literal, cast
 
 import flax.linen as nn
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from mole_jax.backbones.base import NameTable
+from mole_jax.backbones.resnet_names import NAMES
 from mole_jax.chunks import on_cpu
 from mole_jax.errors import UserError
 
@@ -41,14 +43,6 @@ class ResNetConfig:
             )
 
     @property
-    def name(self) -> str:
-        """A key of BACKBONES where it is one of those, whatever its variant and classes; else "a ResNet of ..."."""
-        for name, known in BACKBONES.items():
-            if (self.block, self.stage_sizes, self.width) == (known.block, known.stage_sizes, known.width):
-                return name
-        return f"a ResNet of {self.block} blocks {self.stage_sizes}, width {self.width}"
-
-    @property
     def blocks(self) -> tuple[tuple[str, int, int], ...]:
         """(name, channels inside, stride) of each block from the input on; stages count from 1, blocks from 0."""
         return tuple(
@@ -57,14 +51,44 @@ class ResNetConfig:
             for index in range(size)
         )
 
+    @property
+    def image_size(self) -> int:
+        """224, of all public ImageNet weights."""
+        return 224
 
-BACKBONES = {
-    "resnet18": ResNetConfig(block="basic", stage_sizes=(2, 2, 2, 2)),
-    "resnet34": ResNetConfig(block="basic", stage_sizes=(3, 4, 6, 3)),
-    "resnet50": ResNetConfig(stage_sizes=(3, 4, 6, 3)),
-    "resnet101": ResNetConfig(stage_sizes=(3, 4, 23, 3)),
-    "resnet152": ResNetConfig(stage_sizes=(3, 8, 36, 3)),
-}
+    @property
+    def levels(self) -> tuple[str, ...]:
+        """`stem` (after the max pool), h/4 by w/4; `layer1`, as large; each later stage half of that; `features`, the
+        last of them.
+        """
+        return ("stem", *(f"layer{stage}" for stage in range(1, len(self.stage_sizes) + 1)), "features")
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Convolutions and batch norms; a block's shortcut comes first, as it starts from the block's input."""
+        names = ["conv1", "bn1"]
+        bottleneck = self.block == "bottleneck"
+        for block, _, stride in self.blocks:
+            has_shortcut = stride != 1 or (bottleneck and block == "layer1_0")
+            shortcut = ["downsample_conv", "downsample_bn"] if has_shortcut else []
+            inside = [f"{kind}{i}" for i in range(1, 4 if bottleneck else 3) for kind in ("conv", "bn")]
+            names += [f"{block}/{name}" for name in (*shortcut, *inside)]
+        return tuple(names)
+
+    @property
+    def names(self) -> NameTable:
+        """Keras', torchvision's, timm's and Hugging Face's."""
+        return NAMES
+
+    def network(
+        self, *, dtype: DTypeLike = jnp.float32, bn_momentum: float = 0.9, name: str | None = None
+    ) -> nn.Module:
+        """The Linen module."""
+        return ResNet(self, dtype, bn_momentum, name=name)
+
+    def fitted(self, variant: str, classes: int | None) -> "ResNetConfig":
+        """The same network as a file has it; of basic blocks there is one variant alone."""
+        return replace(self, variant=self.variant if self.block == "basic" else cast(Variant, variant), classes=classes)
 
 
 class ResNet(nn.Module):

@@ -1,6 +1,6 @@
 """Weights in memory: `Source`, as a file's reader gives them, and `Pretrained`, matched to a network."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from jaxtyping import Shaped
 
-from mole_jax.backbones.resnet import ResNetConfig, Variant
+from mole_jax.backbones.base import Architecture, NameTable
 from mole_jax.inputs.normalize import Preprocessing
 
 
@@ -28,18 +28,18 @@ class Source:
 
     Attributes:
         format: the layout that was recognised, in words.
-        variant: the graph that the weights were trained in, "v1" or "v1.5".
+        variant: the graph that the weights were trained in, as `Architecture.variant`.
         preprocessing: how the images were normalised that they were trained on.
         tensors: Flax name ("params/conv1/kernel") -> array; convolutions are HWIO, dense kernels [in, out].
         file_names: Flax name -> the file's own name, for messages.
-        unknown: the file's names that have no place in any ResNet of ours.
+        unknown: the file's names that have no place in the network.
         ignored: the file's names that are left out on purpose.
         note: what to add to the provenance, such as what the file was ported from.
         other_parts: the file's names of what lies outside of the network, such as a head of another kind.
     """
 
     format: str
-    variant: Variant
+    variant: str
     preprocessing: Preprocessing
     tensors: Mapping[str, Shaped[np.ndarray, "..."]]
     file_names: Mapping[str, str]
@@ -49,12 +49,16 @@ class Source:
     other_parts: tuple[str, ...] = ()
 
 
+# A file that was read, to be looked at with one network's names; of another network much is then unknown.
+Read = Callable[[NameTable], Source]
+
+
 @dataclass(frozen=True)
 class Pretrained:
     """Weights with everything needed to use them correctly.
 
     Attributes:
-        variables: {"params": ..., "batch_stats": ...} of `ResNet(config)`, float32 NumPy arrays.
+        variables: {"params": ..., "batch_stats": ...} of `config.network()`, float32 NumPy arrays.
         config: the network, its variant included.
         preprocessing: how to normalise images for these weights (`Inputs.normalize`); None for random ones.
         provenance: the file that they came from, its checksum and its format.
@@ -62,14 +66,14 @@ class Pretrained:
     """
 
     variables: dict[str, Any]
-    config: ResNetConfig
+    config: Architecture
     preprocessing: Preprocessing | None
     provenance: Provenance
     ignored: tuple[str, ...] = ()
 
     @property
-    def variant(self) -> Variant:
-        """The graph: "v1" (Keras) or "v1.5" (torchvision)."""
+    def variant(self) -> str:
+        """The graph, as `Architecture.variant`."""
         return self.config.variant
 
     def describe(self) -> dict[str, str | None]:

@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import jax
+import msgspec
 
-from mole_jax.backbones.resnet import ResNetConfig
+from mole_jax.backbones import FAMILIES, family_of
+from mole_jax.backbones.base import Architecture
 from mole_jax.backbones.weights import Pretrained, Provenance
 from mole_jax.classifier.classifier import Classifier, Origin
 from mole_jax.classifier.decision import Decision
@@ -41,9 +43,10 @@ class StoredBackbone:
     """A backbone, apart from its weights; `file` is "" where they were trained too and are among the variables."""
 
     file: str
-    network: ResNetConfig
+    network: dict[str, Any]  # the fields of its family's dataclass
     preprocessing: Preprocessing | None
     provenance: Provenance
+    family: str = "resnet"  # a key of FAMILIES; classifiers from before there were others do not say
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,8 @@ def save(classifier: Classifier, run_dir: Path) -> Path:
             frozen, name = classifier.backbone, ""
             if classifier.stage == "head":
                 name = _write_backbone(folder, frozen, beside=run_dir)
-            backbone = StoredBackbone(name, frozen.config, frozen.preprocessing, frozen.provenance)
+            network, family = dataclasses.asdict(frozen.config), family_of(frozen.config)
+            backbone = StoredBackbone(name, network, frozen.preprocessing, frozen.provenance, family)
         about = Stored(
             FORMAT,
             classifier.class_names,
@@ -121,7 +125,8 @@ def open_run(run_dir: str | os.PathLike[str]) -> Classifier:
     backbone = None
     if (stored := about.backbone) is not None:
         weights = unflatten(read_tensors(folder / stored.file)[0]) if stored.file else {}
-        backbone = Pretrained(weights, stored.network, stored.preprocessing, stored.provenance)
+        network = architecture_of(stored, folder / ABOUT, again)
+        backbone = Pretrained(weights, network, stored.preprocessing, stored.provenance)
     classifier = Classifier(
         config=about.config,
         variables=variables,
@@ -134,6 +139,29 @@ def open_run(run_dir: str | os.PathLike[str]) -> Classifier:
     )
     _refuse_other_shapes(classifier, folder / VARIABLES, again)
     return classifier
+
+
+def architecture_of(stored: StoredBackbone, path: Path, again: str) -> Architecture:
+    """The network that a file describes.
+
+    Args:
+        stored: as it was read.
+        path: of the file, for messages.
+        again: how to write it anew, for messages.
+
+    Raises:
+        UserError: its family is not known, or its fields are not that family's.
+    """
+    if stored.family not in FAMILIES:
+        raise UserError(
+            f"{path} has a backbone of the family {stored.family!r}, and this version of mole_jax knows "
+            f"{', '.join(FAMILIES)}: use the version that wrote it, or {again}"
+        )
+    try:
+        network: Architecture = msgspec.convert(stored.network, FAMILIES[stored.family])
+    except msgspec.ValidationError as error:
+        raise UserError(f"{path} is damaged (its backbone's network: {error}); {again}") from error
+    return network
 
 
 def _trained(classifier: Classifier) -> dict[str, Any]:

@@ -118,7 +118,7 @@ def train_batches(
     start: int = 0,
     end: int,
     seed: int,
-    balance: Literal["none", "sampler", "weights"],
+    balance: Literal["none", "sampler", "weights", "effective"],
     rows: slice = ALL,
 ) -> Iterator[Batch]:
     """The batches of the steps start..end-1, of equal size.

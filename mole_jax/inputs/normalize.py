@@ -8,8 +8,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, UInt8
 
 # What ImageNet networks were fed; the name travels with their weights, so that the two stay together.
-Preprocessing = Literal["keras", "torchvision"]
-Normalization = Literal["image", "dataset", "batch", "keras", "torchvision"]
+Preprocessing = Literal["keras", "torchvision", "efficientnet_lite"]
+Normalization = Literal["image", "dataset", "batch", "keras", "torchvision", "efficientnet_lite"]
 
 # ImageNet's channel means in BGR, 0..255, of the Caffe models that Keras ported (keras.applications.imagenet_utils).
 KERAS_BGR_MEAN = (103.939, 116.779, 123.68)
@@ -31,7 +31,8 @@ class Inputs:
             subtracts the training set's channel means. "batch" subtracts, at each pixel position, the mean over the
             batch, as the paper's released code did: a prediction then depends on the other images of its batch. These
             three give values in (-1, 1). "keras": BGR minus ImageNet's channel means, about -124 to 151;
-            "torchvision": RGB / 255, minus mean, over standard deviation, about -2.1 to 2.6.
+            "torchvision": RGB / 255, minus mean, over standard deviation, about -2.1 to 2.6. "efficientnet_lite":
+            (RGB - 127) / 128, about -1 to 1.
         channel_mean: of the training split, red, green and blue, of pixels in 0..1; empty unless "dataset".
     """
 
@@ -53,6 +54,8 @@ def normalizer(inputs: Inputs) -> Normalize:
         values = images.astype(jnp.float32)
         if inputs.normalize == "keras":
             return values[..., ::-1] - _channels(KERAS_BGR_MEAN)
+        if inputs.normalize == "efficientnet_lite":  # MEAN_RGB and STDDEV_RGB of their authors' preprocessing
+            return (values - 127) / 128
         pixels = values / 255
         if inputs.normalize == "torchvision":
             return (pixels - _channels(TORCHVISION_RGB_MEAN)) / _channels(TORCHVISION_RGB_STD)

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from mole_jax.chunks import by_chunk, on_cpu
+from mole_jax.chunks import by_chunk, channel_sums
 from mole_jax.models.conv_gradients import Images, Kernel, conv, input_gradient, kernel_gradient
 
 Pooled = Float[Array, "batch rows columns channels"]
@@ -167,29 +167,6 @@ def _pixels(x: Images, kernel: Kernel, geometry: Geometry) -> int:
 
 def _row(channels: Channels) -> Float[Array, "1 1 1 channels"]:
     return channels.reshape(1, 1, 1, -1)
-
-
-def channel_sums(*arrays: Images) -> tuple[Channels, ...]:
-    """The sum of each array over all but its channels, in one pass over what they are computed from."""
-    if not on_cpu():
-        return tuple(a.sum(axis=(0, 1, 2)) for a in arrays)
-    # XLA's CPU compiler turns a sum over more than 32 numbers into a slow tree of windows, so we sum by stages.
-    count, channels = arrays[0].size // arrays[0].shape[-1], arrays[0].shape[-1]
-    sums = tuple(a.reshape(count, channels) for a in arrays)
-    while count > 1:
-        stage = max((d for d in range(2, 33) if count % d == 0), default=count)
-        count //= stage
-        sums = _add_rows(tuple(s.reshape(count, stage, channels) for s in sums))
-    return tuple(s.reshape(channels) for s in sums)
-
-
-def _add_rows(arrays: tuple[Float[Array, "count stage channels"], ...]) -> tuple[Float[Array, "count channels"], ...]:
-    """Sums over the middle axis, as one reduction of several operands, which becomes one loop."""
-
-    def add(a: tuple[Array, ...], b: tuple[Array, ...]) -> tuple[Array, ...]:
-        return tuple(x + y for x, y in zip(a, b, strict=True))
-
-    return tuple(jax.lax.reduce(arrays, tuple(jnp.zeros((), a.dtype) for a in arrays), add, (1,)))
 
 
 def _window_extremes(y: Images, scale: Channels, size: int) -> Pooled:

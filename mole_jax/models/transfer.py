@@ -1,8 +1,8 @@
-"""Transfer learning: a frozen, pretrained ResNet and a small network on its features.
+"""Transfer learning: a frozen, pretrained network and a small network on its features.
 
-The variables are {"backbone": the ResNet's, "head": ours}. The backbone always runs in inference mode, so that its
-batch-norm statistics never move. While nothing of it is trained, the head alone can be trained on stored features;
-`on_features` and `on_images` then compute the same logits from the same head.
+The variables are {"backbone": the network's, "head": ours}. The backbone runs in inference mode, so that its batch-norm
+statistics never move, unless fine-tuning is to train them too. While nothing of it is trained, the head alone can be
+trained on stored features; `on_features` and `on_images` then compute the same logits from the same head.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from mole_jax.backbones.resnet import ResNet, ResNetConfig
+from mole_jax.backbones.base import Architecture
 from mole_jax.chunks import in_chunks
 from mole_jax.models.base import Model, Variables, from_linen
 from mole_jax.models.layers import Dense
@@ -78,12 +78,15 @@ class _OnFeatures(nn.Module):
 
 
 class _OnImages(nn.Module):
-    resnet: ResNetConfig
+    architecture: Architecture
     head: Mapping[str, Any]
+    train_bn: bool
 
     @nn.compact
     def __call__(self, images: Float[Array, "batch height width 3"], *, train: bool) -> Float[Array, "batch 1"]:
-        _, named = ResNet(self.resnet, dtype=self.head["dtype"], name=BACKBONE)(images, train=False)
+        settings = {"dtype": self.head["dtype"], "bn_momentum": self.head["bn_momentum"]}
+        backbone = self.architecture.network(**settings, name=BACKBONE)
+        _, named = backbone(images, train=train and self.train_bn)
         features = named["features"] if features_of(self.head["kind"]) == "maps" else named["pooled"]
         return Head(**self.head, name="head")(features, train=train)
 
@@ -96,11 +99,12 @@ def on_features(
 
 
 def on_images(
-    resnet: ResNetConfig,
+    architecture: Architecture,
     head: HeadKind,
     *,
     unfreeze: float = 0.0,
     backbone: Variables | None = None,
+    train_bn: bool = False,
     dropout: float = 0.0,
     bn_momentum: float = 0.99,
     dtype: DTypeLike = jnp.float32,
@@ -108,16 +112,18 @@ def on_images(
     """Backbone and head.
 
     Args:
-        resnet: the backbone's graph.
+        architecture: the backbone, apart from its weights.
         head: which head, a key of WIDTHS.
         unfreeze: share of the backbone's layers, counted from its output, that is trained with the head: 0 to 1.
         backbone: {"params", "batch_stats"} of the backbone, which `init` takes over; None: drawn at random.
+        train_bn: whether training normalises by the batch's statistics in the whole backbone, and moves its own; else
+            they stay what pretraining left.
         dropout: share of each fully connected layer's inputs that is dropped in training, 0..1.
-        bn_momentum: share of the old moving statistics that the head keeps, 0..1; the backbone's never move.
+        bn_momentum: share of the old moving statistics that an update keeps, 0..1.
         dtype: type of the activations, float32 or bfloat16.
     """
     settings = {"kind": head, "dropout": dropout, "bn_momentum": bn_momentum, "dtype": dtype}
-    trained = trained_layers(resnet, unfreeze)
+    trained = trained_layers(architecture, unfreeze)
 
     def trainable(params: Any) -> Any:
         def is_trained(path: tuple[Any, ...], _: Any) -> bool:
@@ -126,14 +132,14 @@ def on_images(
 
         return jax.tree_util.tree_map_with_path(is_trained, params)
 
-    plain = from_linen(_OnImages(resnet, settings), trainable=trainable)
+    plain = from_linen(_OnImages(architecture, settings, train_bn), trainable=trainable)
 
     def init(key: jax.Array, *, input_shape: Sequence[int]) -> Variables:
         if backbone is None:
             return plain.init(key, input_shape=input_shape)
         # Compiling the draws of 53 kernels takes long, and their numbers would be thrown away.
         images = jax.ShapeDtypeStruct(tuple(input_shape), jnp.float32)
-        features = jax.eval_shape(lambda x: extract(resnet, backbone, x, dtype=dtype), images)[features_of(head)]
+        features = jax.eval_shape(lambda x: extract(architecture, backbone, x, dtype=dtype), images)[features_of(head)]
         of_head = on_features(head, dtype=dtype).init(key, input_shape=features.shape)
         return {kind: {BACKBONE: jax.tree.map(jnp.asarray, backbone[kind]), **of_head[kind]} for kind in of_head}
 
@@ -152,7 +158,7 @@ def on_images(
 
 
 def extract(
-    resnet: ResNetConfig,
+    architecture: Architecture,
     backbone: Variables,
     images: Float[Array, "batch height width 3"],
     *,
@@ -161,26 +167,14 @@ def extract(
     """The features of preprocessed images: `maps` [batch, height, width, channels], `pooled` [batch, channels]."""
 
     def of_chunk(images: Array) -> dict[str, Array]:
-        _, named = ResNet(resnet, dtype=dtype).apply(backbone, images, train=False)
+        _, named = architecture.network(dtype=dtype).apply(backbone, images, train=False)
         return {"maps": named["features"], "pooled": named["pooled"]}
 
     return in_chunks(of_chunk, images)
 
 
-def trained_layers(resnet: ResNetConfig, unfreeze: float) -> frozenset[str]:
+def trained_layers(architecture: Architecture, unfreeze: float) -> frozenset[str]:
     """The last share of the convolutions and batch norms, by name ("layer4_2/conv3"); at least one, unless it is 0."""
-    layers = _layers(resnet)
+    layers = architecture.layers
     count = max(1, round(unfreeze * len(layers))) if unfreeze else 0
     return frozenset(layers[len(layers) - count :])
-
-
-def _layers(resnet: ResNetConfig) -> list[str]:
-    """Convolutions and batch norms from the input on; a block's shortcut comes first, as it starts from its input."""
-    names = ["conv1", "bn1"]
-    for block, _, stride in resnet.blocks:
-        bottleneck = resnet.block == "bottleneck"
-        has_shortcut = stride != 1 or (bottleneck and block == "layer1_0")
-        shortcut = ["downsample_conv", "downsample_bn"] if has_shortcut else []
-        inside = [f"{kind}{i}" for i in range(1, 4 if bottleneck else 3) for kind in ("conv", "bn")]
-        names += [f"{block}/{name}" for name in (*shortcut, *inside)]
-    return names

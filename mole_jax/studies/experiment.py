@@ -8,8 +8,8 @@ from pathlib import Path
 
 import jax
 
+from mole_jax.backbones import BACKBONES
 from mole_jax.backbones.load import load_pretrained
-from mole_jax.backbones.resnet import BACKBONES
 from mole_jax.backbones.weights import Pretrained
 from mole_jax.classifier.classifier import CLASS_NAMES, Classifier, Origin
 from mole_jax.classifier.decision import freeze

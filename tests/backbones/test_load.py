@@ -33,7 +33,7 @@ def test_the_format_is_told_by_content_not_by_the_ending(tmp_path, tiny, weights
 def test_random_is_loud_seeded_and_has_no_preprocessing(tiny, caplog):
     with caplog.at_level(logging.WARNING):
         loaded = load_pretrained("random", architecture=tiny, seed=3)
-    assert "RANDOM WEIGHTS: this ResNet is pretrained on nothing (seed 3)" in caplog.text
+    assert "RANDOM WEIGHTS: this network is pretrained on nothing (seed 3)" in caplog.text
     assert loaded.preprocessing is None
     assert loaded.describe()["format"] == "random"
     again, other = (load_pretrained("random", architecture=tiny, seed=seed) for seed in (3, 4))
@@ -93,7 +93,7 @@ def test_npz_under_torchs_names(tmp_path, tiny, weights, write_torchvision, monk
     with pytest.raises(UserError, match=r"objects.npz is damaged or holds more than arrays .*numpy.savez"):
         load_pretrained(str(tmp_path / "objects.npz"), architecture=tiny)
     monkeypatch.setattr(npz, "LARGEST", 1000)
-    with pytest.raises(UserError, match=r"a.npz declares [\d,]+ bytes of weights, more than any ResNet has"):
+    with pytest.raises(UserError, match=r"a.npz declares [\d,]+ bytes of weights, more than any backbone has"):
         load_pretrained(str(tmp_path / "a.npz"), architecture=tiny)
 
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from mole_jax.backbones import BACKBONES
 from mole_jax.backbones.load import load_pretrained
 from mole_jax.backbones.match import WeightsMismatchError, flat_shapes
-from mole_jax.backbones.resnet import BACKBONES
 from mole_jax.errors import UserError
 
 

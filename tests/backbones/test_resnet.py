@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mole_jax.backbones.resnet import BACKBONES, ResNet, ResNetConfig, max_pool
+from mole_jax.backbones import BACKBONES
+from mole_jax.backbones.resnet import ResNet, ResNetConfig, max_pool
 from mole_jax.errors import UserError
 
 TINY = ResNetConfig(stage_sizes=(2, 1, 1, 1), width=4, classes=5)

@@ -10,12 +10,16 @@ import jax
 import numpy as np
 import pytest
 
-from mole_jax.classifier.storage import VARIABLES, open_run
+from mole_jax.backbones import BACKBONES, family_of
+from mole_jax.backbones.weights import Provenance
+from mole_jax.classifier.storage import VARIABLES, StoredBackbone, architecture_of, open_run
 from mole_jax.config import RunConfig
 from mole_jax.errors import UserError
 from mole_jax.evaluation.predictions import read_predictions
 from mole_jax.files.changes import SUMS
+from mole_jax.files.reading import read_record
 from mole_jax.files.sums import seal_all
+from mole_jax.files.writing import write_json
 from mole_jax.studies import experiment
 from mole_jax.studies.experiment import run_experiment
 
@@ -95,6 +99,21 @@ def test_runs_side_by_side_share_one_copy_of_a_backbone(runs, tiny):
     )
 
 
+@pytest.mark.parametrize("name", BACKBONES)
+def test_every_backbone_comes_back_as_it_was(name, tmp_path):
+    network = BACKBONES[name]
+    stored = StoredBackbone("", dataclasses.asdict(network), None, Provenance("", "", ""), family_of(network))
+    write_json(tmp_path / "a.json", dataclasses.asdict(stored))
+    again = read_record(tmp_path / "a.json", StoredBackbone, remedy="")
+    assert architecture_of(again, tmp_path / "a.json", "") == network
+
+
+def test_a_classifier_from_before_there_were_other_families_opens(copied, tiny):
+    about = copied / "head" / "classifier" / "classifier.json"
+    edit(about, lambda a: a["backbone"].pop("family"), seal=True)
+    assert open_run(copied / "head").backbone.config == tiny.config
+
+
 def test_files_can_be_read_by_whoever_may_read_the_run(runs):
     modes = {path.stat().st_mode & 0o777 for path in (runs / "logistic" / "classifier").iterdir()}
     mask = os.umask(0)
@@ -147,6 +166,14 @@ def drop_line(path, name):
         (
             lambda f: edit(f / "classifier.json", lambda a: a["inputs"].update(normalize="batch")),
             r"classifier.json has changed since it was written \(its SHA-256 differs\)",
+        ),
+        (
+            lambda f: edit(f / "classifier.json", lambda a: a["backbone"].update(family="vit"), seal=True),
+            r"has a backbone of the family 'vit', and this version .* knows resnet, efficientnet_lite",
+        ),
+        (
+            lambda f: edit(f / "classifier.json", lambda a: a["backbone"]["network"].update(width="x"), seal=True),
+            r"classifier.json is damaged \(its backbone's network: Expected `int`, got `str` - at `\$.width`\)",
         ),
         (lambda f: drop_line(f / SUMS, VARIABLES), r"SHA256SUMS has no digest of variables.safetensors"),
         (lambda f: (f / SUMS).unlink(), r"SHA256SUMS is missing"),

@@ -10,8 +10,8 @@ import pytest
 from flax.traverse_util import flatten_dict
 from safetensors.numpy import save_file
 
+from mole_jax.backbones import BACKBONES
 from mole_jax.backbones.load import load_pretrained
-from mole_jax.backbones.resnet import BACKBONES
 
 ROOT = Path(__file__).parents[2]
 LEAVES = {"kernel": "weight", "scale": "weight", "bias": "bias", "mean": "running_mean", "var": "running_var"}

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mole_jax.backbones.resnet import BACKBONES
+from mole_jax.backbones import BACKBONES
 from mole_jax.backbones.weights import Pretrained, Provenance
 from mole_jax.classifier.network import build_network
 from mole_jax.config import RunConfig

@@ -8,8 +8,9 @@ import numpy as np
 import optax
 import pytest
 
+from mole_jax.backbones import BACKBONES
 from mole_jax.backbones.load import load_pretrained
-from mole_jax.backbones.resnet import BACKBONES, ResNet, ResNetConfig
+from mole_jax.backbones.resnet import ResNet, ResNetConfig
 from mole_jax.config import RunConfig
 from mole_jax.models import transfer
 from mole_jax.models.transfer import WIDTHS, extract, on_features, on_images, trained_layers

@@ -13,14 +13,15 @@ from flax.traverse_util import flatten_dict
 from jaxtyping import Shaped
 from safetensors.numpy import save
 
-from mole_jax.backbones.resnet import Variant
 from mole_jax.backbones.weights import Pretrained, Source
 from mole_jax.errors import UserError
 from mole_jax.files.changes import replace_file
 from mole_jax.files.tensors import read_tensors_metadata
 from mole_jax.inputs.normalize import Preprocessing
 
-FORMAT = "mole_jax ResNet safetensors"
+FORMAT = "mole_jax safetensors"
+# The second is what was written while there were no other networks than ResNets.
+FORMATS = (FORMAT, "mole_jax ResNet safetensors")
 
 
 def write_flax_safetensors(path: Path, pretrained: Pretrained) -> None:
@@ -65,8 +66,8 @@ def from_flax_safetensors(
         raise UserError(f"{path} was altered after it was written: run experiments.port_weights again")
     origin = json.loads(metadata["provenance"])
     return Source(
-        FORMAT,
-        cast(Variant, metadata["variant"]),
+        metadata["format"],
+        metadata["variant"],
         cast(Preprocessing, metadata["preprocessing"]),
         tensors,
         {name: name for name in tensors},
@@ -76,7 +77,7 @@ def from_flax_safetensors(
 
 def _is_ours(path: Path) -> bool:
     try:
-        return read_tensors_metadata(path).get("format") == FORMAT
+        return read_tensors_metadata(path).get("format") in FORMATS
     except UserError:
         return False
 

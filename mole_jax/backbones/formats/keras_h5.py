@@ -1,10 +1,10 @@
-"""Keras Applications' ResNets: the legacy layer-group `.h5` (weights or whole model) and Keras 3's `.weights.h5`."""
+"""Keras' weights by layer: the legacy layer-group `.h5` (weights or whole model) and Keras 3's `.weights.h5`."""
 
 import io
-import re
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -12,13 +12,10 @@ import h5py
 import numpy as np
 from jaxtyping import Shaped
 
-from mole_jax.backbones.resnet_names import keras_module
-from mole_jax.backbones.weights import Source
+from mole_jax.backbones.names import from_keras_layers
+from mole_jax.backbones.weights import Read
 from mole_jax.errors import UserError
 
-# Both layouts keep a layer's arrays in a fixed order. Keras goes by it too: the names beside them changed over time.
-_CONV_OR_DENSE = ("params/{}/kernel", "params/{}/bias")
-_BATCH_NORM = ("params/{}/scale", "params/{}/bias", "batch_stats/{}/mean", "batch_stats/{}/var")
 # Bytes of all arrays together: a small HDF5 file can declare any size, and reading it would fill the memory. ResNet152
 # with a classifier has 240 MB.
 LARGEST: Final = 2**30
@@ -28,9 +25,8 @@ MOST_COMPRESSED: Final = 100
 WEIGHTS: Final = "model.weights.h5"
 
 
-def read_keras_h5(path: Path, content: io.BytesIO | None = None) -> Source:
-    """Reads either layout, also where the network is one layer of a larger model; the variant is v1 and the
-    preprocessing Keras' own.
+def read_keras_h5(path: Path, content: io.BytesIO | None = None) -> Read:
+    """Reads either layout.
 
     Args:
         path: of the file.
@@ -54,39 +50,10 @@ def read_keras_h5(path: Path, content: io.BytesIO | None = None) -> Source:
         AttributeError,
     ) as error:  # h5py on altered files
         raise UserError(f"{path} is a damaged HDF5 file ({error}): download or save it again") from error
-    if old := [layer for layer in layers if re.fullmatch(r"(res|bn)\d[a-z]\d*_branch\d[a-z]?", layer)]:
-        raise UserError(
-            f"{path} is Keras' ResNet file of 2016 (its layers are called {old[0]} and the like), whose network pads "
-            "and normalises otherwise: give the later file of the same name (MD5 4d473c1dd8becc155b73f8504c6f6626), "
-            "which 'auto' downloads"
-        )
-    network = _network(layers, path)
-    tensors, names, unknown, others = {}, {}, [], []
-    for layer, arrays in layers.items():
-        model, _, own_name = layer.rpartition("/")
-        module = keras_module(own_name) if model == network else None
-        templates = _BATCH_NORM if own_name.endswith("_bn") else _CONV_OR_DENSE
-        if module is None and (model != network or all(array.ndim < 4 for array in arrays)):
-            others += [layer] if arrays else []
-            continue
-        for i, array in enumerate(arrays):
-            if module is None or i >= len(templates):
-                unknown.append(f"{layer}[{i}]")
-                continue
-            name = templates[i].format(module)
-            tensors[name], names[name] = array, f"{layer}[{i}]"
-    return Source(form, "v1", "keras", tensors, names, tuple(unknown), ignored, other_parts=tuple(others))
+    return partial(from_keras_layers, layers, path=path, form=form, ignored=ignored)
 
 
-def _network(layers: Iterable[str], path: Path) -> str:
-    """The nested model that has the network's layers; "" where they are layers of the whole model."""
-    found = [layer.rpartition("/")[0] for layer in layers if layer.rpartition("/")[2] == "conv1_conv"]
-    if len(found) > 1:
-        raise UserError(f"{path} holds {len(found)} networks ({', '.join(found)}): save one of them by itself")
-    return found[0] if found else ""
-
-
-def read_keras_archive(path: Path) -> Source:
+def read_keras_archive(path: Path) -> Read:
     """Reads the .keras file that Keras 3 saves of a whole model: a zip archive with model.weights.h5 inside.
 
     Raises:
@@ -96,7 +63,7 @@ def read_keras_archive(path: Path) -> Source:
         with zipfile.ZipFile(path) as archive:
             info = archive.getinfo(WEIGHTS)
             if info.file_size > LARGEST:
-                raise UserError(f"{path} declares {info.file_size:,} bytes of weights, more than any ResNet has")
+                raise UserError(f"{path} declares {info.file_size:,} bytes of weights, more than any backbone has")
             with archive.open(info) as member:
                 content = io.BytesIO(member.read(LARGEST))
     except (KeyError, OSError, RuntimeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
@@ -116,7 +83,7 @@ def _layers(file: h5py.File, path: Path) -> tuple[dict[str, list[Shaped[np.ndarr
             f"{path} is HDF5 but holds no Keras weights: give a legacy .h5 or a .weights.h5 of keras.applications"
         )
     if (size := sum(array.nbytes for arrays in found.values() for array in arrays)) > LARGEST:
-        raise UserError(f"{path} declares {size:,} bytes of weights, more than any ResNet has: it is damaged")
+        raise UserError(f"{path} declares {size:,} bytes of weights, more than any backbone has: it is damaged")
     return {layer: [_array(dataset, path) for dataset in datasets] for layer, datasets in found.items()}, form
 
 

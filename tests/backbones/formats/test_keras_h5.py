@@ -174,7 +174,7 @@ def test_a_file_cannot_reach_other_files(tmp_path, tiny, weights, write_keras):
 @pytest.mark.parametrize(
     ("length", "message"),
     [
-        (10**12, r"declares 4,000,000,\d+,\d+ bytes of weights, more than any ResNet has"),
+        (10**12, r"declares 4,000,000,\d+,\d+ bytes of weights, more than any backbone has"),
         (10**8, r"kernel:0 declares 400,000,000 bytes and holds 0: it is damaged"),
     ],
     ids=["too large", "never written"],
@@ -196,7 +196,7 @@ def test_many_arrays_cannot_fill_the_memory_either(tmp_path, tiny, weights, writ
             group = file.create_group(f"layers/conv2d_{i}/vars")
             group.attrs["name"] = f"conv2_block{i}_1_conv"
             group.create_dataset("0", (10**9 // 4,), "f4", chunks=(1024,))
-    with pytest.raises(UserError, match=r"declares 16,000,000,000 bytes of weights, more than any ResNet has"):
+    with pytest.raises(UserError, match=r"declares 16,000,000,000 bytes of weights, more than any backbone has"):
         load_pretrained(str(path), architecture=tiny)
 
 

@@ -1,0 +1,133 @@
+"""Depthwise convolution, each channel with a kernel of its own, with a gradient that a CPU computes fast too.
+
+XLA's CPU compiler goes through a grouped convolution number by number. A sum of shifted images, one for each of the
+kernel's numbers, is 14 to 37 times as fast forwards; but autodiff of that is slow again, so the gradients are written
+out: for the image, sums of shifted images as well; for the kernel, all its numbers in one pass over both images.
+Accelerators and meshes have the grouped convolution and its own gradient.
+"""
+
+from functools import partial
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float
+
+from mole_jax.chunks import channel_sums, on_cpu
+
+Images = Float[Array, "batch _ _ channels"]  # height and width: of different sizes before and after
+Kernel = Float[Array, "size size 1 channels"]
+
+
+class DepthwiseConv(nn.Module):
+    """`depthwise_conv` with a kernel of its own, named and shaped as `nn.Conv` does.
+
+    Attributes:
+        size: side of the square kernel, in pixels.
+        stride: in pixels.
+        dtype: in which it computes.
+    """
+
+    size: int
+    stride: int
+    dtype: DTypeLike
+
+    @nn.compact
+    def __call__(self, x: Images) -> Images:
+        """Convolves."""
+        shape = (self.size, self.size, 1, x.shape[-1])
+        kernel = self.param("kernel", nn.initializers.variance_scaling(2.0, "fan_in", "normal"), shape, jnp.float32)
+        return depthwise_conv(x.astype(self.dtype), kernel.astype(self.dtype), self.stride)
+
+
+def depthwise_conv(x: Images, kernel: Kernel, stride: int) -> Images:
+    """Convolves each channel with its own kernel, padded as "SAME" is: TensorFlow's way, one more at the far side."""
+    return shifted(x, kernel, stride) if on_cpu() else grouped(x, kernel, stride)
+
+
+def grouped(x: Images, kernel: Kernel, stride: int) -> Images:
+    """The convolution as accelerators have it."""
+    return jax.lax.conv_general_dilated(
+        x,
+        kernel,
+        (stride, stride),
+        "SAME",
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        feature_group_count=x.shape[-1],
+    )
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2,))
+def shifted(x: Images, kernel: Kernel, stride: int) -> Images:
+    """The convolution as a sum of shifted images, in float32; for CPUs."""
+    taps = _taps(x, kernel.shape[0], stride)
+    weights = kernel.astype(jnp.float32).reshape(-1, 1, 1, 1, kernel.shape[-1])
+    return sum((tap * weights[i] for i, tap in enumerate(taps[1:], start=1)), taps[0] * weights[0]).astype(x.dtype)
+
+
+def _forward(x: Images, kernel: Kernel, stride: int) -> tuple[Images, tuple[Images, Kernel]]:
+    return shifted(x, kernel, stride), (x, kernel)
+
+
+def _backward(stride: int, saved: tuple[Images, Kernel], d_y: Images) -> tuple[Images, Kernel]:
+    x, kernel = saved
+    wide = d_y.astype(jnp.float32)
+    sums = channel_sums(*(tap * wide for tap in _taps(x, kernel.shape[0], stride)))
+    d_kernel = jnp.stack(sums).reshape(kernel.shape).astype(kernel.dtype)
+    return _image_gradient(kernel.astype(jnp.float32), wide, x.shape, stride).astype(x.dtype), d_kernel
+
+
+shifted.defvjp(_forward, _backward)
+
+
+class _Side(NamedTuple):
+    """One axis of the image: pixels after the convolution, and zeros before and after it."""
+
+    out: int
+    low: int
+    high: int
+
+
+def _side(length: int, size: int, stride: int) -> _Side:
+    out = -(-length // stride)
+    padding = max((out - 1) * stride + size - length, 0)
+    return _Side(out, padding // 2, padding - padding // 2)
+
+
+def _taps(x: Images, size: int, stride: int) -> list[Images]:
+    """For each of the kernel's numbers, row by row, the pixels that it is multiplied with, as float32."""
+    rows, columns = (_side(length, size, stride) for length in x.shape[1:3])
+    padded = jnp.pad(x, ((0, 0), (rows.low, rows.high), (columns.low, columns.high), (0, 0))).astype(jnp.float32)
+    return [
+        padded[:, i : i + (rows.out - 1) * stride + 1 : stride, j : j + (columns.out - 1) * stride + 1 : stride]
+        for i in range(size)
+        for j in range(size)
+    ]
+
+
+def _image_gradient(kernel: Kernel, d_y: Images, shape: tuple[int, ...], stride: int) -> Images:
+    """The gradient for the image: each pixel (by its place within a stride) has its own share of the kernel."""
+    size = kernel.shape[0]
+    rows, columns = (_side(length, size, stride) for length in shape[1:3])
+    # Of the padded image, in strides; and how far back the kernel reaches.
+    height, width = (
+        -(-(length + side.low) // stride) for length, side in zip(shape[1:3], (rows, columns), strict=True)
+    )
+    reach = (size - 1) // stride
+    after = [(reach, max(length - side.out, 0)) for length, side in ((height, rows), (width, columns))]
+    padded = jnp.pad(d_y, ((0, 0), *after, (0, 0)))
+
+    def of_place(row: int, column: int) -> Images:
+        total = jnp.zeros((shape[0], height, width, shape[3]), jnp.float32)
+        for i in range(row, size, stride):
+            for j in range(column, size, stride):
+                top, left = reach - (i - row) // stride, reach - (j - column) // stride
+                weight = kernel[i, j].reshape(1, 1, 1, -1)
+                total += padded[:, top : top + height, left : left + width] * weight
+        return total
+
+    places = jnp.stack([jnp.stack([of_place(i, j) for j in range(stride)], axis=3) for i in range(stride)], axis=2)
+    whole = places.reshape(shape[0], height * stride, width * stride, shape[3])
+    return whole[:, rows.low : rows.low + shape[1], columns.low : columns.low + shape[2]]

@@ -1,0 +1,149 @@
+"""Batch norm and the activation after it as one step, with a gradient that a CPU computes fast too.
+
+XLA's CPU compiler makes a slow tree of each sum over all pixels, of which autodiff of a batch norm asks for two. Here
+they are one pass by stages (`chunks.py: channel_sums`).
+"""
+
+import math
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from mole_jax.chunks import channel_sums
+
+Images = Float[Array, "batch height width channels"]
+Channels = Float[Array, " channels"]
+# What an activation keeps: (lowest, highest).
+Bounds = tuple[float, float]
+NONE: Bounds = (-math.inf, math.inf)
+RELU: Bounds = (0.0, math.inf)
+RELU6: Bounds = (0.0, 6.0)
+
+
+class Affine(NamedTuple):
+    """Batch norm as it is applied: `(x - mean) * slope + bias`, by channel."""
+
+    mean: Channels
+    slope: Channels
+    bias: Channels
+
+
+class BatchNorm(nn.Module):
+    """`nn.BatchNorm`, its variables and numbers, and then what lies within the bounds.
+
+    Computes in float32 and returns the type that it is given.
+
+    Attributes:
+        bounds: NONE, RELU or RELU6.
+        momentum: share of the old moving statistics that an update keeps, 0..1.
+        epsilon: number added to the variance.
+    """
+
+    bounds: Bounds
+    momentum: float
+    epsilon: float
+
+    @nn.compact
+    def __call__(self, x: Images, *, train: bool) -> Images:
+        """Normalises with the batch's statistics where `train`, else with the moving ones."""
+        return normalised(x, *_affine_of(self, (x,), self.momentum, self.epsilon, train), self.bounds)
+
+
+class BatchNormOfParts(nn.Module):
+    """The variables of a batch norm over images that lie in parts, which the caller normalises.
+
+    Attributes:
+        momentum: share of the old moving statistics that an update keeps, 0..1.
+        epsilon: number added to the variance.
+    """
+
+    momentum: float
+    epsilon: float
+
+    @nn.compact
+    def __call__(self, parts: Sequence[Float[Array, "batch height width _"]], *, train: bool) -> Affine:
+        """Gives what `normalised` applies to the parts side by side."""
+        return _affine_of(self, parts, self.momentum, self.epsilon, train)
+
+
+def _affine_of(
+    module: nn.Module,
+    parts: Sequence[Float[Array, "batch height width _"]],
+    momentum: float,
+    epsilon: float,
+    train: bool,
+) -> Affine:
+    shape = (sum(part.shape[-1] for part in parts),)
+    scale = module.param("scale", nn.initializers.ones, shape, jnp.float32)
+    bias = module.param("bias", nn.initializers.zeros, shape, jnp.float32)
+    moving_mean = module.variable("batch_stats", "mean", jnp.zeros, shape, jnp.float32)
+    moving_var = module.variable("batch_stats", "var", jnp.ones, shape, jnp.float32)
+    mean, var = moving_mean.value, moving_var.value
+    if train:
+        mean, var = (jnp.concatenate(of_parts) for of_parts in zip(*map(moments, parts), strict=True))
+    if train and not module.is_initializing():
+        moving_mean.value = momentum * moving_mean.value + (1 - momentum) * mean
+        moving_var.value = momentum * moving_var.value + (1 - momentum) * var
+    return Affine(mean, scale * jax.lax.rsqrt(var + epsilon), bias)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(4,))
+def normalised(x: Images, mean: Channels, slope: Channels, bias: Channels, bounds: Bounds) -> Images:
+    """`(x - mean) * slope + bias`, cut off at the bounds."""
+    return jnp.clip(_applied(x, mean, slope, bias), *bounds).astype(x.dtype)
+
+
+def _applied(x: Images, mean: Channels, slope: Channels, bias: Channels) -> Images:
+    return (x.astype(jnp.float32) - _row(mean)) * _row(slope) + _row(bias)
+
+
+def _normalised_forward(
+    x: Images, mean: Channels, slope: Channels, bias: Channels, bounds: Bounds
+) -> tuple[Images, Any]:
+    return normalised(x, mean, slope, bias, bounds), (x, mean, slope, bias)
+
+
+def _normalised_backward(bounds: Bounds, saved: Any, d_y: Images) -> tuple[Images, Channels, Channels, Channels]:
+    x, mean, slope, bias = saved
+    y = _applied(x, mean, slope, bias)
+    inside = (y > bounds[0]) & (y < bounds[1])
+    d_y = jnp.where(inside, d_y.astype(jnp.float32), jnp.float32(0))
+    d_bias, d_slope = channel_sums(d_y, d_y * (x.astype(jnp.float32) - _row(mean)))
+    return (d_y * _row(slope)).astype(x.dtype), -slope * d_bias, d_slope, d_bias
+
+
+normalised.defvjp(_normalised_forward, _normalised_backward)
+
+
+@jax.custom_vjp
+def moments(x: Images) -> tuple[Channels, Channels]:
+    """Mean and (biased) variance of each channel over the batch."""
+    return _moments_forward(x)[0]
+
+
+def _moments_forward(x: Images) -> tuple[tuple[Channels, Channels], tuple[Images, Channels]]:
+    wide, count = x.astype(jnp.float32), x.size // x.shape[-1]
+    (total,) = channel_sums(wide)
+    mean = total / count
+    (squares,) = channel_sums((wide - _row(mean)) ** 2)
+    return (mean, squares / count), (x, mean)
+
+
+def _moments_backward(saved: tuple[Images, Channels], cotangents: tuple[Channels, Channels]) -> tuple[Images]:
+    x, mean = saved
+    d_mean, d_var = cotangents
+    count = x.size // x.shape[-1]
+    d_x = _row(d_mean / count) + (x.astype(jnp.float32) - _row(mean)) * _row(2 * d_var / count)
+    return (d_x.astype(x.dtype),)
+
+
+moments.defvjp(_moments_forward, _moments_backward)
+
+
+def _row(channels: Channels) -> Float[Array, "1 1 1 channels"]:
+    return channels.reshape(1, 1, 1, -1)
