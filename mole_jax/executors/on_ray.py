@@ -44,8 +44,9 @@ class RayExecutor:
                 logging_level="ERROR",
                 **({"include_dashboard": False} if not address else {}),
             )
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            raise UserError(f"Ray at {address or 'this machine'!r} cannot be joined ({error}); {AGAIN}") from error
+        except Exception as error:  # Ray raises bare ones where a machine is too busy to start it in time
+            first = (str(error).splitlines() or [type(error).__name__])[0]
+            raise UserError(f"Ray at {address or 'this machine'!r} cannot be joined ({first}); {AGAIN}") from error
         own = {name: number for name, number in resources.items() if name not in ("cpu", "gpu")}
         self._actor = self._ray.remote(
             num_cpus=resources.get("cpu", 1),
