@@ -106,9 +106,10 @@ class RunConfig:
     weights: str = option(
         "auto", "transfer: auto (the network's published file), random, or a file; see the README", transfer=True
     )
-    head: Literal["paper", "pooled", "linear"] = option(
+    head: Literal["paper", "pooled", "linear", "svm", "svm_rbf"] = option(
         "paper",
-        "transfer: paper: 4096;1024;256;32;1 on the last feature map; pooled: 256;32;1 or linear: 1 on its average",
+        "transfer: paper: 4096;1024;256;32;1 on the last feature map; pooled: 256;32;1 or linear: 1 on its average; "
+        "svm: a support vector machine on that, solved, with --l2; svm_rbf: on random features of the RBF kernel",
         transfer=True,
     )
     dropout: float = option(0.0, "transfer: share of each fully connected layer's inputs", low=0, high=1, transfer=True)
@@ -205,11 +206,29 @@ class RunConfig:
                 "--augment=dihedral, whose eight positions are stored, --finetune_epochs=N, in which images are "
                 "changed, or --feature_cache=off, which computes their features at each step"
             )
+        if self.head in SVM:
+            self._refuse_for_svm()
         shortest = min(self.epochs, self.finetune_epochs or self.epochs)
         if self.warmup_epochs > shortest:
             raise UserError(
                 f"warmup_epochs={self.warmup_epochs:g} is more than the {shortest} epochs that it is to lead into; "
                 "give fewer"
+            )
+
+    def _refuse_for_svm(self) -> None:
+        if not self.l2:
+            raise UserError(
+                f"head={self.head!r} needs --l2, the weight of its squared norm; give one such as --l2=1e-3"
+            )
+        if self.finetune_epochs:
+            raise UserError(
+                f"head={self.head!r} is solved on stored features, which fine-tuning would change; give --head=linear "
+                "--loss=squared_hinge for a machine that is trained step by step"
+            )
+        if self.feature_cache == "off" or self.normalize == "batch":
+            raise UserError(
+                f"head={self.head!r} is solved on stored features: give --feature_cache=auto, and another --normalize "
+                "than batch"
             )
 
     @property
@@ -259,6 +278,7 @@ class RunConfig:
         return cls(**values)
 
 
+SVM = ("svm", "svm_rbf")  # heads that are solved and not trained step by step
 LARGEST_INTEGER = 2**31 - 1  # of a step, a seed, a size
 LARGEST_NUMBER = 1e38  # what float32 still has room for
 HINTS = get_type_hints(RunConfig)

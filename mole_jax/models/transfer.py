@@ -5,6 +5,7 @@ statistics never move, unless fine-tuning is to train them too. While nothing of
 trained on stored features; `on_features` and `on_images` then compute the same logits from the same head.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -19,11 +20,17 @@ from mole_jax.chunks import in_chunks
 from mole_jax.models.base import Model, Variables, from_linen
 from mole_jax.models.layers import Dense
 
-HeadKind = Literal["paper", "pooled", "linear"]
+HeadKind = Literal["paper", "pooled", "linear", "svm", "svm_rbf"]
 # The features that a head takes: maps [height, width, channels] or their average [channels].
 Level = Literal["maps", "pooled"]
 # Neurons of the fully connected layers; the paper's on the flattened 7x7x2048 map, the others on its average.
-WIDTHS: dict[HeadKind, tuple[int, ...]] = {"paper": (4096, 1024, 256, 32, 1), "pooled": (256, 32, 1), "linear": (1,)}
+WIDTHS: dict[HeadKind, tuple[int, ...]] = {
+    "paper": (4096, 1024, 256, 32, 1),
+    "pooled": (256, 32, 1),
+    **dict.fromkeys(("linear", "svm", "svm_rbf"), (1,)),
+}
+BN_EPSILON = 1e-3  # Keras' default
+FOURIER = 4096  # random features of the RBF kernel: it is met to about one in the root of this, .016
 BACKBONE = "backbone"
 
 
@@ -56,17 +63,38 @@ class Head(nn.Module):
         x = nn.BatchNorm(
             use_running_average=not train,
             momentum=self.bn_momentum,
-            epsilon=1e-3,  # Keras' default
+            epsilon=BN_EPSILON,
             use_fast_variance=False,
             name="bn",
         )(features.astype(jnp.float32))
         x = x.reshape(x.shape[0], -1).astype(self.dtype)
+        if self.kind == "svm_rbf":
+            x = _Fourier(name="fourier")(x)
         widths = WIDTHS[self.kind]
         for i, width in enumerate(widths, start=1):
             x = nn.Dropout(self.dropout, deterministic=not train)(x)
             x = Dense(width, name=f"fc{i}", dtype=self.dtype)(x)
             x = nn.relu(x) if i < len(widths) else x
         return x.astype(jnp.float32)
+
+
+class _Fourier(nn.Module):
+    @nn.compact
+    def __call__(self, x: Float[Array, "batch d"]) -> Float[Array, "batch features"]:
+        # Of the kernel exp(-|x - y|^2 / d): on standardised features the usual width, scikit-learn's "scale".
+        kernel = self.param("kernel", nn.initializers.normal((2 / x.shape[1]) ** 0.5), (x.shape[1], FOURIER))
+        phase = self.param("phase", nn.initializers.uniform(2 * math.pi), (FOURIER,))
+        return fourier(x, kernel, phase)
+
+
+def fourier(
+    x: Float[Array, "batch d"], kernel: Float[Array, "d features"], phase: Float[Array, " features"]
+) -> Float[Array, "batch features"]:
+    """Random Fourier features, whose products are about those of an RBF kernel.
+
+    Source: Rahimi and Recht 2007, "Random features for large-scale kernel machines", algorithm 1.
+    """
+    return math.sqrt(2 / kernel.shape[1]) * jnp.cos(x @ kernel.astype(x.dtype) + phase.astype(x.dtype)[None])
 
 
 class _OnFeatures(nn.Module):

@@ -14,7 +14,7 @@ from mole_jax.backbones.weights import Pretrained
 from mole_jax.classifier.classifier import CLASS_NAMES, Classifier, Origin
 from mole_jax.classifier.decision import freeze
 from mole_jax.classifier.storage import save
-from mole_jax.config import RunConfig
+from mole_jax.config import SVM, RunConfig
 from mole_jax.data.dataset import Dataset, load_dataset
 from mole_jax.evaluation.predictions import Predictions
 from mole_jax.evaluation.schema import Metrics
@@ -25,6 +25,7 @@ from mole_jax.runs.identity import Identity, refuse_another_run, write_identity
 from mole_jax.runs.predictions import to_predictions
 from mole_jax.runs.tracking import refuse_untrackable
 from mole_jax.training.loop import Trained, refuse_fewer_epochs, train
+from mole_jax.training.svm import train_svm
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,8 @@ def run_experiment(
             begin(run_dir)
             write_identity(run_dir, identity, devices=[device.device_kind for device in jax.devices()])
 
-        trained = train(config, dataset, run_dir, pretrained=backbone, on_start=on_start)
+        trainer = train_svm if config.head in SVM else train
+        trained = trainer(config, dataset, run_dir, pretrained=backbone, on_start=on_start)
         dataset.reading.refuse_change()
         return _finish(config, dataset, backbone, trained, report=report)
 
