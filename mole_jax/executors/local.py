@@ -1,19 +1,17 @@
 """Jobs in child processes of this one; no service is needed."""
 
-import ctypes
 import os
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from mole_jax.executors.base import Ended, Job, last_words
+from mole_jax.executors.child import command as child_command
 from mole_jax.executors.devices import Share
 
 POLL: Final = 0.05  # seconds
-_PARENT_DIED: Final = 1  # Linux' PR_SET_PDEATHSIG
 
 
 class LocalExecutor:
@@ -37,14 +35,13 @@ class LocalExecutor:
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as output:
             child = subprocess.Popen(
-                [sys.executable, *job.arguments],
+                child_command(job.arguments, share.cores),
                 cwd=job.folder,
                 env={**os.environ, **share.environment},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # Ctrl-C reaches this process alone, which passes it on
-                preexec_fn=at_birth(share.cores) if sys.platform == "linux" else None,
             )
         self._running[job.name] = child, job, slot
 
@@ -81,22 +78,3 @@ class LocalExecutor:
         child, job, slot = self._running.pop(name)
         self._free.append(slot)
         return Ended(name, int(child.returncode), last_words(job.folder / job.log))
-
-
-def at_birth(cores: frozenset[int]) -> Callable[[], None]:
-    """What a child does on Linux before its program begins: it asks to be killed when this process is, so that nothing
-    of ours is left that would hold a trial's directory against the next start.
-
-    Args:
-        cores: the cores that it may use; empty: all.
-    """
-    prctl, parent = ctypes.CDLL(None).prctl, os.getpid()  # looked up here: a forked child should do little
-
-    def begin() -> None:
-        prctl(_PARENT_DIED, signal.SIGKILL)
-        if os.getppid() != parent:  # it died in between
-            os._exit(1)
-        if cores:
-            os.sched_setaffinity(0, cores)
-
-    return begin

@@ -7,7 +7,6 @@ goes on from its checkpoint wherever Ray puts it, which takes storage that all m
 
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any, Final
 
 from mole_jax.errors import UserError, optional
 from mole_jax.executors.base import Ended, Job, last_words
-from mole_jax.executors.local import at_birth
+from mole_jax.executors.child import command as child_command
 
 LOST: Final = -9
 REACH: Final = 5.0  # seconds to wait for an address to answer
@@ -44,8 +43,9 @@ class RayExecutor:
                 logging_level="ERROR",
                 **({"include_dashboard": False} if not address else {}),
             )
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            raise UserError(f"Ray at {address or 'this machine'!r} cannot be joined ({error}); {AGAIN}") from error
+        except Exception as error:  # Ray raises bare ones where a machine is too busy to start it in time
+            first = (str(error).splitlines() or [type(error).__name__])[0]
+            raise UserError(f"Ray at {address or 'this machine'!r} cannot be joined ({first}); {AGAIN}") from error
         own = {name: number for name, number in resources.items() if name not in ("cpu", "gpu")}
         self._actor = self._ray.remote(
             num_cpus=resources.get("cpu", 1),
@@ -122,12 +122,11 @@ class Child:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("ab") as output:
             self._child = subprocess.Popen(
-                [sys.executable, *arguments],
+                child_command(arguments),
                 cwd=folder,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                preexec_fn=at_birth(frozenset()),
             )
         if self._stopped:
             self._child.terminate()

@@ -63,7 +63,8 @@ class Recorder:
             self.journal.write(trial.name, state, seconds=seconds / len(trials), error=error)
             self.told(trial)
             after = f": {error}" if error else ""
-            self.tell(f"{state}{' for now' if again else ''}, {took}: {trial.words}{after}")
+            label = "pre-empted" if state == "begun" else f"{state}{' for now' if again else ''}"
+            self.tell(f"{label}, {took}: {trial.words}{after}")
         self._count_refusal(ended)
 
     def is_poor(self, trial: Trial) -> bool:

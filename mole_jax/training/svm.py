@@ -21,8 +21,9 @@ from mole_jax.files.writing import write_json
 from mole_jax.models.base import Variables
 from mole_jax.models.transfer import BN_EPSILON, fourier
 from mole_jax.placement import placement_of
+from mole_jax.processes import is_first
 from mole_jax.runs.directory import TIMING
-from mole_jax.runs.log import Log
+from mole_jax.runs.log import Log, Unwritten
 from mole_jax.training.clock import Clock
 from mole_jax.training.epoch_metrics import epoch_metrics
 from mole_jax.training.loop import Trained
@@ -108,7 +109,7 @@ def train_svm(
     run_dir.mkdir(parents=True, exist_ok=True)
     inputs = inputs_of(config, channel_mean=dataset.facts.channel_mean, backbone=pretrained)
     network = build_network(config, inputs, pretrained, stage="head")
-    with Log(run_dir, resume_step=0) as log:
+    with Log(run_dir, config, resume_step=0) if is_first() else Unwritten(run_dir) as log:
         with clock("data"):
             train = sources_of(network, dataset, placement, views=stored_positions(config), tell=log.tell)["train"]
             features, labels = _rows(train, dataset.labels["train"])
@@ -136,7 +137,8 @@ def train_svm(
             found = {split: logits(split, config.views) for split in dataset.splits}
             log.write(1, {"epoch": 1, **_metrics(dataset, found), "seconds": round(time.perf_counter() - began, 3)})
     timing = clock.summary()
-    write_json(run_dir / TIMING, timing)
+    if is_first():
+        write_json(run_dir / TIMING, timing)
     return Trained(variables, "head", inputs, 1, found, timing)
 
 

@@ -49,6 +49,16 @@ def test_an_address_that_is_none_is_refused(monkeypatch):
         RayExecutor("cluster", {})
 
 
+def test_a_ray_that_does_not_start_is_a_sentence(monkeypatch):
+    class Busy:
+        def init(self, **_):
+            raise Exception("The current node timed out during startup.\nThis could happen because")
+
+    monkeypatch.setitem(sys.modules, "ray", Busy())
+    with pytest.raises(UserError, match=r"Ray at 'this machine' cannot be joined \(The current node timed out during"):
+        RayExecutor("", {"cpu": 1})
+
+
 def test_without_the_package_it_says_so(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(UserError, match=r"--executor=ray needs the package ray, .*: pip install 'mole-jax\[ray\]'"):

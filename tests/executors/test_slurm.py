@@ -82,6 +82,17 @@ def test_what_runs_is_asked_to_save_and_what_is_lost_is_known(slurm, tmp_path):
     assert "--state=PENDING" in (slurm / "cancelled").read_text()
 
 
+def test_a_slurm_that_is_down_is_a_sentence(slurm, tmp_path, monkeypatch):
+    monkeypatch.setattr(on_slurm, "LOOK", 0.001)
+    (slurm / "squeue").write_text("#!/bin/bash\necho 'Socket timed out' >&2; exit 1\n")
+    executor = SlurmExecutor(python=sys.executable)
+    executor.start(counting(tmp_path))
+    with pytest.raises(
+        UserError, match=r"squeue fails \(Socket timed out\); give the same command again when Slurm is"
+    ):
+        executor.wait(10)
+
+
 def test_refusals(slurm, tmp_path, monkeypatch):
     with pytest.raises(UserError, match="Slurm refuses a: no such option; give other --slurm options"):
         SlurmExecutor(["--nope"], sys.executable).start(counting(tmp_path))

@@ -49,6 +49,12 @@ def test_a_grid_in_one_pass_and_alone_and_the_best_as_a_run_of_its_own(tmp_path)
     assert config | {"run_dir": ""} == best
 
 
+def test_two_ways_through_a_grid_are_refused(tmp_path):
+    process = start(tmp_path, "--grid=l2=uniform(0,1)", "--random=2", "--tpe=2")
+    assert process.communicate()[1] == "error: --random and --tpe are two ways through --grid: give one of them\n"
+    assert process.returncode == 2
+
+
 def test_stopped_in_the_middle_it_saves_and_goes_on(tmp_path):
     prepare("synthetic", examples=50, data_dir=tmp_path, workers=1)
     sweep = tmp_path / "sweep"

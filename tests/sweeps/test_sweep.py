@@ -76,7 +76,7 @@ def test_what_fails_is_recorded_and_stops_nothing(run, tmp_path):
     }
     assert len(started) == 7
     assert result.rows[result.chosen.row].changes == {"l2": 0.5}
-    assert any(line.startswith("failed for now, 0 s: l2=0.2: killed by signal 9") for line in told)
+    assert any(line.startswith("failed for now, ") and "l2=0.2: killed by signal 9" in line for line in told)
     lines = [json.loads(line) for line in (tmp_path / "sweep" / JOURNAL).read_text().splitlines()]
     assert sum(line["state"] == "begun" for line in lines) == 7
     stored = {row["l2"]: row for row in json.loads((tmp_path / "sweep" / SWEEP).read_text())["configurations"]}
@@ -85,6 +85,15 @@ def test_what_fails_is_recorded_and_stops_nothing(run, tmp_path):
     result, started, _ = run("l2=0.1,0.2,0.3,0.4,0.5")
     assert [config.l2 for config in started] == [0.2, 0.4]
     assert [row.state for row in result.rows] == ["diverged", "done", "done", "done", "done"]
+
+
+def test_what_is_pre_empted_goes_on_as_often_as_it_takes(run):
+    result, started, told = run("l2=0.1,0.5", {0.1: [Ended("", 75, "saved at step 3")] * 4}, retries=0)
+    assert [row.state for row in result.rows] == ["done", "done"]
+    assert len(started) == 6
+    said = [line for line in told if line.startswith("pre-empted, ") and line.endswith(" s: l2=0.1: saved at step 3")]
+    assert len(said) == 4
+    assert sum(line.startswith("starts again: l2=0.1") for line in told) == 4
 
 
 def test_where_all_are_refused_for_one_reason_the_sweep_stops_and_says_it(run, tmp_path):
