@@ -22,7 +22,9 @@ class PointwiseConv(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h w channels"]:
         """Multiplies."""
-        return x.astype(self.dtype) @ pointwise_kernel(self, x.shape[-1], self.channels).astype(self.dtype)
+        kernel = pointwise_kernel(self, x.shape[-1], self.channels).astype(self.dtype)
+        # Of two axes, as the kernel's gradient then sums over one: over three, XLA's CPU compiler turns the image.
+        return (x.astype(self.dtype).reshape(-1, x.shape[-1]) @ kernel).reshape(*x.shape[:-1], self.channels)
 
 
 class PointwiseKernel(nn.Module):
