@@ -1,15 +1,16 @@
 """What do the paper's 20 logistic regressions cost together?
 
 Five learning rates by four batch sizes, all epochs, with the validation images scored after each of them. This project
-trains the grid in one pass over the data (`mole_jax.studies.sweep`); "one configuration" is the ordinary training run
-of the middle one (batch 100), against which the grid should cost little more. scikit-learn's SGDClassifier takes one
-configuration after the other through `partial_fit`, with the same batches in the same order.
+trains the grid in one pass over the data (`mole_jax.studies.train_stack`); "one configuration" is the ordinary
+training run of the middle one (batch 100), against which the grid should cost little more. scikit-learn's SGDClassifier
+takes one configuration after the other through `partial_fit`, with the same batches in the same order.
 
 Fair: imports and compilation are done in the round that does not count. This project reads its shards and normalises
 in each epoch; scikit-learn is given normalised float32 images that lie in memory, which is to its favour. It updates
 after each image and not after each batch, so that the batches cost it nothing.
 """
 
+import dataclasses
 import itertools
 import shutil
 import time
@@ -61,15 +62,18 @@ def grid(*, data_dir: str, dataset: str, epochs: int, work: str) -> Turn:
     from mole_jax import xla
 
     xla.configure(keep_memory=True)
-    from mole_jax.studies.sweep import sweep
+    from mole_jax.studies.train_stack import train_stack
 
     config = _config(epochs, data_dir, dataset)
-    values = {"learning_rate": LEARNING_RATES, "batch_size": BATCH_SIZES}
+    configs = [
+        dataclasses.replace(config, learning_rate=rate, batch_size=size, run_dir=f"{work}/{rate}-{size}")
+        for rate, size in itertools.product(LEARNING_RATES, BATCH_SIZES)
+    ]
 
     def turn() -> dict[str, float]:
         shutil.rmtree(work, ignore_errors=True)
         began = time.perf_counter()
-        outcomes = sweep(config, values, Path(work))[1]
+        outcomes = train_stack(configs)
         assert len(outcomes) == len(LEARNING_RATES) * len(BATCH_SIZES), "every configuration"
         return {"seconds": time.perf_counter() - began}
 

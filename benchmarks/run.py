@@ -18,6 +18,7 @@ from pathlib import Path
 from absl import flags
 
 from benchmarks import (
+    augmentation,
     cnn_step,
     efficientnet_step,
     epoch,
@@ -26,6 +27,7 @@ from benchmarks import (
     memory,
     mesh,
     preparing,
+    processes,
     resnet_features,
     scaling,
     startup,
@@ -42,6 +44,7 @@ from mole_jax.errors import UserError
 # One file a question. Some ask once for each compute type that makes sense on the machine.
 QUESTIONS: dict[str, Callable[[Setting], list[Question]]] = {
     "cnn_step": lambda setting: [cnn_step.question(setting, dtype=dtype) for dtype in setting.machine.dtypes],
+    "augmentation": lambda setting: [augmentation.question(setting)],
     "resnet_features": lambda setting: [resnet_features.question(setting, dtype=d) for d in setting.machine.dtypes],
     "efficientnet_step": lambda setting: [efficientnet_step.question(setting)],
     "epoch": lambda setting: [epoch.question(setting)],
@@ -53,6 +56,7 @@ QUESTIONS: dict[str, Callable[[Setting], list[Question]]] = {
     "memory": lambda setting: [memory.question(setting)],
     "scaling": lambda setting: [scaling.question(setting)],
     "mesh": lambda setting: [mesh.question(setting)],
+    "processes": lambda setting: [processes.question(setting)],
 }
 
 ONLY = flags.DEFINE_list("only", [], f"these questions: {', '.join(QUESTIONS)}; default: all")

@@ -1,7 +1,7 @@
 """Compares models scored on the same images: paired differences with intervals.
 
     python -m experiments.compare --predictions=A.csv,B.csv --validation=VA.csv,VB.csv --out=DIR
-    python -m experiments.compare --runs=runs/A,runs/B
+    python -m experiments.compare --runs=runs/A,runs/B --target_sensitivity=0.9
 
 Without validation each model's threshold is cross-fitted, in the same folds for all.
 """
@@ -29,7 +29,12 @@ def command() -> None:
     keep_freed_memory()  # the bootstrap fills tables of one size again and again
     from mole_jax.evaluation.comparison import compare
     from mole_jax.evaluation.comparison_table import format_comparison
-    from mole_jax.evaluation.operating_points import choose_operating_points, given_threshold, main_point
+    from mole_jax.evaluation.operating_points import (
+        MAIN_SENSITIVITY,
+        choose_operating_points,
+        given_threshold,
+        main_point,
+    )
     from mole_jax.evaluation.same_images import align
     from mole_jax.evaluation.summary import write_metrics
     from mole_jax.files.sums import claim, refuse_foreign, seal
@@ -42,6 +47,9 @@ def command() -> None:
         raise UserError(f"{len(tests)} model cannot be compared; give two prediction files or more")
     if validations and FLAGS.threshold is not None and not FLAGS.runs:
         raise UserError("--validation and --threshold both say where thresholds come from; give one of them")
+    if FLAGS.target_sensitivity is not None and FLAGS.threshold is not None:
+        raise UserError("--target_sensitivity and --threshold both choose the threshold; give one of them")
+    target = MAIN_SENSITIVITY if FLAGS.target_sensitivity is None else FLAGS.target_sensitivity
     models = {name: judged(path, "test") for name, path in tests.items()}
     chosen_on: dict[str, Predictions] = {}
     points = None
@@ -51,10 +59,15 @@ def command() -> None:
         chosen_on = {name: judged(path, "validation") for name, path in validations.items()}
         points = {}
         for name, validation in chosen_on.items():
-            chosen = main_point(choose_operating_points(validation))
+            chosen = main_point(choose_operating_points(validation, (target,)))
             assert chosen is not None  # best accuracy always has a threshold
             points[name] = chosen
-    comparison = compare(models, points, resamples=FLAGS.resamples, seed=FLAGS.seed)
+    comparison = compare(models, points, target_sensitivity=target, resamples=FLAGS.resamples, seed=FLAGS.seed)
+    if FLAGS.target_sensitivity is not None and all(of["threshold"] is None for of in comparison["models"].values()):
+        raise UserError(
+            f"--target_sensitivity={target:g}: {comparison['warnings'][0]}; give --validation=VA.csv,VB.csv, or "
+            "--threshold=NUMBER instead"
+        )
     print(format_comparison(comparison))
     if folder is not None:
         claim(folder, "comparison", ["comparison.json"], otherwise="give another --out")
@@ -130,6 +143,7 @@ def page(folder: Path, models: dict[str, "Predictions"], validations: dict[str, 
             test,
             validation=splits.get("validation"),
             threshold=FLAGS.threshold,
+            target_sensitivity=None if FLAGS.target_sensitivity is None else (FLAGS.target_sensitivity,),
             resamples=FLAGS.resamples,
             seed=FLAGS.seed,
         )
@@ -164,7 +178,8 @@ def define_flags() -> None:
     flags.DEFINE_list("predictions", [], "two or more files over the same images; * stands for many")
     flags.DEFINE_list("runs", [], "instead: two or more runs, or folders of `evaluate --out`; * stands for many")
     flags.DEFINE_list("validation", [], "each model's validation file, in the same order: its threshold comes from it")
-    flags.DEFINE_float("threshold", None, "one threshold for all models, in [0, 1]")
+    flags.DEFINE_float("target_sensitivity", None, "what each model's own threshold is to reach; default 0.95")
+    flags.DEFINE_float("threshold", None, "instead: one threshold for all models, in [0, 1]")
     define_file_flags()
     flags.DEFINE_integer("resamples", 2000, "of the paired cluster bootstrap", lower_bound=2)
     flags.DEFINE_integer("seed", 0, "of the paired cluster bootstrap", lower_bound=0)

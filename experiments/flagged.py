@@ -1,6 +1,7 @@
 """Flags made from a config dataclass: one field, one flag, and nothing to keep in step."""
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -8,13 +9,16 @@ from absl import flags
 
 from mole_jax.config import RunConfig
 from mole_jax.errors import UserError
-from mole_jax.studies.recipes import RECIPE_NAMES, RECIPES, recipe_settings
+from mole_jax.studies.recipes import RECIPE_NAMES, RECIPES, recipe_settings, resolve
 
 
 def define_run_flags() -> None:
-    """Defines a flag for each field of RunConfig, and --recipe; one that is not given is None, so that the recipe can
-    fill it.
+    """Defines a flag for each field of RunConfig, --recipe and --config; a field that is not given is None, so that
+    these can fill it.
     """
+    flags.DEFINE_string(
+        "config", None, "a config.json of any run, or a sweep's best.json, in place of a recipe; flags go before it"
+    )
     flags.DEFINE_enum(
         "recipe",
         "paper",
@@ -36,6 +40,25 @@ def given_flags() -> dict[str, Any]:
     values = {field.name: flags.FLAGS[field.name].value for field in dataclasses.fields(RunConfig)}
     values |= {name: str(Path(values[name]).expanduser()) for name in ("run_dir", "data_dir") if values[name]}
     return {name: value for name, value in values.items() if value is not None}
+
+
+def configured(changes: Mapping[str, Any] | None = None) -> RunConfig:
+    """The flags that were given, over --config or the model's recipe, over the defaults.
+
+    Args:
+        changes: field -> value, over all of these.
+
+    Raises:
+        UserError: a value is not one of its field's, or --config is no config.
+    """
+    given = {**given_flags(), **(changes or {})}
+    if flags.FLAGS["config"].value is None:
+        return resolve(given, flags.FLAGS["recipe"].value)
+    from mole_jax.files.reading import read_record
+
+    path = Path(flags.FLAGS["config"].value).expanduser()
+    stored = read_record(path, dict[str, Any], remedy="give --config=runs/NAME/config.json")
+    return RunConfig.from_dict({**stored, "run_dir": "", **given})
 
 
 def defaults_for(arguments: list[str]) -> dict[str, str]:

@@ -9,60 +9,79 @@ it again.
 """
 
 import sys
-from pathlib import Path
 
 from absl import flags
 
 from experiments import cli
-from experiments.flagged import defaults_for, define_run_flags, given_flags, recipe_lines
+from experiments.flagged import configured, defaults_for, define_run_flags, recipe_lines
+from experiments.paths import given_path
 from experiments.photographs import warn_of_photographs
 from mole_jax import xla
-from mole_jax.config import RunConfig
-from mole_jax.studies.recipes import KEEPS_MEMORY, resolve
+from mole_jax.errors import UserError
+from mole_jax.studies.recipes import KEEPS_MEMORY
 
 define_run_flags()
-CONFIG = flags.DEFINE_string("config", None, "a config.json of any run, in place of a recipe; flags given go before it")
-
-
-def config_from_flags() -> RunConfig:
-    """The flags that were given, over --config or the model's recipe, over the defaults."""
-    if CONFIG.value is None:
-        return resolve(given_flags(), flags.FLAGS.recipe)
-    from mole_jax.files.reading import read_record
-
-    path = Path(CONFIG.value).expanduser()
-    stored = read_record(path, dict, remedy="give --config=runs/NAME/config.json")
-    return RunConfig.from_dict({**stored, "run_dir": "", **given_flags()})
+REPORT = flags.DEFINE_bool("report", True, "write the page")
+COORDINATOR = flags.DEFINE_string(
+    "coordinator",
+    None,
+    "HOST:PORT of the first of several processes that train one run; auto: as Slurm, Kubernetes or a TPU says",
+)
+PROCESSES = flags.DEFINE_integer("processes", None, "how many processes, with --coordinator=HOST:PORT", 1)
+PROCESS_ID = flags.DEFINE_integer("process_id", None, "which of them this is, from 0", 0)
+PREVIEW = flags.DEFINE_string(
+    "preview", None, "a picture to write: training images as --augment changes them; nothing is trained"
+)
 
 
 def command() -> int:
     """Runs the experiment."""
-    config = config_from_flags()
+    config = configured()
+    _refuse_half()
     xla.configure(keep_memory=config.model in KEEPS_MEMORY)
+    if PREVIEW.value is not None:
+        from mole_jax.studies.preview import preview
+
+        preview(config, given_path(PREVIEW.value))
+        print(f"{PREVIEW.value}: in each row an image, then what the first steps make of it (augment={config.augment})")
+        return 0
+    from mole_jax.processes import is_first, join, leaving_together
     from mole_jax.studies.experiment import run_experiment
     from mole_jax.training.epoch_metrics import NonFinite
     from mole_jax.training.loop import Interrupted
 
+    if COORDINATOR.value:
+        join(COORDINATOR.value, PROCESSES.value, PROCESS_ID.value)
     try:
-        outcome = run_experiment(config, on_ready=lambda line: print(line, flush=True))
+        with leaving_together(expected=(Interrupted, NonFinite)):
+            outcome = run_experiment(config, report=REPORT.value, on_ready=lambda line: print(line, flush=True))
     except Interrupted as stop:
         print(stop, file=sys.stderr)
         return 75  # EX_TEMPFAIL: try again
     except NonFinite as stop:
         print(f"error: {stop}", file=sys.stderr)
         return 1
+    if not is_first():
+        return 0
     from mole_jax.evaluation.table import format_table
 
     run_dir, page = outcome.run_dir, outcome.report
-    assert page is not None, "a report was asked for"
     print(f"{time_line(outcome.timing)}\n\n{format_table(outcome.metrics)}\n")
-    print(f"results in {run_dir}: metrics.json, predictions/, classifier/, checkpoints/\nreport in {page}")
-    warn_of_photographs(page)
+    print(f"results in {run_dir}: metrics.json, predictions/, classifier/, checkpoints/")
+    if page is not None:
+        print(f"report in {page}")
+        warn_of_photographs(page)
     print(
         f"score photographs: python -m experiments.predict --run={run_dir} --images=FOLDER --out=predictions.csv\n"
         f"on other images:   python -m experiments.evaluate --run={run_dir} --dataset=OTHER\n{cli.NOT_A_DEVICE}"
     )
     return 0
+
+
+def _refuse_half() -> None:
+    """Refuses --processes and --process_id that nothing would read."""
+    if not COORDINATOR.value and not (PROCESSES.value is PROCESS_ID.value is None):
+        raise UserError("--processes and --process_id need --coordinator=HOST:PORT, the address of the first process")
 
 
 def time_line(timing: dict[str, float]) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from mole_jax.augmentation import Augmentation, parse
 from mole_jax.errors import UserError
 
 
@@ -40,9 +41,34 @@ class RunConfig:
     model: Literal["logistic", "mlp", "cnn", "cnn_released", "transfer"] = option("cnn", "the classifier")
     dataset: str = option("synthetic", "the name of a prepared dataset")
     epochs: int = option(20, "passes over the training split", low=1, identity=False)
+    patience: int = option(
+        0,
+        "stops after so many epochs without a better validation AUROC, in fine-tuning where there is any; 0: never",
+        low=0,
+        identity=False,
+    )
     batch_size: int = option(100, "images a training step", low=1, high=1_000_000)
     optimizer: Literal["adam", "sgd"] = option("adam", "adam computes as Keras does, eps 1e-7")
-    learning_rate: float = option(1e-3, "how far a step goes; the same for every step", low=0)
+    learning_rate: float = option(1e-3, "how far a step goes, at most", low=0)
+    schedule: Literal["constant", "cosine", "step"] = option(
+        "constant",
+        "of the learning rate; cosine: falls to 0 over the epochs; step: a tenth at half and at three quarters of them",
+    )
+    warmup_epochs: float = option(0.0, "epochs in which the learning rate rises to its full height", low=0)
+    clip_norm: float = option(0.0, "the largest norm that a step's gradient may have; 0: any", low=0)
+    ema: float = option(
+        0.0,
+        "moving average of the weights, which is evaluated and kept: share of the old that a step keeps; 0: none",
+        low=0,
+        high=0.99999,
+    )
+    loss: Literal["cross_entropy", "focal", "hinge", "squared_hinge"] = option(
+        "cross_entropy", "what is made small; focal: what is sure counts little; hinge: a support vector machine's"
+    )
+    focal_gamma: float = option(2.0, "loss=focal: how little, the power of 1 - p", low=0, high=10)
+    label_smoothing: float = option(
+        0.0, "melanomas count as 1 - half of this, others as half of it, in the loss", low=0, high=0.9
+    )
     l2: float = option(0.0, "times the sum of squares of all kernels and biases, added to the loss", low=0)
     loss_reduction: Literal["mean", "sum"] = option(
         "mean", "over the batch; the paper's own logistic regression used the sum"
@@ -53,11 +79,16 @@ class RunConfig:
         "image: minus its own channel means, /255; dataset: training-set means; batch: as the paper's code did; "
         "imagenet: torchvision's means and deviations; weights: what transfer's pretrained weights were trained on",
     )
-    balance: Literal["none", "sampler", "weights"] = option(
+    balance: Literal["none", "sampler", "weights", "effective"] = option(
         "sampler",
-        "how training meets class imbalance; sampler: as many melanomas as others in each epoch; weights: of the loss",
+        "how training meets class imbalance; sampler: as many melanomas as others in each epoch; weights: of the loss; "
+        "effective: milder ones, by effective numbers of images",
     )
-    augment: Literal["none", "dihedral"] = option("none", "dihedral: random flips and quarter turns")
+    augment: str = option(
+        "none",
+        "random changes to training images: none, dihedral (flips and quarter turns), pham, strong, or strengths such "
+        "as 'dihedral rotate=180 crop=.6 color=.2'; see the README",
+    )
     bn_momentum: float = option(
         0.99, "of the moving batch-norm statistics; lower it for runs of a few hundred steps", low=0, high=1
     )
@@ -76,15 +107,17 @@ class RunConfig:
     weights: str = option(
         "auto", "transfer: auto (the network's published file), random, or a file; see the README", transfer=True
     )
-    head: Literal["paper", "pooled", "linear"] = option(
+    head: Literal["paper", "pooled", "linear", "svm", "svm_rbf"] = option(
         "paper",
-        "transfer: paper: 4096;1024;256;32;1 on the last feature map; pooled: 256;32;1 or linear: 1 on its average",
+        "transfer: paper: 4096;1024;256;32;1 on the last feature map; pooled: 256;32;1 or linear: 1 on its average; "
+        "svm: a support vector machine on that, solved, with --l2; svm_rbf: on random features of the RBF kernel",
         transfer=True,
     )
     dropout: float = option(0.0, "transfer: share of each fully connected layer's inputs", low=0, high=1, transfer=True)
     feature_cache: Literal["auto", "off"] = option(
         "auto",
-        "transfer: auto stores the frozen network's features beside the datasets, unless images are augmented",
+        "transfer: auto trains the head on stored features of the frozen network, in eight positions with "
+        "augment=dihedral; other changes to images then begin with fine-tuning; off: on the images themselves",
         transfer=True,
     )
     finetune_epochs: int = option(
@@ -95,6 +128,25 @@ class RunConfig:
     )
     unfreeze: float = option(
         0.1, "transfer: share of the layers, from the output, to fine-tune", low=0, high=1, transfer=True
+    )
+    layer_decay: float = option(
+        1.0,
+        "transfer: finetune_learning_rate of the backbone's first layer over that of its last, geometric in between",
+        low=0,
+        high=1,
+        transfer=True,
+    )
+    backbone_bn: Literal["frozen", "trained"] = option(
+        "frozen",
+        "transfer: the backbone's batch-norm statistics in fine-tuning; frozen: those of its pretraining",
+        transfer=True,
+    )
+    views: int = option(
+        1,
+        "once trained, an image's logit is the mean over so many of the square's eight positions, in predict too",
+        low=1,
+        high=8,
+        identity=False,
     )
     seed: int = option(0, "of initial weights, data order and augmentation", low=0)
     checkpoint_every: int = option(
@@ -118,6 +170,11 @@ class RunConfig:
     profile: int = option(
         0, "steps to trace into the run's profile/, for TensorBoard and Perfetto", low=0, identity=False
     )
+    track: str = option(
+        "tensorboard",
+        "where the numbers of each step go besides the run's directory: none, or of tensorboard, mlflow and wandb",
+        identity=False,
+    )
     data_dir: str = option("data", "where prepared datasets lie", identity=False)
     run_dir: str = option(
         "", "where this run writes; empty: runs/<model>-<dataset>-<hash of this config>", identity=False
@@ -132,11 +189,65 @@ class RunConfig:
                 raise UserError(f"{field.name}={value!r} is for model=transfer alone; do not give it for {self.model}")
         if self.model != "transfer" and self.normalize == "weights":
             raise UserError(f"normalize='weights' is for model=transfer; {self.model} has no pretrained weights")
+        parse(self.augment)
+        if self.loss != "focal" and self.focal_gamma != RunConfig.focal_gamma:
+            raise UserError(f"focal_gamma={self.focal_gamma} is for loss=focal; do not give it for {self.loss}")
+        if self.label_smoothing and self.loss in ("hinge", "squared_hinge"):
+            raise UserError(
+                f"label_smoothing={self.label_smoothing} is for losses of probabilities, which loss={self.loss} is "
+                "not; give --loss=cross_entropy or --loss=focal, or no smoothing"
+            )
+        if self.views > 1 and self.normalize == "batch":
+            raise UserError(f"views={self.views}: with normalize=batch a score depends on its batch; give --views=1")
+        on_features = self.model == "transfer" and self.head != "paper" and self.feature_cache == "auto"
+        beyond = dataclasses.replace(self.augmentation, dihedral=False) != Augmentation()
+        if on_features and beyond and not self.finetune_epochs and self.normalize != "batch":
+            raise UserError(
+                f"augment={self.augment!r} changes images, and a head on stored features sees none: give "
+                "--augment=dihedral, whose eight positions are stored, --finetune_epochs=N, in which images are "
+                "changed, or --feature_cache=off, which computes their features at each step"
+            )
+        if self.head in SVM:
+            self._refuse_for_svm()
+        shortest = min(self.epochs, self.finetune_epochs or self.epochs)
+        if self.warmup_epochs > shortest:
+            raise UserError(
+                f"warmup_epochs={self.warmup_epochs:g} is more than the {shortest} epochs that it is to lead into; "
+                "give fewer"
+            )
+
+    def _refuse_for_svm(self) -> None:
+        if not self.l2:
+            raise UserError(
+                f"head={self.head!r} needs --l2, the weight of its squared norm; give one such as --l2=1e-3"
+            )
+        if self.finetune_epochs:
+            raise UserError(
+                f"head={self.head!r} is solved on stored features, which fine-tuning would change; give --head=linear "
+                "--loss=squared_hinge for a machine that is trained step by step"
+            )
+        if self.feature_cache == "off" or self.normalize == "batch":
+            raise UserError(
+                f"head={self.head!r} is solved on stored features: give --feature_cache=auto, and another --normalize "
+                "than batch"
+            )
+
+    @property
+    def deciding(self) -> frozenset[str]:
+        """The fields that decide what a step computes. A schedule leads to the last epoch, so that each of its steps
+        depends on how many there are; with a constant rate a run can be continued for as long as one likes.
+        """
+        return IDENTITY if self.schedule == "constant" else IDENTITY | {"epochs", "finetune_epochs"}
+
+    @property
+    def augmentation(self) -> Augmentation:
+        """What `augment` says."""
+        return parse(self.augment)
 
     @property
     def hash(self) -> str:
-        """Eight hex digits over whatever decides the result, but for the number of epochs, so that a run can be
-        continued. Over what differs from the defaults, so that a new option changes no run's name.
+        """Eight hex digits over whatever decides the result. Over what differs from the defaults, so that a new option
+        changes no run's name.
         """
         return hashlib.sha256(json.dumps(self.chosen).encode()).hexdigest()[:8]
 
@@ -144,7 +255,7 @@ class RunConfig:
     def chosen(self) -> dict[str, Any]:
         """What decides the result and differs from its default, by name in alphabetical order."""
         defaults = {field.name: field.default for field in dataclasses.fields(self)}
-        return {k: v for k, v in sorted(self.to_dict().items()) if k in IDENTITY and v != defaults[k]}
+        return {k: v for k, v in sorted(self.to_dict().items()) if k in self.deciding and v != defaults[k]}
 
     @property
     def name(self) -> str:
@@ -168,10 +279,11 @@ class RunConfig:
         return cls(**values)
 
 
+SVM = ("svm", "svm_rbf")  # heads that are solved and not trained step by step
 LARGEST_INTEGER = 2**31 - 1  # of a step, a seed, a size
 LARGEST_NUMBER = 1e38  # what float32 still has room for
 HINTS = get_type_hints(RunConfig)
-# What decides a step; where things lie, how long to train and how often to save do not.
+# What decides a step, whatever the schedule; where things lie, how long to train and how often to save do not.
 IDENTITY = frozenset(field.name for field in dataclasses.fields(RunConfig) if field.metadata["identity"])
 
 

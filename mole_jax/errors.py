@@ -1,12 +1,13 @@
 """The one exception that means: the person at the keyboard can mend this."""
 
 import errno
+import importlib
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 # No space, over quota, beyond the largest file that is allowed.
 _FULL: Final = tuple(os.strerror(code) for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
@@ -17,6 +18,26 @@ class UserError(ValueError):
 
     The commands print it without a traceback and exit with status 2.
     """
+
+
+def optional(module: str, *, wanted_by: str, extra: str) -> Any:
+    """A module that is not everybody's.
+
+    Args:
+        module: its name.
+        wanted_by: the flag that needs it.
+        extra: with which it is installed.
+
+    Raises:
+        UserError: it is not installed.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        package = (error.name or module).partition(".")[0]
+        raise UserError(
+            f"{wanted_by} needs the package {package}, which is not installed: pip install 'mole-jax[{extra}]'"
+        ) from error
 
 
 def means_full_disk(error: BaseException) -> bool:

@@ -3,7 +3,8 @@
 A run computes on a mesh of devices with two axes. "data": each device has an equal share of every batch. "model": the
 devices of one share hold parts of the large parameters; everything else is whole on each of them. XLA adds what they
 must tell each other, so that a step computes the same numbers on any mesh, up to the order of its sums. One device is
-the same code on a mesh of 1x1.
+the same code on a mesh of 1x1. Of several processes each puts its own share of a batch on its own devices, and what
+lies everywhere is the same in all of them.
 """
 
 import math
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import jax
+import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from mole_jax.config import RunConfig
@@ -91,15 +93,35 @@ class Placement:
 
     def state(self, tree: Any) -> Any:
         """Puts variables or a train state on the devices."""
-        return jax.device_put(tree, self.shardings(tree))
+        return _put(tree, self.shardings(tree))
 
     def everywhere(self, tree: Any) -> Any:
         """Puts a pytree of arrays on each device, whole."""
-        return jax.device_put(tree, self.everywhere_sharding)
+        return _put(tree, jax.tree.map(lambda _: self.everywhere_sharding, tree))
+
+    def rows(self, size: int) -> slice:
+        """Which rows of a batch of `size` this process is to read: all, or of several processes its own."""
+        places = self.batch_sharding.addressable_devices_indices_map((size,)).values()
+        of_devices = [place[0].indices(size) for place in places if place is not None]
+        return slice(min(start for start, _, _ in of_devices), max(stop for _, stop, _ in of_devices))
 
     def batch(self, tree: Any) -> Any:
-        """Puts a pytree of arrays [batch, ...] on the devices, each its share; the number of shares divides batch."""
-        return jax.device_put(tree, self.batch_sharding)
+        """Puts a pytree of arrays [rows, ...] on the devices, each its share; the number of shares divides the batch.
+
+        Args:
+            tree: the rows of a batch that `rows` names.
+        """
+        if jax.process_count() == 1:
+            return jax.device_put(tree, self.batch_sharding)
+        return jax.tree.map(lambda x: jax.make_array_from_process_local_data(self.batch_sharding, x), tree)
+
+    def gathered(self, tree: Any) -> Any:
+        """Arrays that were computed on the devices, each whole in this process, as NumPy's; a collective work of all
+        processes.
+        """
+        if jax.process_count() == 1:
+            return tree
+        return jax.tree.map(np.asarray, self.jit(_same, out=self.everywhere_sharding)(tree))
 
     def shared(self, tree: Any) -> Any:
         """Inside a compiled function: a batch that was taken from arrays that lie everywhere, as if by `batch`."""
@@ -133,7 +155,9 @@ class Placement:
         there, used, parts = len(jax.devices()), self.mesh.size, int(self.mesh.shape[MODEL])
         if there == 1:
             return ""
-        line = f"{used} of {there} devices: each batch in {self.shares} share{'s' if self.shares > 1 else ''}"
+        of = f"{used} of {there} devices"
+        of += f" in {jax.process_count()} processes" if jax.process_count() > 1 else ""
+        line = f"{of}: each batch in {self.shares} share{'s' if self.shares > 1 else ''}"
         if parts == 1:
             return line
         parted = sum(lies.spec != PartitionSpec() for lies in jax.tree.leaves(self.shardings(state)))
@@ -151,8 +175,8 @@ class Placement:
 
 
 def one_device() -> Placement:
-    """Everything on the first device."""
-    return Placement(_mesh(1, 1))
+    """Everything on the first device of this process."""
+    return Placement(_mesh(1, 1, jax.local_devices()))
 
 
 def placement_of(config: RunConfig) -> Placement:
@@ -184,6 +208,12 @@ def placement_of(config: RunConfig) -> Placement:
             f"mesh={config.mesh!r} divides each batch in {data} shares, and batch_size={config.batch_size} cannot be "
             f"divided so: give --batch_size={up} or --mesh=auto"
         )
+    if jax.process_count() > 1 and needed < there:
+        raise UserError(
+            f"mesh={config.mesh!r} and batch_size={config.batch_size} leave {there - needed} of the {there} devices of "
+            f"{jax.process_count()} processes idle, and all have to take part: give --mesh={there} with a --batch_size "
+            f"that {there} divides"
+        )
     return Placement(_mesh(data, model), config.shard_params == "auto")
 
 
@@ -198,6 +228,28 @@ def _shape(mesh: str, batch_size: int) -> tuple[int, int]:
     return int(found[1]), int(found[2] or 1)
 
 
-def _mesh(data: int, model: int) -> Mesh:
-    devices = jax.devices()[: data * model]
+def _mesh(data: int, model: int, devices: list[Any] | None = None) -> Mesh:
+    devices = jax.devices() if devices is None else devices
+    if jax.process_count() > 1:  # in their order, so that the shares of a process lie side by side
+        grid = np.array(devices[: data * model]).reshape(data, model)
+        return Mesh(grid, (DATA, MODEL), axis_types=(AxisType.Auto, AxisType.Auto))
+    devices = devices[: data * model]
     return jax.make_mesh((data, model), (DATA, MODEL), axis_types=(AxisType.Auto, AxisType.Auto), devices=devices)
+
+
+def _same(tree: Any) -> Any:
+    return tree
+
+
+def _put(tree: Any, shardings: Any) -> Any:
+    """Puts arrays on the devices; of several processes each its own part of the same arrays."""
+    if jax.process_count() == 1:
+        return jax.device_put(tree, shardings)
+
+    def put(leaf: Any, lies: NamedSharding) -> Any:
+        if isinstance(leaf, jax.Array) and not leaf.is_fully_addressable:
+            return jax.device_put(leaf, lies)
+        whole = np.asarray(leaf)
+        return jax.make_array_from_callback(whole.shape, lies, lambda part: whole[part])
+
+    return jax.tree.map(put, tree, shardings)

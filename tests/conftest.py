@@ -13,8 +13,20 @@ from jaxtyping import install_import_hook
 # itself, with messages for people. (Here and not by jaxtyping's pytest option, which takes one package only beside a
 # configured checker.)
 ROOMS = (
-    *("audit", "backbones", "classifier", "data", "evaluation", "explain", "files", "inputs", "looks", "models"),
-    *("report", "runs", "studies", "training", "vocabulary"),
+    *(
+        "audit",
+        "backbones",
+        "classifier",
+        "data",
+        "evaluation",
+        "executors",
+        "explain",
+        "files",
+        "inputs",
+        "looks",
+        "models",
+    ),
+    *("report", "runs", "studies", "sweeps", "training", "vocabulary"),
 )
 PACKAGES = [f"mole_jax.{room}" for room in ROOMS]
 install_import_hook(PACKAGES, "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))")

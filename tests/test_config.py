@@ -25,6 +25,21 @@ def test_json_round_trip():
         ({"bn_momentum": 1.5}, "bn_momentum=1.5 is too large; the largest is 1"),
         ({"learning_rate": float("nan")}, "learning_rate=nan is too small"),
         ({"batch_size": 2.5}, "batch_size=2.5 is a float; give a int"),
+        ({"focal_gamma": 1.0}, "focal_gamma=1.0 is for loss=focal; do not give it for cross_entropy"),
+        (
+            {"loss": "hinge", "label_smoothing": 0.1},
+            "label_smoothing=0.1 is for losses of probabilities, which loss=hinge is not; give --loss=cross_entropy",
+        ),
+        ({"normalize": "batch", "views": 8}, "views=8: with normalize=batch a score depends on its batch"),
+        (
+            {"model": "transfer", "head": "linear", "augment": "strong"},
+            "augment='strong' changes images, and a head on stored features sees none: give --augment=dihedral, whose "
+            "eight positions are stored, --finetune_epochs=N, in which images are changed, or --feature_cache=off",
+        ),
+        (
+            {"model": "transfer", "warmup_epochs": 3, "finetune_epochs": 2},
+            "warmup_epochs=3 is more than the 2 epochs that it is to lead into; give fewer",
+        ),
         ({"epoch": 3}, "unknown config field 'epoch'; the fields are augment, "),
     ],
 )

@@ -10,27 +10,38 @@ import pytest
 ROOT = Path(__file__).parents[1]
 # What each room may import of this project, besides itself; a room is a folder or a file directly below mole_jax/.
 GROUND = {
-    *("mole_jax.config", "mole_jax.errors", "mole_jax.files", "mole_jax.memory", "mole_jax.vocabulary"),
+    *("mole_jax.augmentation", "mole_jax.config", "mole_jax.errors", "mole_jax.files", "mole_jax.memory"),
+    "mole_jax.vocabulary",
     "mole_jax.workers",
 }
 DATA = GROUND | {"mole_jax.looks", "mole_jax.data"}
-NETWORKS = DATA | {"mole_jax.chunks", "mole_jax.placement", "mole_jax.inputs", "mole_jax.backbones", "mole_jax.models"}
+NETWORKS = DATA | {
+    "mole_jax.chunks",
+    "mole_jax.placement",
+    "mole_jax.processes",
+    "mole_jax.inputs",
+    "mole_jax.backbones",
+    "mole_jax.models",
+}
 RUNS = DATA | {"mole_jax.evaluation", "mole_jax.runs"}
+SWEEPS = RUNS | {"mole_jax.executors", "mole_jax.sweeps"}
 CLASSIFIER = NETWORKS | RUNS | {"mole_jax.classifier"}
 TRAINING = CLASSIFIER | {"mole_jax.training"}
 ALLOWED = {
     "mole_jax.errors": set(),
     "mole_jax.memory": set(),
-    "mole_jax.config": {"mole_jax.errors"},
+    "mole_jax.augmentation": {"mole_jax.errors"},
+    "mole_jax.config": {"mole_jax.augmentation", "mole_jax.errors"},
     "mole_jax.files": {"mole_jax.errors"},
     "mole_jax.vocabulary": {"mole_jax.errors"},
     "mole_jax.workers": {"mole_jax.errors", "mole_jax.memory"},
     "mole_jax.xla": {"mole_jax.memory"},
     "mole_jax.chunks": set(),
     "mole_jax.placement": {"mole_jax.config", "mole_jax.errors"},
+    "mole_jax.processes": {"mole_jax.errors"},
     "mole_jax.looks": {"mole_jax.workers"},
     "mole_jax.data": GROUND | {"mole_jax.looks"},
-    "mole_jax.inputs": GROUND,
+    "mole_jax.inputs": GROUND | {"mole_jax.chunks"},
     "mole_jax.backbones": GROUND | {"mole_jax.chunks", "mole_jax.inputs"},
     "mole_jax.models": GROUND | {"mole_jax.chunks", "mole_jax.inputs", "mole_jax.backbones"},
     "mole_jax.evaluation": GROUND,
@@ -39,11 +50,16 @@ ALLOWED = {
     "mole_jax.classifier": NETWORKS | RUNS,
     "mole_jax.training": CLASSIFIER,
     "mole_jax.explain": CLASSIFIER,
-    "mole_jax.report": RUNS | {"mole_jax.audit"},
-    "mole_jax.studies": TRAINING | {"mole_jax.explain", "mole_jax.report", "mole_jax.audit"},
+    "mole_jax.executors": {"mole_jax.errors", "mole_jax.files"},
+    "mole_jax.sweeps": SWEEPS,
+    "mole_jax.report": SWEEPS | {"mole_jax.audit"},
+    "mole_jax.studies": TRAINING | SWEEPS | {"mole_jax.explain", "mole_jax.report", "mole_jax.audit"},
 }
 JAX = {"jax", "flax", "optax", "orbax", "grain"}
-LIGHT = ("mole_jax.looks", "mole_jax.evaluation", "mole_jax.runs", "mole_jax.report", "mole_jax.audit")
+LIGHT = (
+    *("mole_jax.looks", "mole_jax.evaluation", "mole_jax.runs", "mole_jax.report", "mole_jax.audit"),
+    *("mole_jax.executors", "mole_jax.sweeps"),
+)
 
 
 def imports(path):

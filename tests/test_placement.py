@@ -13,7 +13,6 @@ from mole_jax.config import RunConfig
 from mole_jax.errors import UserError
 from mole_jax.placement import one_device, placement_of
 from mole_jax.studies.experiment import run_experiment
-from mole_jax.studies.sweep import sweep
 
 
 @pytest.fixture
@@ -123,12 +122,4 @@ def test_a_compiled_function_sees_its_mesh():
 def test_a_run_is_refused_before_anything_is_made(tmp_path):
     with pytest.raises(UserError, match="'nine' is no mesh"):
         run_experiment(RunConfig(mesh="nine", run_dir=str(tmp_path / "run"), data_dir=str(tmp_path / "data")))
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_sweep_is_refused_before_its_first_run(tmp_path, eight, monkeypatch):
-    monkeypatch.setattr(placement, "_mesh", lambda *shape: shape)
-    config = RunConfig(mesh="8", data_dir=str(tmp_path / "data"))
-    with pytest.raises(UserError, match="'8' divides each batch in 8 shares, and batch_size=12 cannot"):
-        sweep(config, {"batch_size": [16, 12]}, tmp_path / "sweep")
     assert list(tmp_path.iterdir()) == []

@@ -74,7 +74,8 @@ class Classifier:
         return build_network(self.config, self.inputs, self.backbone, stage=self.stage)
 
     def logits(self, images: UInt8[np.ndarray, "n 224 224 3"]) -> Float[np.ndarray, " n"]:
-        """Scores images: float32 log odds of melanoma, as the model was trained to see them (not yet calibrated).
+        """Scores images: float32 log odds of melanoma, as the model was trained to see them (not yet calibrated), the
+        mean over `config.views` positions of each.
 
         The same image gets the same logit, bit for bit, whatever stands beside it, on the same device; but for
         `normalize="batch"`, where a score depends on the images beside it.
@@ -88,4 +89,4 @@ class Classifier:
 
     @functools.cached_property
     def _score(self) -> Callable[[UInt8[np.ndarray, "n h w 3"]], Float[np.ndarray, " n"]]:
-        return scorer(self.network, self.variables)
+        return scorer(self.network, self.variables, views=self.config.views)

@@ -13,9 +13,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Shaped
 
+from mole_jax.augmentation import Augmentation
 from mole_jax.backbones.weights import Pretrained
 from mole_jax.config import RunConfig
 from mole_jax.data.image_file import IMAGE_SHAPE
+from mole_jax.inputs.augment import position
 from mole_jax.inputs.normalize import Inputs, Normalize, normalizer
 from mole_jax.models import MODELS
 from mole_jax.models.base import Model, Variables
@@ -26,6 +28,7 @@ FEATURE_DTYPES: Final[dict[Level, str]] = {"maps": "float16", "pooled": "float32
 # Images to a step of inference. Found by trial on a CPU: with 64 rows no product depends on a row's place, so that a
 # score does not depend on what stands beside it; with 37 or 100 rows some do.
 BATCH_SIZE: Final = 64
+POSITIONS: Final = 8  # of a square that is turned and mirrored
 # A network whose backbone is fine-tuned takes images, whatever it began as.
 Stage = Literal["head", "images"]
 
@@ -38,19 +41,21 @@ class Frozen(NamedTuple):
         inputs: how it is fed.
         level: which of its features the head takes.
         dtype: its compute type.
+        position: in which of the square's eight positions it sees an image; 0 is as it is.
     """
 
     backbone: Pretrained
     inputs: Inputs
     level: Level
     dtype: str
+    position: int = 0
 
     def features(self, variables: Variables, batch: Mapping[str, Array]) -> dict[Level, Shaped[Array, "batch ..."]]:
         """Both levels of features in the precision in which they are stored; pure, to be jitted.
 
         Both always, so that pooled features are the same bits whether or not the maps are wanted too.
         """
-        images = normalizer(self.inputs)(batch["image"], batch["mask"])
+        images = normalizer(self.inputs)(position(batch["image"], self.position), batch["mask"])
         both = extract(self.backbone.config, variables, images, dtype=jnp.dtype(self.dtype))
         return {level: both[level].astype(dtype) for level, dtype in FEATURE_DTYPES.items()}
 
@@ -135,14 +140,24 @@ def build_network(
         frozen = Frozen(backbone, inputs, features_of(config.head), config.compute_dtype)
         shape = _feature_shape(frozen)
         return Network(on_features(config.head, **settings), _as_float32, frozen, shape, size)
+    settings["train_bn"] = config.backbone_bn == "trained" and unfreeze > 0
     model = on_images(backbone.config, config.head, unfreeze=unfreeze, backbone=backbone.variables or None, **settings)
     return Network(model, normalizer(inputs), None, IMAGE_SHAPE, size)
 
 
 def first_stage(config: RunConfig) -> Stage:
-    """What a run's first phase trains on: stored features where an image's are the same each time it is drawn."""
-    cached = config.feature_cache == "auto" and config.augment == "none" and config.normalize != "batch"
-    return "head" if config.model == "transfer" and cached else "images"
+    """What a run's first phase trains on: stored features, where those of all that the head is to see can be stored.
+
+    Maps of the eight positions cannot: HAM10000's would be 16 GB.
+    """
+    cached = config.feature_cache == "auto" and config.normalize != "batch"
+    stored = features_of(config.head) == "pooled" or config.augmentation == Augmentation()
+    return "head" if config.model == "transfer" and cached and stored else "images"
+
+
+def stored_positions(config: RunConfig) -> int:
+    """In how many positions a head that learns from stored features sees an image."""
+    return POSITIONS if config.augmentation.dihedral else 1
 
 
 def with_backbone(backbone: Pretrained) -> Variables:

@@ -10,7 +10,7 @@ from scipy.special import bdtr
 from mole_jax.errors import UserError
 from mole_jax.evaluation.cross_fitting import FOLDS, cross_fitted_points, cutoff, why_not
 from mole_jax.evaluation.doubts import doubts
-from mole_jax.evaluation.operating_points import TARGET_SENSITIVITIES, OperatingPoint, main_point
+from mole_jax.evaluation.operating_points import MAIN_SENSITIVITY, OperatingPoint, main_point
 from mole_jax.evaluation.predictions import Predictions
 from mole_jax.evaluation.same_images import align
 from mole_jax.evaluation.schema import SCHEMA, Compared, Comparison, McNemar, Pair
@@ -27,6 +27,7 @@ def compare(
     models: Mapping[str, Predictions],
     points: Mapping[str, OperatingPoint] | None = None,
     *,
+    target_sensitivity: float = MAIN_SENSITIVITY,
     resamples: int = 2000,
     seed: int = 0,
 ) -> Comparison:
@@ -40,11 +41,13 @@ def compare(
     Args:
         models: two or more, over exactly the same images.
         points: each model's own frozen threshold; None: cross-fitted, where there are enough lesions.
+        target_sensitivity: in (0, 1], what a cross-fitted threshold aims at.
         resamples: of the cluster bootstrap.
         seed: of the cluster bootstrap.
 
     Raises:
-        UserError: fewer than two models; other images, labels, lesions or patients than the first model's.
+        UserError: fewer than two models; other images, labels, lesions or patients than the first model's; an
+            impossible sensitivity.
     """
     if len(models) < 2:
         raise UserError(f"{len(models)} model cannot be compared; give two prediction files or more")
@@ -54,7 +57,7 @@ def compare(
     groups = first.groups
     scores = {name: model.score for name, model in aligned.items()}
     if points is None:
-        points, said = _cross_fitted(aligned)
+        points, said = _cross_fitted(aligned, target_sensitivity)
         notes.append(said)
     cuts = None
     if points is not None:
@@ -177,12 +180,12 @@ def _at_cut(counts: Counts) -> Mapping[str, Float[np.ndarray, " r"]]:
     return {name: of[0] for name, of in metrics.at_threshold(**metrics.confusion(counts, np.array([1.0]))).items()}
 
 
-def _cross_fitted(models: Mapping[str, Predictions]) -> tuple[dict[str, OperatingPoint] | None, str]:
+def _cross_fitted(models: Mapping[str, Predictions], target: float) -> tuple[dict[str, OperatingPoint] | None, str]:
     """Each model's main operating point, cross-fitted in the same folds, or none; and what is to be said of it."""
     first = next(iter(models.values()))
     if reason := why_not(first):
         return None, f"no thresholds, hence nothing at thresholds: no validation predictions, and {reason}"
-    points = {name: main_point(cross_fitted_points(model, TARGET_SENSITIVITIES)) for name, model in models.items()}
+    points = {name: main_point(cross_fitted_points(model, (target,))) for name, model in models.items()}
     said = (
         f"no validation predictions: each model's threshold is cross-fitted in {FOLDS} folds, the same for all, so "
         "that each image is judged by what was chosen without it"

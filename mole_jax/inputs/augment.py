@@ -1,19 +1,87 @@
-"""Random changes to training images that leave the diagnosis as it is. Runs inside the jitted step."""
+"""Random changes to training images that leave the diagnosis as it is. Runs inside the jitted step.
 
-from typing import Literal
+What is random is drawn first, for each image from its own key; what is done with the draws is not random.
+"""
+
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Shaped, UInt8
+from jaxtyping import Array, Float, Int, Shaped, UInt8
 
-Augmentation = Literal["none", "dihedral"]
+from mole_jax.augmentation import Augmentation
+from mole_jax.chunks import in_chunks
+from mole_jax.inputs.color import Color, draw_color, recolored
+from mole_jax.inputs.geometry import Affine, draw_affine, resample
+from mole_jax.inputs.hide import blurred, cut_out
+
+
+class Draw(NamedTuple):
+    """What was drawn for one image; None for what is not done."""
+
+    affine: Affine | None
+    color: Color | None
+    deviation: Float[Array, "*batch"] | None
+    middle: Int[Array, "*batch 2"] | None
 
 
 def augmented(
     images: UInt8[Array, "batch side side 3"], how: Augmentation, key: jax.Array
 ) -> UInt8[Array, "batch side side 3"]:
-    """The images as one epoch's training sees them, each with a draw of its own from the key."""
-    return dihedral(images, key) if how == "dihedral" else images
+    """The images as one step's training sees them, each with a draw of its own.
+
+    Args:
+        images: square, 0..255.
+        how: which changes, and how strong.
+        key: of this step; an image's draw depends on it and on the image's place in the batch alone.
+    """
+    one_by_one = how.moves or how.colors or how.blur or how.cutout
+    if how.dihedral and not how.moves:
+        images = dihedral(images, key)
+    if not one_by_one:
+        return images
+    keys = jax.vmap(lambda place: jax.random.fold_in(key, place))(jnp.arange(len(images)))
+    draws = jax.vmap(lambda key: draw(how, images.shape[1], key))(keys)
+
+    def of_chunk(chunk: tuple[Draw, Array]) -> Array:
+        return jax.vmap(lambda one, image: changed(image, one, how))(*chunk)
+
+    changes: Array = in_chunks(of_chunk, (draws, images))
+    return changes
+
+
+def draw(how: Augmentation, side: int, key: jax.Array) -> Draw:
+    """Draws one image's changes; `mix.py` has those of two images."""
+    keys = jax.random.split(key, 4)
+    return Draw(
+        draw_affine(how, side, keys[0]) if how.moves else None,
+        draw_color(how, keys[1]) if how.colors else None,
+        jax.random.uniform(keys[2], maxval=how.blur) if how.blur else None,
+        jax.random.randint(keys[3], (2,), 0, side) if how.cutout else None,
+    )
+
+
+def changed(image: UInt8[Array, "side side 3"], drawn: Draw, how: Augmentation) -> UInt8[Array, "side side 3"]:
+    """One image after its changes: of place, of colour, of sharpness, and the square that is hidden."""
+    values = image.astype(jnp.float32)
+    if drawn.affine is not None:
+        values = resample(values, drawn.affine)
+    if drawn.color is not None:
+        values = recolored(values, drawn.color)
+    if drawn.deviation is not None:
+        values = blurred(values, drawn.deviation, most=how.blur)
+    if drawn.middle is not None:
+        values = cut_out(values, drawn.middle, share=how.cutout)
+    return jnp.round(values).astype(jnp.uint8)
+
+
+def position(images: Shaped[Array, "*batch side side 3"], which: int) -> Shaped[Array, "*batch side side 3"]:
+    """The images in one of the square's eight positions; 0 is as they are, 1 to 3 are mirrored in columns, in rows and
+    in both, 4 to 7 these with rows and columns exchanged.
+    """
+    images = images[..., ::-1, :] if which & 1 else images
+    images = images[..., ::-1, :, :] if which & 2 else images
+    return images.swapaxes(-3, -2) if which & 4 else images
 
 
 def dihedral(images: Shaped[Array, "batch side side 3"], key: jax.Array) -> Shaped[Array, "batch side side 3"]:

@@ -1,10 +1,11 @@
 """Transfer learning: a frozen, pretrained network and a small network on its features.
 
-The variables are {"backbone": the network's, "head": ours}. The backbone always runs in inference mode, so that its
-batch-norm statistics never move. While nothing of it is trained, the head alone can be trained on stored features;
-`on_features` and `on_images` then compute the same logits from the same head.
+The variables are {"backbone": the network's, "head": ours}. The backbone runs in inference mode, so that its batch-norm
+statistics never move, unless fine-tuning is to train them too. While nothing of it is trained, the head alone can be
+trained on stored features; `on_features` and `on_images` then compute the same logits from the same head.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -19,11 +20,17 @@ from mole_jax.chunks import in_chunks
 from mole_jax.models.base import Model, Variables, from_linen
 from mole_jax.models.layers import Dense
 
-HeadKind = Literal["paper", "pooled", "linear"]
+HeadKind = Literal["paper", "pooled", "linear", "svm", "svm_rbf"]
 # The features that a head takes: maps [height, width, channels] or their average [channels].
 Level = Literal["maps", "pooled"]
 # Neurons of the fully connected layers; the paper's on the flattened 7x7x2048 map, the others on its average.
-WIDTHS: dict[HeadKind, tuple[int, ...]] = {"paper": (4096, 1024, 256, 32, 1), "pooled": (256, 32, 1), "linear": (1,)}
+WIDTHS: dict[HeadKind, tuple[int, ...]] = {
+    "paper": (4096, 1024, 256, 32, 1),
+    "pooled": (256, 32, 1),
+    **dict.fromkeys(("linear", "svm", "svm_rbf"), (1,)),
+}
+BN_EPSILON = 1e-3  # Keras' default
+FOURIER = 4096  # random features of the RBF kernel: it is met to about one in the root of this, .016
 BACKBONE = "backbone"
 
 
@@ -56,17 +63,38 @@ class Head(nn.Module):
         x = nn.BatchNorm(
             use_running_average=not train,
             momentum=self.bn_momentum,
-            epsilon=1e-3,  # Keras' default
+            epsilon=BN_EPSILON,
             use_fast_variance=False,
             name="bn",
         )(features.astype(jnp.float32))
         x = x.reshape(x.shape[0], -1).astype(self.dtype)
+        if self.kind == "svm_rbf":
+            x = _Fourier(name="fourier")(x)
         widths = WIDTHS[self.kind]
         for i, width in enumerate(widths, start=1):
             x = nn.Dropout(self.dropout, deterministic=not train)(x)
             x = Dense(width, name=f"fc{i}", dtype=self.dtype)(x)
             x = nn.relu(x) if i < len(widths) else x
         return x.astype(jnp.float32)
+
+
+class _Fourier(nn.Module):
+    @nn.compact
+    def __call__(self, x: Float[Array, "batch d"]) -> Float[Array, "batch features"]:
+        # Of the kernel exp(-|x - y|^2 / d): on standardised features the usual width, scikit-learn's "scale".
+        kernel = self.param("kernel", nn.initializers.normal((2 / x.shape[1]) ** 0.5), (x.shape[1], FOURIER))
+        phase = self.param("phase", nn.initializers.uniform(2 * math.pi), (FOURIER,))
+        return fourier(x, kernel, phase)
+
+
+def fourier(
+    x: Float[Array, "batch d"], kernel: Float[Array, "d features"], phase: Float[Array, " features"]
+) -> Float[Array, "batch features"]:
+    """Random Fourier features, whose products are about those of an RBF kernel.
+
+    Source: Rahimi and Recht 2007, "Random features for large-scale kernel machines", algorithm 1.
+    """
+    return math.sqrt(2 / kernel.shape[1]) * jnp.cos(x @ kernel.astype(x.dtype) + phase.astype(x.dtype)[None])
 
 
 class _OnFeatures(nn.Module):
@@ -80,10 +108,13 @@ class _OnFeatures(nn.Module):
 class _OnImages(nn.Module):
     architecture: Architecture
     head: Mapping[str, Any]
+    train_bn: bool
 
     @nn.compact
     def __call__(self, images: Float[Array, "batch height width 3"], *, train: bool) -> Float[Array, "batch 1"]:
-        _, named = self.architecture.network(dtype=self.head["dtype"], name=BACKBONE)(images, train=False)
+        settings = {"dtype": self.head["dtype"], "bn_momentum": self.head["bn_momentum"]}
+        backbone = self.architecture.network(**settings, name=BACKBONE)
+        _, named = backbone(images, train=train and self.train_bn)
         features = named["features"] if features_of(self.head["kind"]) == "maps" else named["pooled"]
         return Head(**self.head, name="head")(features, train=train)
 
@@ -101,6 +132,7 @@ def on_images(
     *,
     unfreeze: float = 0.0,
     backbone: Variables | None = None,
+    train_bn: bool = False,
     dropout: float = 0.0,
     bn_momentum: float = 0.99,
     dtype: DTypeLike = jnp.float32,
@@ -112,8 +144,10 @@ def on_images(
         head: which head, a key of WIDTHS.
         unfreeze: share of the backbone's layers, counted from its output, that is trained with the head: 0 to 1.
         backbone: {"params", "batch_stats"} of the backbone, which `init` takes over; None: drawn at random.
+        train_bn: whether training normalises by the batch's statistics in the whole backbone, and moves its own; else
+            they stay what pretraining left.
         dropout: share of each fully connected layer's inputs that is dropped in training, 0..1.
-        bn_momentum: share of the old moving statistics that the head keeps, 0..1; the backbone's never move.
+        bn_momentum: share of the old moving statistics that an update keeps, 0..1.
         dtype: type of the activations, float32 or bfloat16.
     """
     settings = {"kind": head, "dropout": dropout, "bn_momentum": bn_momentum, "dtype": dtype}
@@ -126,7 +160,7 @@ def on_images(
 
         return jax.tree_util.tree_map_with_path(is_trained, params)
 
-    plain = from_linen(_OnImages(architecture, settings), trainable=trainable)
+    plain = from_linen(_OnImages(architecture, settings, train_bn), trainable=trainable)
 
     def init(key: jax.Array, *, input_shape: Sequence[int]) -> Variables:
         if backbone is None:

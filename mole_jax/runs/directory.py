@@ -17,6 +17,7 @@ ENVIRONMENT: Final = "environment.json"
 METRICS: Final = "metrics.json"  # there only while the run is finished, for as many epochs as the config says
 STEPS: Final = "metrics.jsonl"  # a line a step and a line an epoch
 TIMING: Final = "timing.json"
+TRACKING: Final = "tracking.json"  # what services call the run
 LOG: Final = "train.log"  # what the run printed, a line an epoch
 CHECKPOINTS: Final = "checkpoints"
 CLASSIFIER: Final = "classifier"
@@ -35,7 +36,7 @@ def predictions_file(run_dir: Path, split: str) -> Path:
 def files(run_dir: Path) -> list[str]:
     """The files that make up a run, relative to its directory; a finished one has the digest of each that is there."""
     splits = [predictions_file(run_dir, split).relative_to(run_dir).as_posix() for split in SPLITS]
-    return [CONFIG, ENVIRONMENT, STEPS, TIMING, *splits, METRICS, WEIGHT_PICTURE, f"{CLASSIFIER}/{SUMS}"]
+    return [CONFIG, ENVIRONMENT, STEPS, TIMING, TRACKING, *splits, METRICS, WEIGHT_PICTURE, f"{CLASSIFIER}/{SUMS}"]
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mole_jax.config import IDENTITY, RunConfig
+from mole_jax.config import RunConfig
 from mole_jax.errors import UserError
 from mole_jax.files.reading import read_record
 from mole_jax.files.writing import write_json
@@ -73,11 +73,13 @@ def refuse_another_run(run_dir: Path, now: Identity) -> None:
         return
     before = RunConfig().to_dict() | read_record(config_path, dict[str, Any], remedy=remedy)
     asked = now.config.to_dict()
-    different = [
-        f"{name}: {before.get(name)!r} there, {asked[name]!r} now"
-        for name in sorted(IDENTITY)
-        if before.get(name) != asked[name]
-    ]
+    other = [name for name in sorted(now.config.deciding) if before.get(name) != asked[name]]
+    different = [f"{name}: {before.get(name)!r} there, {asked[name]!r} now" for name in other]
+    if other and set(other) <= {"epochs", "finetune_epochs"}:
+        raise UserError(
+            f"schedule={now.config.schedule!r} leads to the last epoch, so that another number of them changes every "
+            f"step of the run in {run_dir} ({'; '.join(different)}); {remedy}"
+        )
     if different:
         raise UserError(f"{run_dir} holds a run with another config ({'; '.join(different)}); {remedy}")
     if before["finetune_epochs"] and before["epochs"] != now.config.epochs:

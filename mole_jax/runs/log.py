@@ -1,8 +1,7 @@
-"""What happened: metrics.jsonl step by step, the same numbers for TensorBoard, and what people were told."""
+"""What happened: metrics.jsonl step by step, the same numbers for tracking services, and what people were told."""
 
 import json
 import logging
-import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,31 +9,26 @@ from typing import Any
 
 import msgspec
 
+from mole_jax.config import RunConfig
 from mole_jax.errors import UserError
 from mole_jax.files.writing import open_to_append, write_text
 from mole_jax.runs.directory import LOG, STEPS
-
-# tensorboardX imports torch wherever it is installed, for tensors that we do not give it: a second of each start and a
-# tenth of a gigabyte of memory.
-if "torch" in sys.modules:
-    from tensorboardX import SummaryWriter
-else:
-    absent: Any = None
-    sys.modules["torch"] = absent  # as if it were not installed
-    try:
-        from tensorboardX import SummaryWriter
-    finally:
-        del sys.modules["torch"]
+from mole_jax.runs.tracking import Sinks
 
 
 class Log:
     """The log of a run that is being trained; a context manager."""
 
-    def __init__(self, run_dir: Path, *, resume_step: int) -> None:
+    def __init__(self, run_dir: Path, config: RunConfig, *, resume_step: int) -> None:
         """Drops the lines of steps after `resume_step`, which will be run again; what people were told stays.
 
+        Args:
+            run_dir: of the run.
+            config: of the run; `track` says which services get the numbers too.
+            resume_step: the number of steps done.
+
         Raises:
-            UserError: a line that is not the last is damaged.
+            UserError: a line that is not the last is damaged, or a service's package is not installed.
         """
         path = run_dir / STEPS
         kept = [values for values in read_steps(path) if values["step"] <= resume_step]
@@ -42,7 +36,7 @@ class Log:
         write_text(path, "".join(json.dumps(values) + "\n" for values in kept))
         self._steps = open_to_append(path)
         self._told = open_to_append(run_dir / LOG)
-        self._tensorboard = SummaryWriter(str(run_dir), purge_step=resume_step + 1)
+        self._sinks = Sinks(run_dir, config, resume_step)
 
     def __enter__(self) -> "Log":
         """Nothing to do: the files are open."""
@@ -52,18 +46,33 @@ class Log:
         """Closes the files."""
         self._steps.close()
         self._told.close()
-        self._tensorboard.close()
+        self._sinks.close()
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
         """Adds a line of numbers: `step` is the number of steps done."""
         self._steps.write(json.dumps({"step": step, **values}) + "\n")
-        for name, value in values.items():
-            self._tensorboard.add_scalar(name, value, step)
+        self._sinks.write(step, values)
 
     def tell(self, line: str) -> None:
         """Adds a line for people to train.log, with the time, and hands it to Python's logging for the screen."""
         self._told.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")
         logging.getLogger(__name__).info("%s", line)
+
+
+class Unwritten(Log):
+    """What happened in a process that is not the first, which writes for all: known here, and not written."""
+
+    def __init__(self, run_dir: Path) -> None:
+        self.epochs = [values for values in read_steps(run_dir / STEPS) if "epoch" in values]
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing to close."""
+
+    def write(self, step: int, values: Mapping[str, float]) -> None:
+        """Nothing."""
+
+    def tell(self, line: str) -> None:
+        """Nothing."""
 
 
 def read_steps(path: Path) -> list[dict[str, Any]]:

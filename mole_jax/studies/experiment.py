@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,15 +14,18 @@ from mole_jax.backbones.weights import Pretrained
 from mole_jax.classifier.classifier import CLASS_NAMES, Classifier, Origin
 from mole_jax.classifier.decision import freeze
 from mole_jax.classifier.storage import save
-from mole_jax.config import RunConfig
+from mole_jax.config import SVM, RunConfig
 from mole_jax.data.dataset import Dataset, load_dataset
 from mole_jax.evaluation.predictions import Predictions
 from mole_jax.evaluation.schema import Metrics
 from mole_jax.placement import placement_of
+from mole_jax.processes import is_first, wait_for_all
 from mole_jax.runs.directory import METRICS, REPORT, begin, finish, hold, predictions_file, refuse_changed_past
 from mole_jax.runs.identity import Identity, refuse_another_run, write_identity
 from mole_jax.runs.predictions import to_predictions
+from mole_jax.runs.tracking import refuse_untrackable
 from mole_jax.training.loop import Trained, refuse_fewer_epochs, train
+from mole_jax.training.svm import train_svm
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,8 @@ def run_experiment(
         on_ready: called once, with a line that says what will be trained and where, when all is checked.
 
     Returns:
-        The classifier and its predictions; the run directory has them too.
+        The classifier and its predictions; the run directory has them too, and of several processes the first alone
+        writes them there.
 
     Raises:
         Interrupted: SIGTERM or Ctrl-C came; the state has been saved.
@@ -67,23 +72,29 @@ def run_experiment(
     """
     if not config.run_dir:
         config = dataclasses.replace(config, run_dir=f"runs/{config.name}")
+    refuse_untrackable(config.track)
     placement_of(config)  # refuses a mesh that cannot be, before weights are fetched and a directory is made
     run_dir = Path(config.run_dir)
     dataset = load_dataset(Path(config.data_dir), config.dataset)
     backbone = load_backbone(config)
     identity = Identity(config, dataset.facts.fingerprint, backbone.describe() if backbone else None)
-    with hold(run_dir):
+    with hold(run_dir) if is_first() else nullcontext():
         # All that can be refused is refused before anything of an earlier start is touched.
         refuse_another_run(run_dir, identity)
         refuse_changed_past(run_dir)
         refuse_fewer_epochs(config, dataset, run_dir)
-        on_ready(f"{config.model} on {dataset.describe()}\nrun directory {run_dir}")
+        if is_first():
+            on_ready(f"{config.model} on {dataset.describe()}\nrun directory {run_dir}")
 
         def on_start() -> None:
+            wait_for_all("start")  # when none can be refused any more
+            if not is_first():
+                return
             begin(run_dir)
             write_identity(run_dir, identity, devices=[device.device_kind for device in jax.devices()])
 
-        trained = train(config, dataset, run_dir, pretrained=backbone, on_start=on_start)
+        trainer = train_svm if config.head in SVM else train
+        trained = trainer(config, dataset, run_dir, pretrained=backbone, on_start=on_start)
         dataset.reading.refuse_change()
         return _finish(config, dataset, backbone, trained, report=report)
 
@@ -111,10 +122,6 @@ def _finish(
 
     run_dir, facts = Path(config.run_dir), dataset.facts
     predictions = {str(split): to_predictions(dataset.rows[split], trained.logits[split]) for split in dataset.rows}
-    for split, of_split in predictions.items():
-        path = predictions_file(run_dir, split)
-        path.parent.mkdir(exist_ok=True)
-        write_predictions(path, of_split)
     classifier = Classifier(
         config=config,
         variables=trained.variables,
@@ -134,8 +141,14 @@ def _finish(
         ),
         class_names=CLASS_NAMES,
     )
-    save(classifier, run_dir)
     metrics = evaluate_run(predictions, leaky=facts.leaky, protocol=facts.protocol, leak=facts.leak, seed=config.seed)
+    if not is_first():
+        return Outcome(config, run_dir, classifier, predictions, metrics, None, trained.timing)
+    for split, of_split in predictions.items():
+        path = predictions_file(run_dir, split)
+        path.parent.mkdir(exist_ok=True)
+        write_predictions(path, of_split)
+    save(classifier, run_dir)
     write_metrics(run_dir / METRICS, metrics)
     if config.model == "logistic":
         save_weight_picture(run_dir, trained.variables["params"])

@@ -29,8 +29,8 @@ from mole_jax.placement import one_device
 from mole_jax.runs.directory import CLASSIFIER, EXTERNAL, METRICS, predictions_file
 from mole_jax.runs.predictions import to_predictions
 from mole_jax.runs.read import Run, read_runs
-from mole_jax.training.phases import stored_sources
 from mole_jax.training.predict import predict
+from mole_jax.training.views import sources_of
 
 OverlapRule = Literal["refuse", "exclude", "allow"]
 OVERLAP_RULES: Final[tuple[OverlapRule, ...]] = get_args(OverlapRule)
@@ -125,10 +125,11 @@ def score(classifier: Classifier, dataset: Dataset, splits: Sequence[Split]) -> 
         For each split the logits, in the order of its records.
     """
     network, placement = classifier.network, one_device()
-    step = placement.jit(evaluation_step(network.model, network.normalize))
+    views, stored = classifier.config.views, network.frozen is not None
+    step = placement.jit(evaluation_step(network.model, network.normalize, views=views, stored=stored))
     variables = placement.everywhere(classifier.variables)
     wanted = dataclasses.replace(dataset, splits={split: dataset.splits[split] for split in splits})
-    sources = stored_sources(network, wanted, placement)
+    sources = sources_of(network, wanted, placement, views=views)
     return {
         split: predict(
             step,

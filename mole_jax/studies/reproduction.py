@@ -11,7 +11,8 @@ from mole_jax.errors import UserError
 from mole_jax.files.reading import read_record
 from mole_jax.runs.directory import CONFIG, METRICS
 from mole_jax.studies.recipes import resolve
-from mole_jax.studies.sweep_grid import parse_grid, sweep_name
+from mole_jax.sweeps.directory import SWEEP
+from mole_jax.sweeps.space import parse_space, sweep_name
 
 State = Literal["done", "begun", "to do"]
 
@@ -164,7 +165,7 @@ def plan_runs(
             values = {"model": variant.model, **variant.settings, **own}
             values |= {"dataset": dataset_name(dataset, protocol), "data_dir": str(data_dir)}
             config = resolve(values)
-            name = sweep_name(config, parse_grid(variant.grid)) if variant.grid else config.name
+            name = sweep_name(config, parse_space(variant.grid)) if variant.grid else config.name
             config = resolve({**values, "run_dir": str(runs_dir / name)})
             runs.append(PlannedRun(variant, protocol, config))
     return runs
@@ -180,7 +181,7 @@ def state_of(run: PlannedRun, facts: DatasetFacts | None) -> State:
     Raises:
         UserError: its directory holds a run on another dataset of that name.
     """
-    identity = run.run_dir / ("sweep.json" if run.variant.grid else "environment.json")
+    identity = run.run_dir / (SWEEP if run.variant.grid else "environment.json")
     if not identity.is_file():
         return "to do"
     remedy = "move it away, or give another --runs_dir"
@@ -192,7 +193,7 @@ def state_of(run: PlannedRun, facts: DatasetFacts | None) -> State:
             f"{facts.fingerprint[:12]} now); move it away, or give another --runs_dir"
         )
     if run.variant.grid:
-        if there.get("varied") != list(parse_grid(run.variant.grid)):
+        if there.get("varied") != list(parse_space(run.variant.grid)):
             raise UserError(f"{run.run_dir} holds another sweep (over {', '.join(there.get('varied', []))}); {remedy}")
         return "done"
     config = read_record(run.run_dir / CONFIG, dict[str, Any], remedy=remedy)

@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 from tqdm import tqdm
 
+from mole_jax.augmentation import Augmentation
 from mole_jax.classifier.network import BATCH_SIZE, inputs_of
 from mole_jax.classifier.scoring import evaluation_step
 from mole_jax.config import RunConfig
@@ -28,9 +29,10 @@ from mole_jax.inputs.normalize import Normalize, normalizer
 from mole_jax.models import MODELS
 from mole_jax.models.base import DeviceBatch, Variables
 from mole_jax.placement import Placement, placement_of
-from mole_jax.training.epoch_metrics import NonFinite, epoch_metrics
+from mole_jax.training.epoch_metrics import NonFinite, epoch_metrics, out_of_patience
 from mole_jax.training.optimizer import build_optimizer
 from mole_jax.training.predict import predict
+from mole_jax.training.schedules import rate_share
 from mole_jax.training.state import Sums, TrainState, initial_state, no_sums
 from mole_jax.training.steps import class_weights, train_step
 
@@ -39,7 +41,7 @@ CHUNK = 2000
 # Weights kept until they are evaluated together, at most: 150 MB.
 KEPT = 256
 # The axes of a stack's state for `jax.vmap`: all of it is at the same step.
-AXES: dict[str, Any] = {"step": None, "params": 0, "batch_stats": 0, "opt_state": 0, "epoch": 0}
+AXES: dict[str, Any] = {"step": None, "params": 0, "batch_stats": 0, "opt_state": 0, "epoch": 0, "average": 0}
 STACKED = TrainState(**AXES)
 
 Figures = dict[str, Any]
@@ -79,7 +81,7 @@ class _Regression:
 
     def add(self, step: int, epoch: int, sums: Sums, logits: np.ndarray, labels: np.ndarray, params: Any) -> None:
         """Takes in the end of an epoch; keeps the weights if it is the best so far."""
-        if self.diverged is not None:
+        if self.diverged is not None or out_of_patience(self.epochs, after=0, patience=self.config.patience):
             return
         try:
             figures = {"epoch": epoch, **epoch_metrics(step, sums, labels=labels, logits=logits)}
@@ -122,8 +124,10 @@ class _Stack:
         weights = class_weights(config.balance, labels)
         normalize = _as_they_are if _normalised_once(config) else _normalizer(config, dataset)
 
+        share = rate_share(config, steps=self._end, per_epoch=self._per_epoch)
+
         def step(state: TrainState, batch: DeviceBatch, rate: Float[Array, ""]) -> TrainState:
-            optimizer = build_optimizer(config, trainable, learning_rate=rate)
+            optimizer = build_optimizer(config, trainable, share=share, learning_rate=rate)
             return train_step(model, optimizer, normalize, config, class_weights=weights)(state, batch)[0]
 
         steps = jax.vmap(step, in_axes=(STACKED, None, 0), out_axes=STACKED)
@@ -136,8 +140,10 @@ class _Stack:
             return jax.lax.fori_loop(first, last, body, state)
 
         self._advance = placement.jit(advance, out=placement.everywhere_sharding, donate=(0,))
-        optimizer = build_optimizer(config, trainable)
-        first = initial_state(model, optimizer, seed=config.seed, input_shape=(1, *IMAGE_SHAPE))
+        optimizer = build_optimizer(config, trainable, share=share)
+        first = initial_state(
+            model, optimizer, seed=config.seed, input_shape=(1, *IMAGE_SHAPE), averaged=config.ema > 0
+        )
         self._state = placement.everywhere(self._stacked(first)._replace(step=first.step))
 
     def train_on(self, images: DeviceBatch, position: int) -> Iterator[_Ended]:
@@ -150,7 +156,9 @@ class _Stack:
             self._state = self._advance(self._state, images, *steps)
             step = until
             if step % self._per_epoch == 0:
-                params = jax.tree.map(jnp.copy, self._state.params)  # the state itself is donated to the next step
+                params = jax.tree.map(
+                    jnp.copy, self._state.variables["params"]
+                )  # the state itself is donated to the next step
                 yield _Ended(self.regressions, step, step // self._per_epoch, params, self._state.epoch)
                 none = self._placement.everywhere(self._stacked(no_sums()))
                 self._state = self._state._replace(epoch=none)
@@ -180,7 +188,8 @@ def train_stacked(configs: list[RunConfig], dataset: Dataset) -> list[Outcome]:
         _train_pass(together, dataset, placement)
         sound = [each for each in together if each.diverged is None]
         for split in dataset.splits if sound else ():
-            of_split = _logits(sound[0].config, dataset, split, _stack([each.best for each in sound]), placement)
+            config, best = sound[0].config, _stack([each.best for each in sound])
+            of_split = _logits(config, dataset, split, best, placement, views=config.views)
             for each, column in zip(sound, of_split.T, strict=True):
                 logits.setdefault(id(each), {})[split] = column
     return [Outcome(each.config, each.epochs, logits.get(id(each), {}), each.diverged) for each in regressions]
@@ -234,9 +243,9 @@ def _evaluate(config: RunConfig, dataset: Dataset, ended: list[_Ended], placemen
 
 
 def _logits(
-    config: RunConfig, dataset: Dataset, split: Split, variables: Variables, placement: Placement
+    config: RunConfig, dataset: Dataset, split: Split, variables: Variables, placement: Placement, views: int = 1
 ) -> Float[np.ndarray, "n stack"]:
-    step = evaluation_step(MODELS[config.model](config), _normalizer(config, dataset))
+    step = evaluation_step(MODELS[config.model](config), _normalizer(config, dataset), views=views)
     stacked = placement.jit(jax.vmap(step, in_axes=(0, None), out_axes=1))
     size, source = BATCH_SIZE * placement.shares, dataset.splits[split]
     return predict(stacked, placement.everywhere(variables), source, what=split, placement=placement, batch_size=size)
@@ -248,7 +257,7 @@ def _as_they_are(images: Float[Array, "batch ..."], _: Bool[Array, " batch"]) ->
 
 def _normalised_once(config: RunConfig) -> bool:
     """Whether a chunk is normalised once for all stacks; not where the steps augment it first."""
-    return config.augment == "none"
+    return config.augmentation == Augmentation()
 
 
 def _normalizer(config: RunConfig, dataset: Dataset) -> Normalize:

@@ -7,6 +7,7 @@ position. The newest is kept, from which a run resumes, and the best by validati
 import gc
 import shutil
 from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -16,10 +17,11 @@ import orbax.checkpoint as ocp
 
 from mole_jax.config import RunConfig
 from mole_jax.errors import UserError, full_disk_explained
-from mole_jax.files.changes import is_ours
+from mole_jax.files.changes import is_ours, remove_folder
 from mole_jax.files.sums import find_fault, seal_all
 from mole_jax.files.tensors import differences, shape_text
 from mole_jax.models.base import Variables
+from mole_jax.processes import is_first, wait_for_all
 from mole_jax.training.state import TrainState
 
 Policies = ocp.checkpoint_managers
@@ -30,6 +32,7 @@ Policies = ocp.checkpoint_managers
 CHUNK_BYTES = 64 * 2**20
 IN_FLIGHT_GB = 1
 CHECKPOINT: Final = "checkpoint"  # the kind of its folder
+REMOVED: Final = "removed"
 
 
 class Checkpoint(NamedTuple):
@@ -53,9 +56,22 @@ class Checkpoints:
         Args:
             directory: an absolute path.
             identity: of the run (`Identity.digest`); a checkpoint of another one is refused.
+
+        Raises:
+            UserError: orbax cannot read what lies there.
         """
         self._identity = identity
-        self._manager = ocp.CheckpointManager(
+        try:
+            self._manager = self._open(directory)
+        except Exception as error:  # whatever orbax makes of a file that is damaged
+            raise UserError(
+                f"{directory} has a checkpoint that cannot be read ({error}) and no digests to tell which; move that "
+                "folder away, and the same command begins again"
+            ) from error
+
+    @staticmethod
+    def _open(directory: Path) -> ocp.CheckpointManager:
+        return ocp.CheckpointManager(
             directory,
             item_handlers={
                 "state": ocp.PyTreeCheckpointHandler(
@@ -77,6 +93,8 @@ class Checkpoints:
                 # The state's buffers are donated to the next step, which may overwrite them while an asynchronous
                 # save still reads.
                 enable_async_checkpointing=False,
+                # What is removed goes there first, in one move: a kill leaves no half of a checkpoint in its place.
+                todelete_subdir=REMOVED,
             ),
         )
 
@@ -98,29 +116,21 @@ class Checkpoints:
         """The step of the checkpoint with the highest validation AUROC."""
         return self._manager.best_step()
 
-    def remove_damaged(self) -> list[str]:
-        """Removes each checkpoint that is not what was written, and all that came after it: they would be chosen from
-        another history. One whose digests were not written yet, since a kill came between, goes without a word.
-
-        Returns:
-            What was wrong, a phrase each.
+    def remove_unfinished(self) -> None:
+        """Removes what a kill has left: a checkpoint without its digests and what came after it, and all that are
+        neither the newest nor the best.
         """
-        faults: list[str] = []
-        broken = False
-        for step in sorted(self._manager.all_steps()):
-            folder = Path(self._manager.directory) / str(step)
-            if not broken and is_ours(folder):
-                if not (fault := find_fault(folder, CHECKPOINT)):
-                    continue
-                faults.append(fault)
-            broken = True
+        steps = sorted(self._manager.all_steps())
+        whole = list(takewhile(lambda step: is_ours(Path(self._manager.directory) / str(step)), steps))
+        wait_for_all("checkpoints are read")
+        for step in steps[len(whole) :]:
+            if is_first():
+                seal_all(Path(self._manager.directory) / str(step), CHECKPOINT)  # ours, which the mark is to say
             self._manager.delete(step)
-        return faults
-
-    def remove_superseded(self) -> None:
-        """Removes all but the newest and the best: a kill may have come between a save and the removal after it."""
-        for step in {*self._manager.all_steps()} - {self._manager.latest_step(), self._manager.best_step()}:
+        for step in set(whole) - {self._manager.latest_step(), self._manager.best_step()}:
             self._manager.delete(step)
+        if is_first():
+            self._empty_removed()
 
     def save(self, checkpoint: Checkpoint, config: RunConfig) -> None:
         """Writes a checkpoint; it appears whole or not at all.
@@ -130,7 +140,7 @@ class Checkpoints:
         """
         folder = Path(self._manager.directory)
         remedy = "make room and give the same command again, which goes on from the checkpoint before"
-        needed = sum(leaf.nbytes for leaf in jax.tree.leaves(checkpoint.state))
+        needed = sum(leaf.nbytes for leaf in jax.tree.leaves(checkpoint.state)) if is_first() else 0
         if needed > (free := shutil.disk_usage(folder).free):  # orbax would report it with five tracebacks
             raise UserError(
                 f"a checkpoint needs {needed / 1e9:.3f} GB and {folder} has {free / 1e9:.3f} GB free: {remedy}"
@@ -142,7 +152,7 @@ class Checkpoints:
         step = int(checkpoint.state.step)
         about = {"config": config.to_dict(), "identity": self._identity, "figures": checkpoint.metrics}
         validated = checkpoint.metrics.get("step") == step
-        state = checkpoint.state._asdict()
+        state = _kept(checkpoint.state)
         in_chunks = jax.tree.map(lambda _: ocp.SaveArgs(chunk_byte_size=CHUNK_BYTES), state)
         self._manager.save(
             step,
@@ -152,7 +162,17 @@ class Checkpoints:
             # A checkpoint from within an epoch has not been validated and must not be the best.
             metrics={"validation_auroc": checkpoint.metrics["validation_auroc"] if validated else -1.0},
         )
-        seal_all(Path(self._manager.directory) / str(step), CHECKPOINT)
+        wait_for_all(f"checkpoint {step} is written")
+        if is_first():
+            seal_all(Path(self._manager.directory) / str(step), CHECKPOINT)
+            self._empty_removed()
+        wait_for_all(f"checkpoint {step} is sealed")
+
+    def _empty_removed(self) -> None:
+        removed = Path(self._manager.directory) / REMOVED
+        for folder in removed.glob("*"):
+            remove_folder(folder)
+        remove_folder(removed)
 
     def restore(self, step: int, like: TrainState) -> Checkpoint:
         """Reads a checkpoint into the shapes and devices of `like`.
@@ -161,7 +181,7 @@ class Checkpoints:
             UserError: the checkpoint is another run's, or holds other leaves, shapes or types; the differences are
                 listed.
         """
-        state = self._read(step, like._asdict())
+        state = self._read(step, _kept(like))
         about = self._manager.restore(step, args=ocp.args.Composite(about=ocp.args.JsonRestore())).about
         if about["identity"] != self._identity:
             raise UserError(
@@ -176,6 +196,9 @@ class Checkpoints:
         Raises:
             UserError: as for `restore`.
         """
+        if like.average:
+            averaged: Variables = self._read(step, {"average": like.average})["average"]
+            return averaged
         return self._read(step, {"params": like.params, "batch_stats": like.batch_stats})
 
     def _read(self, step: int, like: dict[str, Any]) -> dict[str, Any]:
@@ -205,10 +228,38 @@ class Checkpoints:
             )
 
 
+def _kept(state: TrainState) -> dict[str, Any]:
+    """What is saved: all but an average that there is not, which runs of older releases have no place for."""
+    return {name: value for name, value in state._asdict().items() if name != "average" or value}
+
+
+def remove_damaged(directory: Path) -> list[str]:
+    """Removes each checkpoint that is not what was written, and all that came after it: they would be chosen from
+    another history. Before the directory is opened, since orbax reads the checkpoints then.
+
+    Args:
+        directory: of a run's checkpoints; it need not exist.
+
+    Returns:
+        What was wrong, a phrase each.
+    """
+    faults: list[str] = []
+    for step in _steps(directory):
+        folder = directory / str(step)
+        if is_ours(folder) and (fault := find_fault(folder, CHECKPOINT)):
+            faults.append(fault)
+        if faults and is_ours(folder):
+            remove_folder(folder)
+    return faults
+
+
 def latest_step(directory: Path) -> int | None:
     """The newest checkpoint's step, from the names of the folders alone; None where there is none."""
-    steps = [int(path.name) for path in directory.glob("*") if path.name.isdigit() and path.is_dir()]
-    return max(steps, default=None)
+    return max(_steps(directory), default=None)
+
+
+def _steps(directory: Path) -> list[int]:
+    return sorted(int(path.name) for path in directory.glob("*") if path.name.isdigit() and path.is_dir())
 
 
 def _groups(sizes: list[int], limit: int) -> Iterator[range]:

@@ -101,6 +101,18 @@ class Losses:
             self._log.write(step, {"train_loss": loss})
 
 
+def out_of_patience(epochs: Sequence[Mapping[str, Any]], *, after: int, patience: int) -> bool:
+    """Whether the last epochs, `patience` of them, brought no validation AUROC better than the best before.
+
+    Args:
+        epochs: the metrics of the epochs that are done, from `epoch_metrics`.
+        after: only epochs that end after this step count.
+        patience: a number of epochs; 0: never.
+    """
+    aurocs = [each["validation_auroc"] for each in epochs if each["step"] > after]
+    return 0 < patience < len(aurocs) and max(aurocs[-patience:]) <= max(aurocs[:-patience])
+
+
 def epoch_metrics(
     step: int, sums: Sums, *, labels: Int[np.ndarray, " n"], logits: Float[np.ndarray, " n"]
 ) -> dict[str, Any]:

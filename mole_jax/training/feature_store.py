@@ -97,6 +97,7 @@ class FeatureStore:
                     "network": dataclasses.asdict(frozen.backbone.config),
                     "inputs": dataclasses.asdict(frozen.inputs),
                     "compute_dtype": frozen.dtype,
+                    **({"position": frozen.position} if frozen.position else {}),
                 }
             )
         )

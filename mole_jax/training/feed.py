@@ -48,6 +48,7 @@ def from_loader(
         end=end,
         seed=config.seed,
         balance=config.balance,
+        rows=placement.rows(config.batch_size),
     )
 
     def feed(state: TrainState, _: int) -> tuple[TrainState, Float[Array, "..."]]:

@@ -24,12 +24,13 @@ from mole_jax.files.writing import write_json
 from mole_jax.inputs.normalize import Inputs
 from mole_jax.models.base import Variables
 from mole_jax.placement import placement_of
+from mole_jax.processes import is_first, preempted, several, wait_for_all
 from mole_jax.runs.directory import CHECKPOINTS, TIMING
 from mole_jax.runs.identity import Identity
-from mole_jax.runs.log import Log
-from mole_jax.training.checkpoint import Checkpoint, Checkpoints, latest_step
+from mole_jax.runs.log import Log, Unwritten
+from mole_jax.training.checkpoint import Checkpoint, Checkpoints, latest_step, remove_damaged
 from mole_jax.training.clock import Clock
-from mole_jax.training.epoch_metrics import Losses, Progress, epoch_metrics
+from mole_jax.training.epoch_metrics import Losses, Progress, epoch_metrics, out_of_patience
 from mole_jax.training.phases import Phase, ends, plan
 from mole_jax.training.profile import Profile
 from mole_jax.training.state import TrainState, no_sums
@@ -79,7 +80,7 @@ def train(
     on_start: Callable[[], None] = lambda: None,
 ) -> Trained:
     """Trains to `config.epochs`, and fine-tunes where that is asked for, from the newest checkpoint in `run_dir` where
-    there is one.
+    there is one. Ends earlier where `config.patience` runs out in the last phase.
 
     Args:
         config: the run's config.
@@ -101,17 +102,19 @@ def train(
     per_epoch = steps_per_epoch(len(dataset.splits["train"]), config.batch_size)
     total = ends(config, len(dataset.splits["train"]))[-1]
     saves = [per_epoch, *([config.checkpoint_every] if config.checkpoint_every else [])]
+    wait_for_all("begin")  # so that none reads a checkpoint while another one removes it
     identity = Identity(config, dataset.facts.fingerprint, pretrained.describe() if pretrained else None).digest()
+    faults = remove_damaged(run_dir.absolute() / CHECKPOINTS) if is_first() else []
+    wait_for_all("damaged checkpoints are removed")
     with Checkpoints(run_dir.absolute() / CHECKPOINTS, identity) as checkpoints:
         # A run resumes from its newest checkpoint, or starts from the seed. The best checkpoint is only for
         # predictions, and for the head from which fine-tuning begins.
-        faults = checkpoints.remove_damaged()
-        checkpoints.remove_superseded()
+        checkpoints.remove_unfinished()
         start = checkpoints.latest_step or 0
         with (
-            Log(run_dir, resume_step=start) as log,
-            tqdm(total=total, initial=start, desc="train", disable=None) as bar,
-            Profile(run_dir, start=start, steps=config.profile) as profile,
+            Log(run_dir, config, resume_step=start) if is_first() else Unwritten(run_dir) as log,
+            tqdm(total=total, initial=start, desc="train", disable=None if is_first() else True) as bar,
+            Profile(run_dir, start=start, steps=config.profile if is_first() else 0) as profile,
             ExitStack() as stack,
         ):
             for fault in faults:
@@ -122,7 +125,7 @@ def train(
                 log.tell(f"goes on at step {start:,} of {total:,} (epoch {start / per_epoch:g})")
             planned = plan(config, dataset, pretrained, placement, tell=log.tell)
             stop = stack.enter_context(_stop_signals())  # before this a signal ends the process: nothing would be lost
-            step, phase = start, planned.phase_at(start)
+            step, phase, last, epochs = start, planned.phase_at(start), planned.phases[-1], [*log.epochs]
             if devices := placement.describe(phase.state):
                 log.tell(devices)
             state, metrics = checkpoints.restore(start, phase.state) if start else Checkpoint(phase.begin(None), {})
@@ -136,6 +139,7 @@ def train(
             # The order of one round: evaluate, save, stop, change phase, draw and step, log. What is saved is what was
             # evaluated, and nothing has been drawn in between: the state's step says where the loader is.
             while True:
+                stop_now = bool(stop) or preempted(step)
                 if step > start:
                     epoch_ends = step % per_epoch == 0
                     if epoch_ends:
@@ -144,15 +148,19 @@ def train(
                             metrics = _evaluate(step, state, phase, dataset)
                         seconds = {"seconds": round(time.perf_counter() - began, 3), **clock.lap()}
                         log.write(step, {"epoch": step // per_epoch, **metrics, **seconds})
+                        epochs.append(metrics)
                         log.tell(progress.line(step, metrics))
                         state = state._replace(epoch=placement.everywhere(no_sums()))
-                    if stop or any(step % every == 0 for every in saves):
+                    if stop_now or any(step % every == 0 for every in saves):
                         losses.flush()
                         with clock("checkpoint"):
                             checkpoints.save(Checkpoint(state, metrics), config)
-                    if stop and step < total:
+                    if stop_now and step < total:
                         raise Interrupted(f"saved at step {step} of {total}; the same command goes on from there")
                 if step == total:
+                    break
+                if step % per_epoch == 0 and out_of_patience(epochs, after=last.begins, patience=config.patience):
+                    log.tell(f"stops: no better validation AUROC in the last {config.patience} epochs")
                     break
                 if step == phase.end:
                     if checkpoints.best_step != step:
@@ -168,17 +176,19 @@ def train(
                     step += of_steps.size
                     losses.add(step, of_steps)
                 bar.update(of_steps.size)
-        best = _variables(state)
+        best = state.variables
         del state  # the optimiser's part is two thirds of it
         chosen = checkpoints.best_step
         phase = planned.phase_at(chosen)
-        if chosen != total:
+        if chosen != step:
             del best
             best = checkpoints.restore_variables(chosen, phase.state)
     with clock("evaluation"):
-        logits = {split: phase.logits(split, best) for split in dataset.splits}
+        logits = {split: phase.logits(split, best, views=config.views) for split in dataset.splits}
     timing = clock.summary()
-    write_json(run_dir / TIMING, timing)
+    best = placement.gathered(best)
+    if is_first():
+        write_json(run_dir / TIMING, timing)
     return Trained(best, phase.stage, planned.inputs, chosen, logits, timing)
 
 
@@ -189,6 +199,9 @@ def _stop_signals() -> Iterator[list[int]]:
     A second Ctrl-C ends the process at once, for those who do not want to wait for the step and the checkpoint.
     """
     received: list[int] = []
+    if several():  # JAX tells all processes of a SIGTERM to one of them, and a handler of ours would take it away
+        yield received
+        return
     if threading.current_thread() is not threading.main_thread():  # Python lets no other thread handle signals
         yield received
         return
@@ -206,10 +219,6 @@ def _stop_signals() -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
-def _variables(state: TrainState) -> Variables:
-    return {"params": state.params, "batch_stats": state.batch_stats}
-
-
 def _evaluate(step: int, state: TrainState, phase: Phase, dataset: Dataset) -> dict[str, Any]:
-    logits = phase.logits("validation", _variables(state))
+    logits = phase.logits("validation", state.variables)
     return epoch_metrics(step, state.epoch, labels=dataset.labels["validation"], logits=logits)

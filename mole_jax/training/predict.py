@@ -36,9 +36,14 @@ def predict(
     logits: list[np.ndarray] = []
     total = -(-len(source) // batch_size)
     for batch in tqdm(
-        evaluation_batches(source, batch_size=batch_size), total=total, desc=what, leave=False, disable=None
+        evaluation_batches(source, batch_size=batch_size, rows=placement.rows(batch_size)),
+        total=total,
+        desc=what,
+        leave=False,
+        disable=None,
     ):
-        logits.append(np.asarray(step(variables, placement.batch(batch)))[batch["mask"]])
+        of_batch = placement.gathered(step(variables, placement.batch(batch)))
+        logits.append(np.asarray(of_batch)[: len(source) - batch_size * len(logits)])
     result = np.concatenate(logits)
     assert len(result) == len(source), (len(result), len(source))
     return result

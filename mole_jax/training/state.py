@@ -27,13 +27,28 @@ class Sums(NamedTuple):
 
 
 class TrainState(NamedTuple):
-    """Attributes: the number of steps done; the model's variables; the optimiser's; the sums since the epoch began."""
+    """All that a step changes.
+
+    Attributes:
+        step: the number of steps done.
+        params: of the model.
+        batch_stats: of the model.
+        opt_state: of the optimiser.
+        epoch: the sums since the epoch began.
+        average: {"params", "batch_stats"}, averaged over the steps; () where no average is kept.
+    """
 
     step: Int[Array, ""]
     params: Any
     batch_stats: Any
     opt_state: optax.OptState
     epoch: Sums
+    average: Any = ()
+
+    @property
+    def variables(self) -> Variables:
+        """What is evaluated and kept: the averaged {"params", "batch_stats"}, or else the trained ones themselves."""
+        return self.average or {"params": self.params, "batch_stats": self.batch_stats}
 
 
 def no_sums() -> Sums:
@@ -42,30 +57,41 @@ def no_sums() -> Sums:
 
 
 def initial_state(
-    model: Model, optimizer: optax.GradientTransformation, *, seed: int, input_shape: tuple[int, ...]
+    model: Model,
+    optimizer: optax.GradientTransformation,
+    *,
+    seed: int,
+    input_shape: tuple[int, ...],
+    averaged: bool = False,
 ) -> TrainState:
     """The state before the first step, drawn from the seed alone."""
-    variables = model.init(derive_key(seed, "init"), input_shape=input_shape)
-    params = variables["params"]
-    return TrainState(jnp.zeros((), jnp.int32), params, variables["batch_stats"], optimizer.init(params), no_sums())
+    return state_of(model.init(derive_key(seed, "init"), input_shape=input_shape), optimizer, averaged=averaged)
 
 
-def take_over(old: TrainState, new: TrainState, given: Variables) -> TrainState:
-    """The state of another model that shares a part of the old one's trees, such as the head.
+def state_of(variables: Variables, optimizer: optax.GradientTransformation, *, averaged: bool = False) -> TrainState:
+    """The state before the first step from these variables.
 
     Args:
-        old: the state that gives every leaf whose path is also in `new`.
-        new: the shapes and types of the result.
-        given: {"params", "batch_stats"} that give what `old` lacks of these. What the optimiser lacks is zero.
+        variables: {"params", "batch_stats"}.
+        optimizer: the optimiser, built for the parameters.
+        averaged: whether an average of the variables is kept.
     """
-    given_state = new._replace(params=given["params"], batch_stats=given["batch_stats"], opt_state=())
-    have = _by_path(given_state) | _by_path(old)
+    params, stats = variables["params"], variables["batch_stats"]
+    # Copied, since a step takes over the memory of each.
+    average = jax.tree.map(jnp.copy, {"params": params, "batch_stats": stats}) if averaged else ()
+    return TrainState(jnp.zeros((), jnp.int32), params, stats, optimizer.init(params), no_sums(), average)
 
-    def leaf(path: tuple[Any, ...], shape: jax.ShapeDtypeStruct) -> jax.Array:
-        found = have.get(jax.tree_util.keystr(path))
-        return jnp.zeros(shape.shape, shape.dtype) if found is None else jnp.asarray(found)
 
-    return jax.tree_util.tree_map_with_path(leaf, new)
+def take_over(old: Variables, new: Variables, given: Variables) -> Variables:
+    """The variables of a model that shares a part of its trees, such as the head, with another one.
+
+    Args:
+        old: {"params", "batch_stats"} of the other one, which give every leaf whose path is also in `new`.
+        new: the shapes of the result.
+        given: {"params", "batch_stats"} that give what `old` lacks.
+    """
+    have = _by_path(given) | _by_path(old)
+    return jax.tree_util.tree_map_with_path(lambda path, _: jnp.asarray(have[jax.tree_util.keystr(path)]), new)
 
 
 def _by_path(tree: Any) -> dict[str, Any]:

@@ -9,13 +9,17 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int
 
+from mole_jax.augmentation import Augmentation
 from mole_jax.config import RunConfig
 from mole_jax.inputs.normalize import Normalize
-from mole_jax.inputs.pipeline import training_inputs
+from mole_jax.inputs.pipeline import of_one_position, training_inputs
 from mole_jax.models.base import DeviceBatch, Model
+from mole_jax.training.average import moved
+from mole_jax.training.losses import build_loss
 from mole_jax.training.randomness import derive_key
 from mole_jax.training.state import Sums, TrainState
 
+EFFECTIVE = 0.999
 TrainStep = Callable[[TrainState, DeviceBatch], tuple[TrainState, Float[Array, ""]]]
 
 
@@ -33,13 +37,24 @@ def l2_penalty(params: Any, trainable: Any) -> Float[Array, ""]:
 
 
 def class_weights(balance: str, labels: Int[np.ndarray, " n"]) -> tuple[float, float]:
-    """The weights of a mole's and of a melanoma's loss. With balance="weights" both classes count the same in all, and
-    the weights are 1 on average over the images; otherwise both are 1.
+    """The weights of a mole's and of a melanoma's loss, 1 on average over the images.
+
+    With balance="weights" both classes count the same in all. With "effective" each class is weighted by one over its
+    effective number of images, (1 - b^n) / (1 - b): the images beyond the first thousand or so show little that is new.
+    Otherwise both weights are 1.
+
+    Source of "effective": Cui et al. 2019 (arXiv:1901.05555), with b = .999, one of theirs.
     """
-    if balance != "weights":
-        return 1.0, 1.0
     melanomas = int(labels.sum())
-    return len(labels) / (2 * (len(labels) - melanomas)), len(labels) / (2 * melanomas)
+    counts = np.array([len(labels) - melanomas, melanomas])
+    if balance == "weights":
+        inverse = 1 / counts
+    elif balance == "effective":
+        inverse = (1 - EFFECTIVE) / (1 - EFFECTIVE**counts)
+    else:
+        return 1.0, 1.0
+    mole, melanoma = (inverse * len(labels) / (inverse * counts).sum()).tolist()
+    return mole, melanoma
 
 
 def train_step(
@@ -49,6 +64,8 @@ def train_step(
     config: RunConfig,
     *,
     class_weights: tuple[float, float] = (1.0, 1.0),
+    begins: int = 0,
+    positions: int = 0,
 ) -> TrainStep:
     """Gives the pure (state, batch) -> (state, the step's mean loss), to be jitted with the state donated.
 
@@ -56,20 +73,25 @@ def train_step(
         model: the model to train.
         optimizer: the optimiser, built for the model's parameters.
         normalize: turns uint8 images into normalised floats.
-        config: the run's config; `augment`, `l2`, `loss_reduction` and `seed` are read.
+        config: the run's config; `augment`, the loss, `l2`, `loss_reduction`, `ema` and `seed` are read.
         class_weights: weights of a mole's and of a melanoma's loss.
+        begins: the number of steps of the run before the phase that this is a step of.
+        positions: of each image, in which the batch holds its stored features; 0 where it holds images.
     """
+    loss_of, augment = build_loss(config), Augmentation() if positions else config.augmentation
+    of_mole, of_melanoma = (np.float32(weight) for weight in class_weights)
 
     def step(state: TrainState, batch: DeviceBatch) -> tuple[TrainState, Float[Array, ""]]:
-        images, labels = batch["image"], batch["label"].astype(jnp.float32)
-        inputs = training_inputs(
-            images,
+        key, given = derive_key(config.seed, "augment", state.step), batch["image"]
+        inputs, targets = training_inputs(
+            of_one_position(given, key) if positions > 1 else given,
+            batch["label"].astype(jnp.float32),
             batch["mask"],
             normalize=normalize,
-            augment=config.augment,
-            key=derive_key(config.seed, "augment", state.step),
+            augment=augment,
+            key=key,
         )
-        weights = jnp.where(labels == 1, jnp.float32(class_weights[1]), jnp.float32(class_weights[0]))
+        weights = targets * of_melanoma + (1 - targets) * of_mole
 
         def objective(params: Any) -> tuple[Float[Array, ""], tuple[Any, Any, Any]]:
             logits, stats = model.apply(
@@ -78,7 +100,7 @@ def train_step(
                 train=True,
                 key=derive_key(config.seed, "dropout", state.step),
             )
-            losses = weights * optax.sigmoid_binary_cross_entropy(logits, labels)
+            losses = weights * loss_of(logits, targets)
             penalty = (
                 config.l2 * l2_penalty(params, model.trainable(params)) if config.l2 else jnp.zeros((), jnp.float32)
             )
@@ -87,12 +109,17 @@ def train_step(
 
         (_, (loss, logits, stats)), gradients = jax.value_and_grad(objective, has_aux=True)(state.params)
         updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
-        correct = ((logits >= 0) == (labels == 1)).astype(jnp.float32)
+        correct = ((logits >= 0) == (targets >= 0.5)).astype(jnp.float32)
         sums = Sums(
-            state.epoch.loss + loss * labels.shape[0],
+            state.epoch.loss + loss * targets.shape[0],
             state.epoch.correct + correct.sum(),
-            state.epoch.images + labels.shape[0],
+            state.epoch.images + targets.shape[0],
         )
-        return TrainState(state.step + 1, optax.apply_updates(state.params, updates), stats, opt_state, sums), loss
+        new = optax.apply_updates(state.params, updates)
+        average = state.average
+        if average:
+            variables = {"params": new, "batch_stats": stats}
+            average = moved(average, variables, decay=config.ema, steps=state.step - begins)
+        return TrainState(state.step + 1, new, stats, opt_state, sums, average), loss
 
     return step

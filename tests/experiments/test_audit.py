@@ -1,20 +1,15 @@
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from mole_jax.report.audit_page import write_audit_page
-
-ROOT = Path(__file__).parents[2]
+from tests.commands import command
 
 
 def run(*flags):
-    command = [sys.executable, "-m", "experiments.audit", *flags]
-    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    return command("audit", *flags)
 
 
 @pytest.fixture
@@ -75,9 +70,9 @@ def test_diagnoses_that_are_not_known_are_decided_by_the_flags_that_the_message_
         Image.fromarray(random.integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(source / f"i{i}.png")
         rows.append(f"i{i},{('mel', 'odd thing')[i % 2]}")
     (source / "HAM10000_metadata.csv").write_text("\n".join(rows) + "\n")
-    command = [sys.executable, "-m", "experiments.audit", f"--source={source}", f"--out={tmp_path / 'out'}"]
-    refused = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    given = (f"--source={source}", f"--out={tmp_path / 'out'}")
+    refused = run(*given)
     assert refused.returncode == 2
     assert "odd thing (6)" in refused.stderr and "--negative" in refused.stderr
-    done = subprocess.run([*command, "--negative=odd thing"], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = run(*given, "--negative=odd thing")
     assert done.returncode == 0, done.stderr

@@ -1,12 +1,11 @@
 import json
-import subprocess
-import sys
 
 import pytest
 
 from experiments.compare import model_names
 from mole_jax.errors import UserError
 from mole_jax.evaluation.predictions import read_predictions, write_predictions
+from tests.commands import command
 
 
 def csv(path, step, n=40, ending="", lesions=False):
@@ -28,9 +27,7 @@ def pair(tmp_path):
 def test_prints_the_differences_and_writes_them(tmp_path, pair):
     a, b = pair
     flags = [f"--predictions={a},{b}", f"--validation={a},{b}", "--resamples=50", f"--out={tmp_path / 'out'}"]
-    done = subprocess.run(
-        [sys.executable, "-m", "experiments.compare", *flags], capture_output=True, text=True, check=False
-    )
+    done = command("compare", *flags)
     assert (done.returncode, done.stderr) == (0, "")
     found = json.loads((tmp_path / "out" / "comparison.json").read_text())
     assert list(found["models"]) == ["a", "b"]
@@ -51,6 +48,29 @@ def test_without_validation_each_threshold_is_cross_fitted(call, tmp_path, pair)
         alone = json.loads((out / "models" / name / "metrics.json").read_text())
         at = alone["splits"]["test"]["operating_points"][alone["main_operating_point"]]
         assert at["sensitivity"] == found["models"][name]["sensitivity"]
+
+
+def test_thresholds_aim_at_the_sensitivity_that_is_asked_for(call, tmp_path, pair):
+    for name, validation in [("cross-fitted", []), ("validation", [f"--validation={pair[0]},{pair[1]}"])]:
+        out = tmp_path / name
+        given = [f"--predictions={pair[0]},{pair[1]}", *validation, "--resamples=20", f"--out={out}"]
+        call("compare", *given, "--target_sensitivity=0.8")
+        found = json.loads((out / "comparison.json").read_text())
+        for model in "ab":
+            alone = json.loads((out / "models" / model / "metrics.json").read_text())
+            assert alone["main_operating_point"] == "sensitivity_0.8"
+            at = alone["splits"]["test"]["operating_points"]["sensitivity_0.8"]
+            assert at["sensitivity"] == found["models"][model]["sensitivity"]
+        if validation:  # which is the test set itself here
+            assert found["models"]["a"]["sensitivity"]["value"] == 0.8
+
+
+def test_a_sensitivity_that_nothing_can_be_chosen_for_is_a_mistake(call, tmp_path):
+    few = csv(tmp_path / "a.csv", 37, n=12), csv(tmp_path / "b.csv", 11, n=12)
+    with pytest.raises(
+        UserError, match=r"--target_sensitivity=0.8: no thresholds.*give --validation=VA.csv,VB.csv, or"
+    ):
+        call("compare", f"--predictions={few[0]},{few[1]}", "--resamples=20", "--target_sensitivity=0.8")
 
 
 def test_ids_are_matched_and_groups_are_of_the_file_that_has_them(call, tmp_path, pair):
@@ -88,6 +108,8 @@ def test_runs_and_folders_of_judged_files_by_name_or_pattern(call, tmp_path, pai
         (["--predictions=A,A"], "names a file twice"),
         (["--predictions=A,B", "--validation=A"], "--validation names 1 files but --predictions 2"),
         (["--predictions=A,B", "--validation=A,B", "--threshold=0.5"], "give one of them"),
+        (["--predictions=A,B", "--target_sensitivity=0.8", "--threshold=0.5"], "both choose the threshold"),
+        (["--predictions=A,B", "--target_sensitivity=80"], r"target_sensitivity=80.0 is not in \(0, 1\]"),
         ([], "give --predictions=A.csv,B.csv or --runs=runs/A,runs/B, and not both"),
         (["--runs=A,B", "--validation=A,B"], "--validation does not go with --runs"),
         (["--predictions=A,B", "--out=A"], "a.csv' is a file, not a folder; give another --out"),

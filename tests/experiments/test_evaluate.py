@@ -1,12 +1,11 @@
 """The command, run as people run it."""
 
 import json
-import subprocess
-import sys
 
 import pytest
 
 from mole_jax.errors import UserError
+from tests.commands import command
 
 IDS = range(40)
 
@@ -18,9 +17,7 @@ def csv(path, prefix, rows=IDS):
 
 
 def run(*flags):
-    return subprocess.run(
-        [sys.executable, "-m", "experiments.evaluate", *flags], capture_output=True, text=True, check=False
-    )
+    return command("evaluate", *flags)
 
 
 @pytest.fixture

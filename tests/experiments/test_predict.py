@@ -3,8 +3,6 @@
 import csv
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,15 +12,9 @@ from scipy.special import expit, logit
 
 from mole_jax.data.dataset import load_dataset
 from mole_jax.data.prepare.prepare import prepare
+from tests.commands import command
 
-ROOT = Path(__file__).parents[2]
 NOT_A_DEVICE = "Research software, not a medical device: it says nothing about anybody's skin."
-
-
-def command(name, *flags, cwd):
-    code = f"import sys, runpy; sys.path.insert(0, {str(ROOT)!r}); sys.argv[0] = {name!r}; "
-    code += f"runpy.run_module('experiments.{name}', run_name='__main__')"
-    return subprocess.run([sys.executable, "-c", code, *flags], capture_output=True, text=True, cwd=cwd, check=False)
 
 
 @pytest.fixture(scope="module")

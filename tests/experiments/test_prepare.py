@@ -1,17 +1,12 @@
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 from PIL import Image
 
-ROOT = Path(__file__).parents[2]
+from tests.commands import command
 
 
 def run(*flags):
-    command = [sys.executable, "-m", "experiments.prepare", *flags]
-    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    return command("prepare", *flags)
 
 
 @pytest.fixture

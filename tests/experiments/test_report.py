@@ -1,11 +1,9 @@
-import subprocess
-import sys
-
 from mole_jax.data.prepare.prepare import prepare
+from tests.commands import command
 
 
 def report(*arguments):
-    return subprocess.run([sys.executable, "-m", "experiments.report", *arguments], capture_output=True, text=True)
+    return command("report", *arguments)
 
 
 def test_directory_that_is_no_run_is_one_sentence(tmp_path):
@@ -32,10 +30,8 @@ def test_help_names_the_flags():
 def test_run_ends_with_its_report(tmp_path):
     prepare("synthetic", examples=50, data_dir=tmp_path / "data", workers=1)
     run_dir = tmp_path / "run"
-    command = [sys.executable, "-m", "experiments.run", "--model=logistic", "--epochs=1", "--batch_size=10"]
-    ran = subprocess.run(
-        [*command, f"--data_dir={tmp_path / 'data'}", f"--run_dir={run_dir}"], capture_output=True, text=True
-    )
+    places = (f"--data_dir={tmp_path / 'data'}", f"--run_dir={run_dir}")
+    ran = command("run", "--model=logistic", "--epochs=1", "--batch_size=10", *places)
     assert ran.returncode == 0, ran.stderr
     assert f"report in {run_dir / 'report.html'}" in ran.stdout.splitlines()
     page = (run_dir / "report.html").read_text()

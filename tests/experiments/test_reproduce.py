@@ -17,17 +17,17 @@ from mole_jax.data.versions import dataset_directory
 from mole_jax.errors import UserError
 from mole_jax.report.tables import PAPER_MODELS
 from mole_jax.studies.reproduction import SCALES, describe_plan, estimate, plan_runs, state_of
+from tests.commands import command
 
 ROOT = Path(__file__).parents[2]
 
 
-def command(folder, *flags):
-    start = [sys.executable, "-m", "experiments.reproduce", "--scale=smoke", *flags]
-    return [*start, f"--data_dir={folder / 'data'}", f"--runs_dir={folder / 'runs'}"]
+def given(folder, *flags):
+    return "--scale=smoke", *flags, f"--data_dir={folder / 'data'}", f"--runs_dir={folder / 'runs'}"
 
 
 def reproduce(folder, *flags):
-    return subprocess.run(command(folder, *flags), capture_output=True, text=True, cwd=ROOT)
+    return command("reproduce", *given(folder, *flags))
 
 
 def planned(folder, *, scale="short", protocols=("paper", "grouped"), models=tuple(PAPER_MODELS), weights=None):
@@ -184,7 +184,11 @@ def test_a_dataset_of_another_protocol_is_refused(tmp_path):
 def test_sigterm_is_passed_on_and_the_same_command_goes_on(tmp_path):
     flags = ("--models=cnn", "--protocols=grouped")
     process = subprocess.Popen(
-        command(tmp_path, *flags), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "experiments.reproduce", *given(tmp_path, *flags)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     while not list((tmp_path / "runs").glob("cnn-*/metrics.jsonl")):
         assert process.poll() is None

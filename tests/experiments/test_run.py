@@ -15,6 +15,7 @@ import pytest
 
 from mole_jax.data.prepare.prepare import prepare
 from mole_jax.runs.directory import hold
+from tests.commands import command
 
 ROOT = Path(__file__).parents[2]
 FLAGS = [
@@ -39,10 +40,14 @@ def start(data_dir, run_dir, *flags):
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def finish(process):
-    out, err = process.communicate()
-    assert process.returncode == 0, err
-    return out
+def run(data_dir, run_dir, *flags):
+    return command("run", f"--data_dir={data_dir}", f"--run_dir={run_dir}", *flags)
+
+
+def finish(data_dir, run_dir, *flags):
+    done = run(data_dir, run_dir, *flags)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def steps(run_dir):
@@ -58,14 +63,14 @@ QUICK = ["--model=logistic", "--learning_rate=1e-4", "--batch_size=4", "--epochs
 def quick(data_dir, tmp_path_factory):
     """A finished run that takes next to nothing."""
     run_dir = tmp_path_factory.mktemp("quick")
-    finish(start(data_dir, run_dir, *QUICK))
+    finish(data_dir, run_dir, *QUICK)
     return run_dir
 
 
 @pytest.fixture(scope="module")
 def whole(data_dir, tmp_path_factory):
     run_dir = tmp_path_factory.mktemp("whole")
-    return run_dir, finish(start(data_dir, run_dir, *FLAGS))
+    return run_dir, finish(data_dir, run_dir, *FLAGS)
 
 
 def test_the_run_directory_is_whole(whole):
@@ -92,15 +97,14 @@ def test_the_run_directory_is_whole(whole):
 def test_a_refused_command_leaves_the_finished_run_as_it_was(quick, data_dir):
     run_dir = quick
     before = {path: path.read_bytes() for path in run_dir.rglob("*") if path.is_file()}
-    process = start(data_dir, run_dir, *[flag for flag in QUICK if "epochs" not in flag], "--epochs=1")
-    error = process.communicate()[1]
-    assert process.returncode == 2
-    assert "has already done 16: give at least --epochs=2 or another --run_dir" in error
+    done = run(data_dir, run_dir, *[flag for flag in QUICK if "epochs" not in flag], "--epochs=1")
+    assert done.returncode == 2
+    assert "has already done 16: give at least --epochs=2 or another --run_dir" in done.stderr
     assert {path: path.read_bytes() for path in run_dir.rglob("*") if path.is_file()} == before
 
 
 def test_a_config_of_a_run_is_a_command(quick, data_dir, tmp_path):
-    out = finish(start(data_dir, tmp_path, f"--config={quick / 'config.json'}"))
+    out = finish(data_dir, tmp_path, f"--config={quick / 'config.json'}")
     assert (tmp_path / "predictions/test.csv").read_bytes() == (quick / "predictions/test.csv").read_bytes()
     assert str(tmp_path) in out
 
@@ -117,24 +121,21 @@ def test_stopped_by_a_signal_it_says_how_to_go_on(data_dir, tmp_path, number):
     assert process.returncode == 75
     assert re.search(r"saved at step \d+ of 320; the same command goes on from there", error)
     assert "Traceback" not in error
-    assert re.search(r"goes on at step \d+ of 320 \(epoch [\d.]+\)", finish(start(data_dir, tmp_path, *flags)))
+    assert re.search(r"goes on at step \d+ of 320 \(epoch [\d.]+\)", finish(data_dir, tmp_path, *flags))
 
 
 def test_help_shows_what_a_flag_will_be_for_the_model():
-    command = [sys.executable, "-m", "experiments.run", "--help", "--model=transfer"]
-    paper = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    paper = command("run", "--help", "--model=transfer").stdout
     assert "passes over the training split (transfer, paper recipe: 5)" in paper
     assert "(default: 100)" in paper
-    tuned = subprocess.run([*command, "--recipe=tuned"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    tuned = command("run", "--help", "--model=transfer", "--recipe=tuned").stdout
     assert "passes over the training split (transfer, tuned recipe: 20)" in tuned
 
 
 def test_a_model_without_that_recipe_is_told_so(data_dir, tmp_path):
-    process = start(data_dir, tmp_path, "--model=cnn_released", "--recipe=tuned")
-    assert process.communicate()[1] == (
-        "error: there is no recipe 'tuned' for model=cnn_released; give --recipe=paper\n"
-    )
-    assert process.returncode == 2
+    done = run(data_dir, tmp_path, "--model=cnn_released", "--recipe=tuned")
+    assert done.stderr == "error: there is no recipe 'tuned' for model=cnn_released; give --recipe=paper\n"
+    assert done.returncode == 2
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -149,7 +150,7 @@ def test_killed_at_a_random_moment_it_goes_on_bit_for_bit(whole, data_dir, tmp_p
     process.kill()
     process.communicate()
     assert not (tmp_path / "metrics.json").exists()
-    finish(start(data_dir, tmp_path, *FLAGS))
+    finish(data_dir, tmp_path, *FLAGS)
     unbroken = whole[0]
     for name in ("metrics.json", "predictions/train.csv", "predictions/validation.csv", "predictions/test.csv"):
         assert (tmp_path / name).read_bytes() == (unbroken / name).read_bytes(), name
@@ -158,15 +159,15 @@ def test_killed_at_a_random_moment_it_goes_on_bit_for_bit(whole, data_dir, tmp_p
 
 def test_a_second_run_in_one_directory_is_refused(data_dir, tmp_path):
     with hold(tmp_path):
-        process = start(data_dir, tmp_path, "--model=logistic")
-        assert process.communicate()[1].startswith(f"error: another process is training in {tmp_path}; wait for it")
-        assert process.returncode == 2
+        done = run(data_dir, tmp_path, "--model=logistic")
+        assert done.stderr.startswith(f"error: another process is training in {tmp_path}; wait for it")
+        assert done.returncode == 2
 
 
 def test_another_config_in_one_directory_is_refused(data_dir, whole):
-    process = start(data_dir, whole[0], *FLAGS, "--learning_rate=0.5")
-    assert "another config (learning_rate: 0.001 there, 0.5 now); use another --run_dir" in process.communicate()[1]
-    assert process.returncode == 2
+    done = run(data_dir, whole[0], *FLAGS, "--learning_rate=0.5")
+    assert "another config (learning_rate: 0.001 there, 0.5 now); use another --run_dir" in done.stderr
+    assert done.returncode == 2
 
 
 def test_a_loss_that_is_not_finite_is_a_fault_in_one_sentence(data_dir, tmp_path):

@@ -1,49 +1,71 @@
-"""The sweep's command: the grid is parsed with the fields' types, the table printed."""
+"""The sweep's command: trials are programs of their own, their table is printed, and a stop loses nothing."""
 
+import json
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
-
-import pytest
 
 from mole_jax.data.prepare.prepare import prepare
 
 ROOT = Path(__file__).parents[2]
+COMMON = ("--model=logistic", "--learning_rate=1e-4")
 
 
-def run(*flags):
-    command = [sys.executable, "-m", "experiments.sweep", *flags]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-
-
-def test_a_grid_of_logistic_regressions(tmp_path):
-    prepare("synthetic", examples=50, data_dir=tmp_path, workers=1)
-    done = run(
-        "--model=logistic",
-        f"--data_dir={tmp_path}",
-        f"--run_dir={tmp_path / 'sweep'}",
-        "--epochs=2",
-        "--grid=learning_rate=1e38,0.001 batch_size=10,20 loss_reduction=sum",
+def start(folder, *flags):
+    command = [sys.executable, "-m", "experiments.sweep", *COMMON, *map(str, flags)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(
+        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("diverged: ") == 2
-    assert "learning_rate=0.001 batch_size=20 loss_reduction=sum" in done.stdout
-    assert "best validation accuracy  learning_rate=0.001" in done.stdout
-    assert "train the winner as a run of its own: python -m experiments.run --model=logistic" in done.stdout
-    assert (tmp_path / "sweep" / "sweep.csv").read_text().count("\n") == 5
 
 
-@pytest.mark.parametrize(
-    ("grid", "message"),
-    [
-        ("", "give --grid, for example"),
-        ("learning_rate", "'learning_rate' in --grid: write each field once, as field=value,value"),
-        ("seed=1 seed=2", "'seed=2' in --grid: write each field once, as field=value,value"),
-        ("speed=1", "'speed' in --grid is not an option of a run; they are"),
-        ("seed=0.5", "'seed=0.5' in --grid: seed takes values of type int"),
-    ],
-)
-def test_a_grid_that_cannot_be_read_is_refused(grid, message):
-    done = run("--model=logistic", f"--grid={grid}")
-    assert done.returncode == 2
-    assert done.stderr.startswith(f"error: {message}"), done.stderr
+def test_a_grid_in_one_pass_and_alone_and_the_best_as_a_run_of_its_own(tmp_path):
+    prepare("synthetic", examples=50, data_dir=tmp_path, workers=1)
+    sweep = tmp_path / "sweep"
+    flags = (f"--data_dir={tmp_path}", f"--run_dir={sweep}", "--epochs=1", "--loss_reduction=sum")
+    process = start(tmp_path, *flags, "--grid=learning_rate=1e38,1e-5,1e-4 normalize=image,batch")
+    out, error = process.communicate()
+    assert process.returncode == 0, out + error
+    assert out.count("diverged, ") == 2
+    assert "starts: 3 logistic regressions in one pass (" in out
+    assert "learning_rate=1e+38 normalize=batch" in out
+    assert "test AUROC 0." in out and "interval over lesions" in out
+    assert f"train it as a run of its own: python -m experiments.run --config={sweep}/best.json" in out
+    assert (sweep / "sweep.csv").read_text().count("\n") == 7
+    page = (sweep / "report.html").read_text()
+    assert '<h2 id="best-title">Which is best on validation?</h2>' in page
+    assert f"<span>--config={sweep}/best.json</span>" in page
+    # Once more: all is skipped, and the best is trained.
+    best = json.loads((sweep / "best.json").read_text())
+    process = start(tmp_path, *flags, "--grid=learning_rate=1e38,1e-5,1e-4 normalize=image,batch", "--retrain_best")
+    out, error = process.communicate()
+    assert process.returncode == 0, out + error
+    assert "starts: " not in out
+    run = next(line for line in out.splitlines() if line.startswith("run directory ")).removeprefix("run directory ")
+    config = json.loads((tmp_path / run / "config.json").read_text())
+    assert config | {"run_dir": ""} == best
+
+
+def test_stopped_in_the_middle_it_saves_and_goes_on(tmp_path):
+    prepare("synthetic", examples=50, data_dir=tmp_path, workers=1)
+    sweep = tmp_path / "sweep"
+    flags = (f"--data_dir={tmp_path}", f"--run_dir={sweep}", "--normalize=batch", "--batch_size=4", "--grid=seed=0,1")
+    process = start(tmp_path, *flags, "--epochs=40", "--max_parallel=2")
+    while process.poll() is None and not any(path.read_text() for path in sweep.glob("trials/*/metrics.jsonl")):
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    out, error = process.communicate()
+    assert process.returncode == 75, out + error
+    assert error.endswith("stopped; the trials under way are saved, and the same command goes on from here\n")
+    assert "Traceback" not in error
+    assert not (sweep / "sweep.json").exists()
+    logs = "".join(path.read_text() for path in sweep.glob("trials/*.log"))
+    assert "the same command goes on from there" in logs
+    process = start(tmp_path, *flags, "--epochs=40", "--max_parallel=2")
+    out, error = process.communicate()
+    assert process.returncode == 0, out + error
+    assert "goes on at step" in "".join(path.read_text() for path in sweep.glob("trials/*.log"))
+    assert out.count("\ndone, ") == 2

@@ -20,6 +20,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import traceback
 from collections import Counter
@@ -137,6 +138,8 @@ def _fork(run: Callable[[Path], None], where: Path) -> int:
         except BaseException:
             traceback.print_exc()
         finally:
+            # As at the end of any program: workers that are just starting are waited for.
+            threading._shutdown()  # type: ignore[attr-defined]
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(status)

@@ -5,7 +5,6 @@ import logging
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +17,7 @@ from mole_jax.data.versions import AGAIN, DATASET
 from mole_jax.errors import UserError
 from mole_jax.files.changes import SUMS
 from mole_jax.files.sums import verify
+from tests.commands import command as run_command
 
 ROOT = Path(__file__).parents[2]
 SHARD = "synthetic-train.array_record-00001-of-00002"
@@ -153,7 +153,7 @@ def test_what_can_be_noticed_without_a_record_is(data, name, damage, message):
 def test_the_command_says_it_in_a_sentence_and_trains_nothing(data, tmp_path):
     flip(directory(data) / SHARD)
     flags = ["--model=logistic", f"--data_dir={data}", f"--run_dir={tmp_path / 'run'}"]
-    result = subprocess.run([sys.executable, "-m", "experiments.run", *flags], capture_output=True, text=True, cwd=ROOT)
+    result = run_command("run", *flags)
     assert result.returncode == 2
     assert result.stderr.startswith("error: ")
     assert SHARD in result.stderr

@@ -1,8 +1,6 @@
 """Metadata tables as spreadsheets, editors and broken downloads leave them: read rightly, or refused in a sentence."""
 
 import math
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +10,7 @@ from mole_jax.data.records import Quarantined
 from mole_jax.data.source.listing import list_source
 from mole_jax.data.source.tables import read_table
 from mole_jax.errors import UserError
+from tests.commands import command
 
 ROOT = Path(__file__).parents[2]
 HEADER = "lesion_id,image_id,dx,dx_type,age,sex,localization"
@@ -118,8 +117,7 @@ def test_unclear_tables_are_refused_in_a_sentence(tmp_path, content, message):
 def test_a_header_alone_leaves_every_file_without_a_row_and_says_so(tmp_path):
     (tmp_path / "source").mkdir()
     source = source_with(tmp_path / "source", text())
-    command = [sys.executable, "-m", "experiments.prepare", "--dataset=x", f"--source={source}"]
-    result = subprocess.run([*command, f"--data_dir={tmp_path}/data"], capture_output=True, text=True, cwd=ROOT)
+    result = command("prepare", "--dataset=x", f"--source={source}", f"--data_dir={tmp_path}/data")
     assert result.returncode == 2
     assert result.stderr == (
         "error: the source has no usable mole image (0 melanoma and 3 quarantined, such as 'a.png': no row in "

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from mole_jax.augmentation import Augmentation
 from mole_jax.inputs.augment import dihedral
 from mole_jax.inputs.normalize import Inputs, normalizer
 from mole_jax.inputs.pipeline import training_inputs
@@ -67,10 +68,11 @@ def test_means_are_there_exactly_where_they_are_used(how, mean):
 
 def test_images_are_augmented_before_they_are_normalised():
     """The mean that is subtracted at each position is that of the images that are fed."""
-    images, mask, key = jnp.asarray(IMAGES), jnp.ones(4, bool), jax.random.key(3)
+    images, mask, key, targets = jnp.asarray(IMAGES), jnp.ones(4, bool), jax.random.key(3), jnp.zeros(4)
     normalize = normalizer(Inputs("batch"))
-    fed = training_inputs(images, mask, normalize=normalize, augment="dihedral", key=key)
+    turning = Augmentation(dihedral=True)
+    fed, _ = training_inputs(images, targets, mask, normalize=normalize, augment=turning, key=key)
     np.testing.assert_array_equal(fed, normalize(dihedral(images, key), mask))
     assert np.abs(fed - dihedral(normalize(images, mask), key)).max() > 0.1, "the orders differ for this one"
-    plain = training_inputs(images, mask, normalize=normalize, augment="none", key=key)
+    plain, _ = training_inputs(images, targets, mask, normalize=normalize, augment=Augmentation(), key=key)
     np.testing.assert_array_equal(plain, normalize(images, mask))

@@ -72,8 +72,30 @@ def test_the_hash_leaves_out_what_does_not_change_a_step_and_what_is_as_by_defau
     assert len({RunConfig(seed=1).hash, RunConfig(batch_size=1).hash}) == 2
 
 
+def test_where_a_schedule_leads_to_the_last_epoch_their_number_is_part_of_what_a_run_is(tmp_path):
+    cosine = RunConfig(schedule="cosine", epochs=10)
+    assert cosine.hash != RunConfig(schedule="cosine", epochs=11).hash
+    assert RunConfig(warmup_epochs=1, epochs=10).hash == RunConfig(warmup_epochs=1, epochs=11).hash
+    start(tmp_path, cosine)
+    start(tmp_path, dataclasses.replace(cosine, patience=3))
+    with pytest.raises(
+        UserError,
+        match=r"schedule='cosine' leads to the last epoch, so that another number of them changes every step of the "
+        r"run in .* \(epochs: 10 there, 20 now\); use another --run_dir",
+    ):
+        start(tmp_path, dataclasses.replace(cosine, epochs=20))
+    with pytest.raises(UserError, match=r"another config \(schedule: 'cosine' there, 'constant' now\)"):
+        start(tmp_path, RunConfig(epochs=10))
+
+
+def test_runs_of_earlier_releases_keep_their_names():
+    assert RunConfig().name == "cnn-synthetic-44136fa3"
+    old = {"batch_size": 64, "epochs": 4, "bn_momentum": 0.9, "augment": "dihedral"}
+    assert RunConfig(model="cnn", **old).name == "cnn-synthetic-9112f88d"
+
+
 def test_the_log_drops_later_steps_and_a_torn_line_and_keeps_what_people_were_told(tmp_path, caplog):
-    with Log(tmp_path, resume_step=0) as log, caplog.at_level(logging.INFO):
+    with Log(tmp_path, RunConfig(), resume_step=0) as log, caplog.at_level(logging.INFO):
         for step in (1, 2, 3):
             log.write(step, {"train_loss": step / 10})
         log.write(2, {"epoch": 1, "validation_auroc": 0.5})
@@ -81,7 +103,7 @@ def test_the_log_drops_later_steps_and_a_torn_line_and_keeps_what_people_were_to
     assert "epoch 1 of 2" in caplog.text
     with (tmp_path / "metrics.jsonl").open("a") as file:
         file.write('{"step": 4, "train_')
-    with Log(tmp_path, resume_step=2) as log:
+    with Log(tmp_path, RunConfig(), resume_step=2) as log:
         assert [epoch["validation_auroc"] for epoch in log.epochs] == [0.5]
         log.write(3, {"train_loss": 0.5})
         log.tell("goes on at step 2 of 4")

@@ -15,7 +15,7 @@ def test_torch_is_not_imported_for_event_files(tmp_path, before, imported):
     (tmp_path / "torch" / "__init__.py").write_text("class Tensor: pass\n")
     code = (
         f"import sys; sys.path.insert(0, {str(tmp_path)!r}); {before}"
-        "from mole_jax.runs.log import SummaryWriter; "
+        "from mole_jax.runs.tracking import SummaryWriter; "
         f"print('torch' in sys.modules); writer = SummaryWriter({str(tmp_path / 'run')!r}); "
         "writer.add_scalar('loss', 0.5, 1); writer.close(); import torch; print(torch.Tensor.__name__)"
     )

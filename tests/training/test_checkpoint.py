@@ -13,7 +13,7 @@ import pytest
 from mole_jax.config import RunConfig
 from mole_jax.errors import UserError
 from mole_jax.training import checkpoint
-from mole_jax.training.checkpoint import Checkpoint, Checkpoints
+from mole_jax.training.checkpoint import Checkpoint, Checkpoints, remove_damaged
 from mole_jax.training.state import TrainState, no_sums
 
 
@@ -72,7 +72,7 @@ def test_what_a_kill_left_of_a_superseded_checkpoint_is_removed(tmp_path, whole)
     directory = killed_while_removing(tmp_path, whole)
     with Checkpoints(directory) as checkpoints:
         assert folders(directory) == {"1", "2", "3"}  # opening it to read changes nothing
-        checkpoints.remove_superseded()
+        checkpoints.remove_unfinished()
         assert (checkpoints.latest_step, checkpoints.best_step) == (3, 2)
     assert folders(directory) == {"2", "3"}
 
@@ -83,6 +83,24 @@ def test_the_next_save_removes_it_too(tmp_path, whole):
     with Checkpoints(directory) as checkpoints:
         checkpoints.save(Checkpoint(state(4), figures(4, 0.95)), RunConfig())
     assert folders(directory) == {"4"}
+
+
+def test_a_kill_in_the_middle_of_a_removal_costs_nothing(tmp_path, monkeypatch):
+    def killed(folder):
+        raise KeyboardInterrupt
+
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(Checkpoint(state(1), figures(1, 0.5)), RunConfig())
+        monkeypatch.setattr("mole_jax.training.checkpoint.remove_folder", killed)
+        with pytest.raises(KeyboardInterrupt):
+            checkpoints.save(Checkpoint(state(2), figures(2, 0.9)), RunConfig())
+    monkeypatch.undo()
+    (tmp_path / "removed" / "1" / "_CHECKPOINT_METADATA").unlink()
+    assert remove_damaged(tmp_path) == []
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.remove_unfinished()
+        assert checkpoints.latest_step == 2
+    assert folders(tmp_path) == {"2"}
 
 
 @pytest.mark.parametrize("read", ["restore", "restore_variables"])

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from mole_jax.config import RunConfig
+from mole_jax.errors import UserError
 from mole_jax.studies.experiment import run_experiment
 
 CONFIG = RunConfig(model="logistic", epochs=2, batch_size=10, learning_rate=1e-4)
@@ -43,6 +44,7 @@ def flip(folder):
     [
         (lambda folder: flip(folder), "has changed since it was written (its SHA-256 differs): that checkpoint and"),
         (lambda folder: (folder / "_CHECKPOINT_METADATA").unlink(), "_CHECKPOINT_METADATA is missing: that checkpoint"),
+        (lambda folder: (folder / "_CHECKPOINT_METADATA").write_text("1"), "_CHECKPOINT_METADATA has changed since"),
         (lambda folder: (folder / "SHA256SUMS").unlink(), ""),
     ],
 )
@@ -58,3 +60,17 @@ def test_damage_is_said_and_mended(stages, data_dir, tmp_path, damage, told, whi
     for name in ("metrics.json", "predictions/test.csv", "classifier/variables.safetensors"):
         assert (tmp_path / "run" / name).read_bytes() == (stages / "three" / name).read_bytes(), name
     assert np.isfinite(outcome.predictions["test"].logit).all()
+
+
+def test_what_cannot_be_read_and_has_no_digests_stays_where_it_is(stages, data_dir, tmp_path):
+    shutil.copytree(stages / "two", tmp_path / "run")
+    folder = tmp_path / "run" / "checkpoints" / str(steps(tmp_path / "run")[-1])
+    (folder / "SHA256SUMS").unlink()
+    (folder / "_CHECKPOINT_METADATA").write_text("1")
+    with pytest.raises(UserError, match=r"checkpoints has a checkpoint that cannot be read .*move that folder away"):
+        run(tmp_path / "run", data_dir, epochs=3)
+    assert (folder / "_CHECKPOINT_METADATA").read_text() == "1"
+    shutil.move(tmp_path / "run" / "checkpoints", tmp_path / "away")
+    run(tmp_path / "run", data_dir, epochs=3)
+    same = "predictions/test.csv"
+    assert (tmp_path / "run" / same).read_bytes() == (stages / "three" / same).read_bytes()

@@ -278,8 +278,10 @@ def test_training_from_stored_features_is_training_from_images(head, dataset, ti
 
 
 def test_what_changes_from_draw_to_draw_is_not_stored(tiny):
-    assert first_stage(CONFIG) == "head"
-    for change in ({"feature_cache": "off"}, {"augment": "dihedral"}, {"normalize": "batch"}):
-        assert first_stage(dataclasses.replace(CONFIG, **change)) == "images"
+    fine_tuned = {"augment": "strong", "finetune_epochs": 1}
+    for change in ({}, {"augment": "dihedral"}, {"head": "paper"}, fine_tuned):
+        assert first_stage(dataclasses.replace(CONFIG, **change)) == "head", change
+    for change in ({"feature_cache": "off"}, {"normalize": "batch"}, {"head": "paper", "augment": "dihedral"}):
+        assert first_stage(dataclasses.replace(CONFIG, **change)) == "images", change
     network = build_network(CONFIG, Inputs("torchvision"), tiny, stage="images")
     assert network.frozen is None

@@ -1,7 +1,10 @@
 """Fine-tuning: a head first, then also the last layers; resumed bit for bit on both sides of the boundary."""
 
 import dataclasses
+import itertools
 import json
+import os
+import signal
 
 import jax
 import numpy as np
@@ -9,8 +12,8 @@ import pytest
 
 from mole_jax.config import RunConfig
 from mole_jax.models.transfer import trained_layers
-from mole_jax.training import loop
-from mole_jax.training.loop import Trained, train
+from mole_jax.training import feed, loop
+from mole_jax.training.loop import Interrupted, Trained, train
 
 CONFIG = RunConfig(
     model="transfer",
@@ -23,6 +26,11 @@ CONFIG = RunConfig(
     finetune_learning_rate=1e-2,
     unfreeze=0.5,
     dropout=0.2,
+)
+TODAY = dataclasses.replace(
+    CONFIG,
+    **{"schedule": "cosine", "warmup_epochs": 0.5, "ema": 0.9, "layer_decay": 0.1, "backbone_bn": "trained"},
+    **{"clip_norm": 1.0, "label_smoothing": 0.1, "weight_decay": 0.01, "loss": "focal", "balance": "effective"},
 )
 
 
@@ -95,3 +103,26 @@ def test_it_begins_from_the_best_head_and_keeps_the_better_of_both_phases(datase
     best = train(config, dataset, tmp_path, pretrained=tiny)
     assert set(best.variables["params"]) == {"head"}, "the head's first epoch was the best"
     same(best.variables["params"]["head"], begun[0])
+
+
+def test_killed_in_mid_fine_tuning_with_everything_on_it_goes_on_bit_for_bit(
+    dataset, tiny, tmp_path, monkeypatch, last_is_best
+):
+    whole = train(TODAY, dataset, tmp_path / "whole", pretrained=tiny)
+    before, after = tiny.variables["batch_stats"], whole.variables["batch_stats"]["backbone"]
+    assert not np.array_equal(before["bn1"]["mean"], after["bn1"]["mean"]), "the statistics of the backbone move"
+    draw = feed.train_batches
+
+    def terminate_at_fifth(*args, **kwargs):
+        for batch in draw(*args, **kwargs):
+            if kwargs["start"] and next(counts) == 4:  # of the second phase
+                os.kill(os.getpid(), signal.SIGTERM)
+            yield batch
+
+    counts = itertools.count()
+    monkeypatch.setattr(feed, "train_batches", terminate_at_fifth)
+    with pytest.raises(Interrupted):
+        train(TODAY, dataset, tmp_path / "parts", pretrained=tiny)
+    monkeypatch.setattr(feed, "train_batches", draw)
+    same(whole, train(TODAY, dataset, tmp_path / "parts", pretrained=tiny))
+    assert lines(tmp_path / "whole") == lines(tmp_path / "parts")

@@ -17,7 +17,6 @@ from mole_jax.training import feed, loop
 from mole_jax.training.epoch_metrics import NonFinite, epoch_metrics
 from mole_jax.training.loop import Interrupted, Trained, train
 from mole_jax.training.state import Sums
-from mole_jax.training.steps import class_weights
 
 CNN = RunConfig(model="cnn", batch_size=4, epochs=1, bn_momentum=0.9, seed=5, augment="dihedral")
 LOGISTIC = RunConfig(model="logistic", optimizer="sgd", learning_rate=0.001, batch_size=7, epochs=4)
@@ -49,8 +48,12 @@ def test_two_halves_are_the_whole_bit_for_bit(config, dataset, tmp_path):
     assert lines(tmp_path / "whole") == lines(tmp_path / "halves")
 
 
-def test_sigterm_within_an_epoch_saves_and_the_next_start_goes_on_bit_for_bit(dataset, tmp_path, monkeypatch):
-    whole = train(LOGISTIC, dataset, tmp_path / "whole")
+@pytest.mark.parametrize(
+    "settings", [{}, {"optimizer": "adam", "schedule": "cosine", "warmup_epochs": 1, "ema": 0.9, "clip_norm": 1.0}]
+)
+def test_sigterm_within_an_epoch_saves_and_the_next_start_goes_on_bit_for_bit(settings, dataset, tmp_path, monkeypatch):
+    config = dataclasses.replace(LOGISTIC, **settings)
+    whole = train(config, dataset, tmp_path / "whole")
     draw = feed.train_batches
 
     def terminate_at_third(*args, **kwargs):
@@ -61,9 +64,9 @@ def test_sigterm_within_an_epoch_saves_and_the_next_start_goes_on_bit_for_bit(da
 
     monkeypatch.setattr(feed, "train_batches", terminate_at_third)
     with pytest.raises(Interrupted, match="saved at step 3 of 20; the same command goes on from there"):
-        train(LOGISTIC, dataset, tmp_path / "broken")
+        train(config, dataset, tmp_path / "broken")
     monkeypatch.undo()
-    same(whole, train(LOGISTIC, dataset, tmp_path / "broken"))
+    same(whole, train(config, dataset, tmp_path / "broken"))
     assert lines(tmp_path / "whole") == lines(tmp_path / "broken")
 
 
@@ -77,6 +80,21 @@ def test_predictions_come_from_the_best_epoch_not_the_last(dataset, tmp_path, mo
         loop, "epoch_metrics", lambda *a, **k: {**figures(*a, **k), "validation_auroc": k["labels"].size + a[0]}
     )
     same(best, train(dataclasses.replace(LOGISTIC, epochs=2), dataset, tmp_path / "two"))
+
+
+def test_patience_ends_a_run_and_without_it_the_run_goes_on(dataset, tmp_path, monkeypatch):
+    figures, scripted = loop.epoch_metrics, {5: 0.6, 10: 0.9, 15: 0.9, 20: 0.7, 25: 0.95}
+    monkeypatch.setattr(loop, "epoch_metrics", lambda *a, **k: {**figures(*a, **k), "validation_auroc": scripted[a[0]]})
+    config = dataclasses.replace(LOGISTIC, epochs=5)
+    whole = train(config, dataset, tmp_path / "whole")
+    impatient = dataclasses.replace(config, patience=2)
+    stopped = train(impatient, dataset, tmp_path / "stopped")
+    assert (whole.step, stopped.step) == (25, 15), "of equal epochs the last"
+    assert lines(tmp_path / "stopped") == [row for row in lines(tmp_path / "whole") if row["step"] <= 20]
+    told = "stops: no better validation AUROC in the last 2 epochs"
+    assert told in (tmp_path / "stopped" / "train.log").read_text()
+    same(stopped, train(impatient, dataset, tmp_path / "stopped"))
+    same(whole, train(config, dataset, tmp_path / "stopped"))
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_naming_step_and_metric(dataset, tmp_path):
@@ -103,13 +121,6 @@ def test_a_checkpoint_of_another_model_is_refused_with_the_differences(dataset, 
     assert "only in the file: params/fc1/bias, params/fc1/kernel" in message
     assert re.search(r"\d+ only in the model: .*params/head/fc1/bias", message)
     assert "use another --run_dir" in message
-
-
-def test_balanced_weights_are_one_on_average():
-    labels = np.array([0] * 9 + [1], np.int32)
-    mole, melanoma = class_weights("weights", labels)
-    assert 9 * mole == melanoma == 5.0
-    assert class_weights("sampler", labels) == (1.0, 1.0)
 
 
 def test_epoch_metrics_against_scikit_learn():

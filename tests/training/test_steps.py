@@ -33,7 +33,7 @@ def setup(*, trainable=True, class_weights=(1.0, 1.0), model=MODEL, **settings):
     shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), input_shape=SHAPE))["params"]
     mask = jax.tree.map(lambda _: True, shapes) if trainable is True else trainable
     optimizer = build_optimizer(config, mask)
-    state = initial_state(model, optimizer, seed=config.seed, input_shape=SHAPE)
+    state = initial_state(model, optimizer, seed=config.seed, input_shape=SHAPE, averaged=config.ema > 0)
     normalize = normalizer(inputs_of(config, channel_mean=(0.5, 0.5, 0.5), backbone=None))
     return state, jax.jit(
         train_step(model, optimizer, normalize, config, class_weights=class_weights), donate_argnums=0
@@ -123,3 +123,16 @@ def test_sgd_is_optax_sgd():
     ours = build_optimizer(RunConfig(optimizer="sgd", learning_rate=0.1), {"a": True})
     updates, _ = ours.update({"a": jnp.asarray([3.0, -1.0])}, ours.init(params), params)
     np.testing.assert_allclose(optax.apply_updates(params, updates)["a"], [0.7, 2.1], rtol=1e-6)
+
+
+def test_the_average_of_the_weights_by_hand_and_the_weights_are_as_without():
+    state, step = setup(ema=0.3)
+    plain, plain_step = setup()
+    expected = np.array(state.params["head"]["fc1"]["kernel"])
+    for i, share in enumerate([1 / 10, 2 / 11, 3 / 12, 0.3, 0.3]):
+        state, _ = step(state, jax.device_put(batch(i)))
+        plain, _ = plain_step(plain, jax.device_put(batch(i)))
+        expected = share * expected + (1 - share) * np.array(state.params["head"]["fc1"]["kernel"])
+    np.testing.assert_allclose(state.variables["params"]["head"]["fc1"]["kernel"], expected, rtol=1e-5, atol=1e-7)
+    jax.tree.map(np.testing.assert_array_equal, state.params, plain.params)
+    assert plain.variables["params"] is plain.params

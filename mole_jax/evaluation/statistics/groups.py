@@ -5,8 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, Integer, Shaped
-from scipy import sparse
-from scipy.sparse.csgraph import connected_components
 from tqdm import tqdm
 
 SHOWN_AFTER = 2  # seconds: what ends sooner needs no bar
@@ -69,6 +67,10 @@ def connected(columns: Sequence[Shaped[np.ndarray, " n"]]) -> Integer[np.ndarray
     Args:
         columns: of names; "" connects nothing.
     """
+    # Here, because it takes .2 s to import and few files name both lesions and patients.
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     images, nodes, size = [], [], len(columns[0])
     for column in columns:
         named = np.flatnonzero(column != "")
@@ -77,7 +79,7 @@ def connected(columns: Sequence[Shaped[np.ndarray, " n"]]) -> Integer[np.ndarray
         nodes.append(size + code)
         size += int(code.max(initial=-1)) + 1
     ends = np.concatenate(images), np.concatenate(nodes)
-    graph = sparse.coo_array((np.ones(len(ends[0])), ends), shape=(size, size))
+    graph = coo_array((np.ones(len(ends[0])), ends), shape=(size, size))
     return connected_components(graph, directed=False)[1][: len(columns[0])].astype(np.int64)
 
 

@@ -65,6 +65,8 @@ def _cell(row: dict[str, Any] | None) -> str:
         return "–"
     if row["diverged"]:
         return "– (diverged)"
+    if "validation_accuracy" not in row:
+        return "– (failed)"
     return f"{row['validation_accuracy']:.3f} (AUROC {row['validation_auroc']:.3f})"
 
 

@@ -1,8 +1,6 @@
 """--source=dataverse and its like, from the command to the dataset."""
 
 import dataclasses
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,13 +9,13 @@ from experiments.sources import fetch_source
 from mole_jax.data.download.official import OFFICIAL
 from mole_jax.data.prepare.prepare import prepare
 from mole_jax.errors import UserError
+from tests.commands import command
 
 ROOT = Path(__file__).parents[3]
 
 
 def run(*flags):
-    command = [sys.executable, "-m", "experiments.prepare", *flags]
-    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    return command("prepare", *flags)
 
 
 @pytest.mark.parametrize("source", ["dataverse", "isic2018", "isic2018_test", "kaggle"])

@@ -67,6 +67,28 @@ def test_grouped_does_not_depend_on_the_order_of_the_source():
     assert [placed[i] for i in order] == shuffled
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_the_largest_group_is_placed_first_and_the_rest_fills_what_is_emptiest(seed):
+    # Of ten images, six of them one lesion, 6 + 2 + 2 is exact, and only to be had where the six come first.
+    examples = [example(f"{i}", lesion="large" if i < 6 else str(i)) for i in range(10)]
+    examples += [example(f"m{i}", 1) for i in range(5)]
+    placed = PROTOCOLS["grouped"].assign(examples, seed)
+    assert Counter(split for e, split in placed if not e.label) == {"train": 6, "validation": 2, "test": 2}
+    assert {split for e, split in placed if e.lesion_id == "large"} == {"train"}
+    assert Counter(split for e, split in placed if e.label) == {"train": 3, "validation": 1, "test": 1}
+
+
+def test_a_quarter_of_training_becomes_validation_where_there_is_none():
+    examples = [example(f"{name}{i}", i % 2, split=name) for name in ("train", "test") for i in range(40)]
+    placed = PROTOCOLS["given"].assign(examples, 0)
+    counts = Counter((e.given_split, split, e.label) for e, split in placed)
+    assert counts == {
+        **{("train", "train", label): 15 for label in (0, 1)},
+        **{("train", "validation", label): 5 for label in (0, 1)},
+        **{("test", "test", label): 20 for label in (0, 1)},
+    }
+
+
 def test_groups_are_joined_through_lesions_and_identical_files():
     examples = [
         example("a", lesion="L1", sha256="x"),
@@ -121,6 +143,8 @@ def test_the_layout_has_a_default_protocol():
     assert choose_protocol("auto", "kaggle", has_splits=True) == "given"
     assert choose_protocol("auto", "ham10000", has_splits=False) == "grouped"
     assert choose_protocol("grouped", "kaggle", has_splits=True) == "grouped"
+    assert choose_protocol("grouped", "ham10000", has_splits=False) == "grouped"
+    assert choose_protocol("given", "kaggle", has_splits=True) == "given"
 
 
 def test_unfit_protocols_are_refused():
