@@ -68,8 +68,8 @@ def shifted(x: Images, kernel: Kernel, stride: int) -> Images:
 
 
 def _forward(x: Images, kernel: Kernel, stride: int) -> tuple[Images, tuple[Images, Kernel]]:
-    # By chunks, although the whole batch would do: what a loop gives is kept, where XLA's CPU compiler would else compute
-    # the sum once more for each step of the backward pass that reads it: a sixth of a training step (RESULTS.md).
+    # By chunks, although the whole batch would do: what a loop gives is kept. Else XLA's CPU compiler computes the sum
+    # once more for each step of the backward pass that reads it, a sixth of a training step (RESULTS.md).
     y = by_chunk(lambda chunk: shifted(chunk, kernel, stride), x)
     return y.reshape(-1, *y.shape[2:]), (x, kernel)
 
