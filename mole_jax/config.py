@@ -213,9 +213,7 @@ class RunConfig:
                 "changed, or --feature_cache=off, which computes their features at each step"
             )
         if self.levels == "all" and self.head == "paper":
-            raise UserError(
-                "levels='all' is for heads on averages; head='paper' takes the last map: give --head=pooled"
-            )
+            raise UserError("levels='all' is for heads on averages, and head='paper' is on a map; give --head=pooled")
         if self.head in SVM:
             self._refuse_for_svm()
         shortest = min(self.epochs, self.finetune_epochs or self.epochs)
