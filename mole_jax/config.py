@@ -100,6 +100,7 @@ class RunConfig:
         "resnet50",
         "resnet101",
         "resnet152",
+        "densenet121",
         "efficientnet_lite0",
         "efficientnet_lite2",
     ] = option("resnet50", "transfer: the pretrained network", transfer=True)

@@ -4,6 +4,7 @@ import dataclasses
 from typing import Any
 
 from mole_jax.backbones.base import Architecture
+from mole_jax.backbones.densenet import DenseNetConfig
 from mole_jax.backbones.efficientnet_lite import EfficientNetLiteConfig
 from mole_jax.backbones.resnet import ResNetConfig
 
@@ -13,12 +14,14 @@ BACKBONES: dict[str, Architecture] = {
     "resnet50": ResNetConfig(stage_sizes=(3, 4, 6, 3)),
     "resnet101": ResNetConfig(stage_sizes=(3, 4, 23, 3)),
     "resnet152": ResNetConfig(stage_sizes=(3, 8, 36, 3)),
+    "densenet121": DenseNetConfig(block_sizes=(6, 12, 24, 16)),
     "efficientnet_lite0": EfficientNetLiteConfig(),
     "efficientnet_lite2": EfficientNetLiteConfig(width=1.1, depth=1.2, image_size=260),
 }
 # One dataclass a family, by the name under which a stored classifier says which it is.
 FAMILIES: dict[str, type[Any]] = {
     "resnet": ResNetConfig,
+    "densenet": DenseNetConfig,
     "efficientnet_lite": EfficientNetLiteConfig,
 }
 

@@ -105,6 +105,8 @@ def from_keras_layers(
             "which 'auto' downloads"
         )
     origin = table.keras
+    # Keras' DenseNet files of 2018 have a slash in two names, which are no layers of a nested model.
+    layers = {re.sub(r"(^|/)conv1/(conv|bn)$", r"\1conv1_\2", layer): arrays for layer, arrays in layers.items()}
     nested = [layer.rpartition("/")[0] for layer in layers if layer.rpartition("/")[2] in origin.stems]
     if len(nested) > 1:
         raise UserError(f"{path} holds {len(nested)} networks ({', '.join(nested)}): save one of them by itself")

@@ -22,7 +22,9 @@ class PointwiseConv(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h w channels"]:
         """Multiplies."""
-        return x.astype(self.dtype) @ pointwise_kernel(self, x.shape[-1], self.channels).astype(self.dtype)
+        kernel = pointwise_kernel(self, x.shape[-1], self.channels).astype(self.dtype)
+        # Of two axes, so that the kernel's gradient sums over one; for three a CPU would turn the image round first.
+        return (x.astype(self.dtype).reshape(-1, x.shape[-1]) @ kernel).reshape(*x.shape[:-1], self.channels)
 
 
 class PointwiseKernel(nn.Module):

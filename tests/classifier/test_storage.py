@@ -169,7 +169,7 @@ def drop_line(path, name):
         ),
         (
             lambda f: edit(f / "classifier.json", lambda a: a["backbone"].update(family="vit"), seal=True),
-            r"has a backbone of the family 'vit', and this version .* knows resnet, efficientnet_lite",
+            r"has a backbone of the family 'vit', and this version .* knows resnet, densenet, efficientnet_lite",
         ),
         (
             lambda f: edit(f / "classifier.json", lambda a: a["backbone"]["network"].update(width="x"), seal=True),

@@ -66,6 +66,10 @@ OFFICIAL: dict[str, OfficialFile] = {
     "resnet152": OfficialFile(
         f"{_KERAS}/resnet/resnet152_weights_tf_dim_ordering_tf_kernels_notop.h5", "md5:ee4c566cf9a93f14d82f913c2dc6dd0c"
     ),
+    "densenet121": OfficialFile(
+        f"{_KERAS}/densenet/densenet121_weights_tf_dim_ordering_tf_kernels_notop.h5",
+        "md5:30ee3e1110167f948a6b9946edeeb738",
+    ),
     "efficientnet_lite0": OfficialFile(
         f"{_TIMM}/tf_efficientnet_lite0-0aa007d2.pth",
         "sha256:0aa007d2",
