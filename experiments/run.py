@@ -67,7 +67,8 @@ def command() -> int:
 
     run_dir, page = outcome.run_dir, outcome.report
     print(f"{time_line(outcome.timing)}\n\n{format_table(outcome.metrics)}\n")
-    print(f"results in {run_dir}: metrics.json, predictions/, classifier/, checkpoints/")
+    checkpoints = ", checkpoints/" if (run_dir / "checkpoints").is_dir() else ""  # what is solved has none
+    print(f"results in {run_dir}: metrics.json, predictions/, classifier/{checkpoints}")
     if page is not None:
         print(f"report in {page}")
         warn_of_photographs(page)

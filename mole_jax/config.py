@@ -113,6 +113,11 @@ class RunConfig:
         "svm: a support vector machine on that, solved, with --l2; svm_rbf: on random features of the RBF kernel",
         transfer=True,
     )
+    levels: Literal["last", "all"] = option(
+        "last",
+        "transfer: heads but the paper's take the averages of the last feature map, or of those of all levels",
+        transfer=True,
+    )
     dropout: float = option(0.0, "transfer: share of each fully connected layer's inputs", low=0, high=1, transfer=True)
     feature_cache: Literal["auto", "off"] = option(
         "auto",
@@ -207,6 +212,8 @@ class RunConfig:
                 "--augment=dihedral, whose eight positions are stored, --finetune_epochs=N, in which images are "
                 "changed, or --feature_cache=off, which computes their features at each step"
             )
+        if self.levels == "all" and self.head == "paper":
+            raise UserError("levels='all' is for heads on averages, and head='paper' is on a map; give --head=pooled")
         if self.head in SVM:
             self._refuse_for_svm()
         shortest = min(self.epochs, self.finetune_epochs or self.epochs)

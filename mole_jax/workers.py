@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from multiprocessing import forkserver
 from typing import Any, Final, TypeVar
 
 from tqdm import tqdm
@@ -24,6 +23,9 @@ WORTH_A_POOL: Final = 100  # jobs
 _CONTEXT: Final = multiprocessing.get_context("spawn" if sys.platform == "win32" else "forkserver")
 if sys.platform != "win32":
     _CONTEXT.set_forkserver_preload(["numpy", "PIL.Image", "mole_jax.workers"])
+
+# SIGALRM: what `experiments` repeats an interruption with that came while Python was cleaning up.
+_INTERRUPTIONS: Final = (signal.SIGINT, signal.SIGTERM, *((signal.SIGALRM,) if hasattr(signal, "SIGALRM") else ()))
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -140,16 +142,27 @@ def _main_hidden() -> Iterator[None]:
 
 @contextmanager
 def _whole() -> Iterator[None]:
-    """Lets an interruption wait until a pool's processes are started: one in the middle would leave half of them."""
-    if sys.platform == "win32" or threading.current_thread() is not threading.main_thread():
+    """Lets an interruption wait until a pool's processes are started: one in the middle would leave half of them.
+
+    By handlers that only remember, since to block signals in this thread would leave them to another one, and Python
+    handles them in this one all the same.
+    """
+    if threading.current_thread() is not threading.main_thread():
         yield
         return
-    forkserver.ensure_running()  # now, since it would keep the signals blocked
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    came: list[int] = []
+    before = {number: signal.getsignal(number) for number in _INTERRUPTIONS}
+    for number, handler in before.items():
+        if handler is not None:  # None: one that Python did not install
+            signal.signal(number, lambda number, _: came.append(number))
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for number, handler in before.items():
+            if handler is not None:
+                signal.signal(number, handler)
+        if came:
+            signal.raise_signal(came[0])
 
 
 def _counted(bar: Any, result: Result) -> Result:

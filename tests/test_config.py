@@ -37,6 +37,10 @@ def test_json_round_trip():
             "eight positions are stored, --finetune_epochs=N, in which images are changed, or --feature_cache=off",
         ),
         (
+            {"model": "transfer", "levels": "all"},
+            "levels='all' is for heads on averages, and head='paper' is on a map; give --head=pooled",
+        ),
+        (
             {"model": "transfer", "warmup_epochs": 3, "finetune_epochs": 2},
             "warmup_epochs=3 is more than the 2 epochs that it is to lead into; give fewer",
         ),

@@ -1,12 +1,16 @@
 """Work in other processes: in order, nothing lost to a job that kills its process, no script run twice."""
 
 import os
+import signal
 import subprocess
 import sys
+import threading
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from mole_jax import workers
 from mole_jax.errors import UserError
 from mole_jax.workers import in_workers, map_in_workers
 
@@ -42,6 +46,37 @@ def test_a_job_that_kills_its_process_is_told_apart_and_the_others_are_done(work
 def test_without_a_word_for_it_such_a_job_is_an_error():
     with pytest.raises(UserError, match=r"the process that works on '[37]' dies of it, alone too"):
         list(in_workers(deadly, range(10), workers=2, name_of=str))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_waits_until_the_processes_are_started(monkeypatch, number):
+    started = []
+
+    class Pool(ProcessPoolExecutor):
+        def map(self, *arguments, **settings):
+            os.kill(os.getpid(), number)  # may be handled in any thread of the process
+            results = super().map(*arguments, **settings)
+            started.extend(self._processes.values())
+            return results
+
+    def interrupt(number, frame):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(workers, "ProcessPoolExecutor", Pool)
+    helper = threading.Event()
+    other = threading.Thread(target=helper.wait)
+    other.start()
+    before = signal.signal(number, interrupt)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            list(in_workers(square, range(4), workers=2, name_of=str))
+        assert signal.getsignal(number) is interrupt
+    finally:
+        signal.signal(number, before)
+        helper.set()
+        other.join()
+    assert len(started) == 2
+    assert [process.exitcode for process in started] == [0, 0], "they were waited for"
 
 
 def test_a_script_without_a_guard_is_not_run_again_by_its_workers(tmp_path):

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from mole_jax.chunks import channel_sums, on_cpu
+from mole_jax.chunks import by_chunk, channel_sums, on_cpu
 
 Images = Float[Array, "batch _ _ channels"]  # height and width: of different sizes before and after
 Kernel = Float[Array, "size size 1 channels"]
@@ -68,7 +68,10 @@ def shifted(x: Images, kernel: Kernel, stride: int) -> Images:
 
 
 def _forward(x: Images, kernel: Kernel, stride: int) -> tuple[Images, tuple[Images, Kernel]]:
-    return shifted(x, kernel, stride), (x, kernel)
+    # By chunks, although the whole batch would do: what a loop gives is kept. Else XLA's CPU compiler computes the sum
+    # once more for each step of the backward pass that reads it, a sixth of a training step (RESULTS.md).
+    y = by_chunk(lambda chunk: shifted(chunk, kernel, stride), x)
+    return y.reshape(-1, *y.shape[2:]), (x, kernel)
 
 
 def _backward(stride: int, saved: tuple[Images, Kernel], d_y: Images) -> tuple[Images, Kernel]:

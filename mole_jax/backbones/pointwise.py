@@ -23,7 +23,7 @@ class PointwiseConv(nn.Module):
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h w channels"]:
         """Multiplies."""
         kernel = pointwise_kernel(self, x.shape[-1], self.channels).astype(self.dtype)
-        # Of two axes, as the kernel's gradient then sums over one: over three, XLA's CPU compiler turns the image.
+        # Of two axes, so that the kernel's gradient sums over one; for three a CPU would turn the image round first.
         return (x.astype(self.dtype).reshape(-1, x.shape[-1]) @ kernel).reshape(*x.shape[:-1], self.channels)
 
 

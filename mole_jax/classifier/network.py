@@ -24,7 +24,7 @@ from mole_jax.models.base import Model, Variables
 from mole_jax.models.transfer import BACKBONE, Level, extract, features_of, on_features, on_images
 
 # Half precision keeps three digits at half the space: 10,000 maps of 7x7x2048 are 2 GB, their averages 82 MB.
-FEATURE_DTYPES: Final[dict[Level, str]] = {"maps": "float16", "pooled": "float32"}
+FEATURE_DTYPES: Final[dict[Level, str]] = {"maps": "float16", "pooled": "float32", "levels": "float32"}
 # Images to a step of inference. Found by trial on a CPU: with 64 rows no product depends on a row's place, so that a
 # score does not depend on what stands beside it; with 37 or 100 rows some do.
 BATCH_SIZE: Final = 64
@@ -51,13 +51,10 @@ class Frozen(NamedTuple):
     position: int = 0
 
     def features(self, variables: Variables, batch: Mapping[str, Array]) -> dict[Level, Shaped[Array, "batch ..."]]:
-        """Both levels of features in the precision in which they are stored; pure, to be jitted.
-
-        Both always, so that pooled features are the same bits whether or not the maps are wanted too.
-        """
+        """The features in the precision in which they are stored, maps and pooled or "levels"; pure, to be jitted."""
         images = normalizer(self.inputs)(position(batch["image"], self.position), batch["mask"])
-        both = extract(self.backbone.config, variables, images, dtype=jnp.dtype(self.dtype))
-        return {level: both[level].astype(dtype) for level, dtype in FEATURE_DTYPES.items()}
+        found = extract(self.backbone.config, variables, images, self.level, dtype=jnp.dtype(self.dtype))
+        return {level: found[level].astype(dtype) for level, dtype in FEATURE_DTYPES.items() if level in found}
 
 
 class Network(NamedTuple):
@@ -137,9 +134,10 @@ def build_network(
         "dtype": config.compute_dtype,
     }
     if stage == "head":
-        frozen = Frozen(backbone, inputs, features_of(config.head), config.compute_dtype)
+        frozen = Frozen(backbone, inputs, features_of(config.head, config.levels), config.compute_dtype)
         shape = _feature_shape(frozen)
         return Network(on_features(config.head, **settings), _as_float32, frozen, shape, size)
+    settings["levels"] = config.levels
     settings["train_bn"] = config.backbone_bn == "trained" and unfreeze > 0
     model = on_images(backbone.config, config.head, unfreeze=unfreeze, backbone=backbone.variables or None, **settings)
     return Network(model, normalizer(inputs), None, IMAGE_SHAPE, size)
@@ -151,7 +149,7 @@ def first_stage(config: RunConfig) -> Stage:
     Maps of the eight positions cannot: HAM10000's would be 16 GB.
     """
     cached = config.feature_cache == "auto" and config.normalize != "batch"
-    stored = features_of(config.head) == "pooled" or config.augmentation == Augmentation()
+    stored = features_of(config.head) != "maps" or config.augmentation == Augmentation()
     return "head" if config.model == "transfer" and cached and stored else "images"
 
 

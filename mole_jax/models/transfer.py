@@ -21,8 +21,9 @@ from mole_jax.models.base import Model, Variables, from_linen
 from mole_jax.models.layers import Dense
 
 HeadKind = Literal["paper", "pooled", "linear", "svm", "svm_rbf"]
-# The features that a head takes: maps [height, width, channels] or their average [channels].
-Level = Literal["maps", "pooled"]
+# The features that a head takes: maps [height, width, channels], their average [channels], or the averages of the maps
+# of all levels of the backbone, side by side [their channels].
+Level = Literal["maps", "pooled", "levels"]
 # Neurons of the fully connected layers; the paper's on the flattened 7x7x2048 map, the others on its average.
 WIDTHS: dict[HeadKind, tuple[int, ...]] = {
     "paper": (4096, 1024, 256, 32, 1),
@@ -34,9 +35,22 @@ FOURIER = 4096  # random features of the RBF kernel: it is met to about one in t
 BACKBONE = "backbone"
 
 
-def features_of(head: HeadKind) -> Level:
-    """The features that a head takes: "maps" for the paper's, "pooled" for the others."""
-    return "maps" if head == "paper" else "pooled"
+def features_of(head: HeadKind, levels: Literal["last", "all"] = "last") -> Level:
+    """The features that a head takes: "maps" for the paper's; of the last level or of all, averages for the others."""
+    if head == "paper":
+        return "maps"
+    return "levels" if levels == "all" else "pooled"
+
+
+def _taken(named: Mapping[str, Array], architecture: Architecture, level: Level) -> Array:
+    """Those features, of what the backbone gives by name."""
+    if level != "levels":
+        return named["features" if level == "maps" else "pooled"]
+    maps: list[Array] = []
+    for name in architecture.levels:
+        if not any(named[name] is other for other in maps):  # the last stage of a ResNet is its features
+            maps.append(named[name])
+    return jnp.concatenate([one.mean(axis=(1, 2), dtype=jnp.float32) for one in maps], axis=-1)
 
 
 class Head(nn.Module):
@@ -108,6 +122,7 @@ class _OnFeatures(nn.Module):
 class _OnImages(nn.Module):
     architecture: Architecture
     head: Mapping[str, Any]
+    level: Level
     train_bn: bool
 
     @nn.compact
@@ -115,7 +130,7 @@ class _OnImages(nn.Module):
         settings = {"dtype": self.head["dtype"], "bn_momentum": self.head["bn_momentum"]}
         backbone = self.architecture.network(**settings, name=BACKBONE)
         _, named = backbone(images, train=train and self.train_bn)
-        features = named["features"] if features_of(self.head["kind"]) == "maps" else named["pooled"]
+        features = _taken(named, self.architecture, self.level)
         return Head(**self.head, name="head")(features, train=train)
 
 
@@ -132,6 +147,7 @@ def on_images(
     *,
     unfreeze: float = 0.0,
     backbone: Variables | None = None,
+    levels: Literal["last", "all"] = "last",
     train_bn: bool = False,
     dropout: float = 0.0,
     bn_momentum: float = 0.99,
@@ -144,6 +160,7 @@ def on_images(
         head: which head, a key of WIDTHS.
         unfreeze: share of the backbone's layers, counted from its output, that is trained with the head: 0 to 1.
         backbone: {"params", "batch_stats"} of the backbone, which `init` takes over; None: drawn at random.
+        levels: whether a head other than the paper's takes the averages of the last level's map or of all levels'.
         train_bn: whether training normalises by the batch's statistics in the whole backbone, and moves its own; else
             they stay what pretraining left.
         dropout: share of each fully connected layer's inputs that is dropped in training, 0..1.
@@ -151,7 +168,7 @@ def on_images(
         dtype: type of the activations, float32 or bfloat16.
     """
     settings = {"kind": head, "dropout": dropout, "bn_momentum": bn_momentum, "dtype": dtype}
-    trained = trained_layers(architecture, unfreeze)
+    trained, level = trained_layers(architecture, unfreeze), features_of(head, levels)
 
     def trainable(params: Any) -> Any:
         def is_trained(path: tuple[Any, ...], _: Any) -> bool:
@@ -160,14 +177,14 @@ def on_images(
 
         return jax.tree_util.tree_map_with_path(is_trained, params)
 
-    plain = from_linen(_OnImages(architecture, settings, train_bn), trainable=trainable)
+    plain = from_linen(_OnImages(architecture, settings, level, train_bn), trainable=trainable)
 
     def init(key: jax.Array, *, input_shape: Sequence[int]) -> Variables:
         if backbone is None:
             return plain.init(key, input_shape=input_shape)
         # Compiling the draws of 53 kernels takes long, and their numbers would be thrown away.
         images = jax.ShapeDtypeStruct(tuple(input_shape), jnp.float32)
-        features = jax.eval_shape(lambda x: extract(architecture, backbone, x, dtype=dtype), images)[features_of(head)]
+        features = jax.eval_shape(lambda x: extract(architecture, backbone, x, level, dtype=dtype), images)[level]
         of_head = on_features(head, dtype=dtype).init(key, input_shape=features.shape)
         return {kind: {BACKBONE: jax.tree.map(jnp.asarray, backbone[kind]), **of_head[kind]} for kind in of_head}
 
@@ -189,14 +206,20 @@ def extract(
     architecture: Architecture,
     backbone: Variables,
     images: Float[Array, "batch height width 3"],
+    level: Level = "pooled",
     *,
     dtype: DTypeLike = jnp.float32,
 ) -> dict[str, Array]:
-    """The features of preprocessed images: `maps` [batch, height, width, channels], `pooled` [batch, channels]."""
+    """The features of preprocessed images: `maps` [batch, height, width, channels], `pooled` [batch, channels]; with
+    level="levels" that one alone.
+
+    Maps and pooled are always computed together, so that either is the same bits whichever is wanted.
+    """
+    wanted: tuple[Level, ...] = ("levels",) if level == "levels" else ("maps", "pooled")
 
     def of_chunk(images: Array) -> dict[str, Array]:
         _, named = architecture.network(dtype=dtype).apply(backbone, images, train=False)
-        return {"maps": named["features"], "pooled": named["pooled"]}
+        return {name: _taken(named, architecture, name) for name in wanted}
 
     return in_chunks(of_chunk, images)
 

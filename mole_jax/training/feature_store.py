@@ -143,8 +143,8 @@ class FeatureStore:
         }
 
     def _compute(self, dataset: Dataset, missing: Mapping[bytes, tuple[Split, int]], tell: Tell) -> None:
-        # With maps their averages are stored too, from the same pass; pooled features are stored without maps.
-        levels: tuple[Level, ...] = ("pooled", "maps") if self._frozen.level == "maps" else ("pooled",)
+        # With maps their averages are stored too, from the same pass; averages are stored without maps.
+        levels: tuple[Level, ...] = ("pooled", "maps") if self._frozen.level == "maps" else (self._frozen.level,)
         # Of the level that was asked for, nothing that is missing is there.
         there = {level: _index(self._read(level)).keys() for level in levels if level != self._frozen.level}
         placement = self._placement

@@ -15,7 +15,7 @@ CASES = [(8, 3, 2), (9, 3, 2), (8, 5, 2), (9, 5, 2), (3, 5, 1), (7, 4, 3)]
 
 def arrays(side, size, seed=0, dtype=np.float32):
     rng = np.random.default_rng(seed)
-    x, kernel = rng.normal(size=(2, side, side + 2, 5)), rng.normal(size=(size, size, 1, 5))
+    x, kernel = rng.normal(size=(8, side, side + 2, 5)), rng.normal(size=(size, size, 1, 5))
     return jnp.asarray(x, dtype), jnp.asarray(kernel, dtype)
 
 

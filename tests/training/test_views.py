@@ -1,5 +1,7 @@
 """Several positions of an image: stored for the head, averaged in its score, the same bits in training and after it."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,8 +14,9 @@ from mole_jax.inputs.augment import position
 from mole_jax.inputs.normalize import Inputs, normalizer
 from mole_jax.inputs.pipeline import of_one_position
 from mole_jax.models import logistic
+from mole_jax.placement import one_device
 from mole_jax.training.loop import train
-from mole_jax.training.views import Views
+from mole_jax.training.views import Views, sources_of
 
 CONFIG = RunConfig(
     **{"model": "transfer", "head": "linear", "normalize": "weights", "augment": "dihedral", "views": 3},
@@ -74,3 +77,19 @@ def test_the_head_learns_from_stored_positions_and_scores_a_photograph_as_its_sp
     one = scorer(network, run.variables)
     turned = [one(np.ascontiguousarray(each)) for each in (images, images[:, :, ::-1], images[:, ::-1])]
     np.testing.assert_allclose(views(images), np.mean(turned, axis=0), rtol=1e-4, atol=1e-5)
+
+
+def test_a_head_on_all_levels_is_the_same_on_stored_features_and_on_images(dataset, tiny, tmp_path):
+    config = dataclasses.replace(CONFIG, levels="all", augment="none", views=1, epochs=1)
+    run = train(config, dataset, tmp_path / "run", pretrained=tiny)
+    images = np.stack([dataset.splits["test"][i]["image"] for i in range(3)])
+    fed = normalizer(Inputs("torchvision"))(jnp.asarray(images), jnp.ones(3, bool))
+    _, named = tiny.config.network().apply(tiny.variables, fed, train=False)
+    averages = [named[level].mean(axis=(1, 2)) for level in ("stem", "layer1", "layer2")]
+    stored = sources_of(build_network(config, Inputs("torchvision"), tiny, stage="head"), dataset, one_device())["test"]
+    np.testing.assert_allclose(
+        [stored[i]["image"] for i in range(3)], np.concatenate(averages, axis=1), rtol=1e-4, atol=1e-5
+    )
+    whole = build_network(config, Inputs("torchvision"), tiny, stage="images")
+    variables = {kind: {"backbone": tiny.variables[kind], **run.variables[kind]} for kind in run.variables}
+    np.testing.assert_allclose(scorer(whole, variables)(images), run.logits["test"][:3], rtol=1e-3, atol=1e-4)
