@@ -40,6 +40,8 @@ from mole_jax.training.steps import class_weights, train_step
 CHUNK = 2000
 # Weights kept until they are evaluated together, at most: 150 MB.
 KEPT = 256
+# What is the same for all regressions of a pass: the order and pixels of its images, and how they are scored.
+OF_A_PASS = ("seed", "balance", "normalize", "augment", "views", "compute_dtype", "mesh", "shard_params")
 # The axes of a stack's state for `jax.vmap`: all of it is at the same step.
 AXES: dict[str, Any] = {"step": None, "params": 0, "batch_stats": 0, "opt_state": 0, "epoch": 0, "average": 0}
 STACKED = TrainState(**AXES)
@@ -205,10 +207,7 @@ def _train_pass(regressions: list[_Regression], dataset: Dataset, placement: Pla
     config = regressions[0].config
     chunk = math.lcm(*(each.config.batch_size for each in regressions))
     chunk *= max(1, CHUNK // 2 // chunk)
-    alike: dict[RunConfig, list[_Regression]] = {}
-    for each in regressions:
-        alike.setdefault(dataclasses.replace(each.config, learning_rate=0.0), []).append(each)
-    stacks = [_Stack(of_stack, dataset, chunk, placement) for of_stack in alike.values()]
+    stacks = [_Stack(of_stack, dataset, chunk, placement) for of_stack in _alike(regressions)]
     chunks = -(-max(stack.images for stack in stacks) // chunk)
     batches = train_batches(
         dataset.splits["train"],
@@ -229,6 +228,14 @@ def _train_pass(regressions: list[_Regression], dataset: Dataset, placement: Pla
         if i == chunks - 1 or sum(len(each.regressions) for each in ended) >= KEPT:
             _evaluate(config, dataset, ended, placement)
             ended = []
+
+
+def _alike(regressions: list[_Regression]) -> list[list[_Regression]]:
+    """Those that differ in nothing but the learning rate, and where they write."""
+    alike: dict[RunConfig, list[_Regression]] = {}
+    for each in regressions:
+        alike.setdefault(dataclasses.replace(each.config, learning_rate=0.0, run_dir=""), []).append(each)
+    return [*alike.values()]
 
 
 def _evaluate(config: RunConfig, dataset: Dataset, ended: list[_Ended], placement: Placement) -> None:
@@ -272,9 +279,7 @@ def _passes(regressions: list[_Regression]) -> list[list[_Regression]]:
     """Those that share a pass, pass by pass."""
     passes: dict[Any, list[list[_Regression]]] = {}
     for each in sorted(regressions, key=lambda each: each.config.batch_size, reverse=True):
-        of_order = passes.setdefault(
-            (each.config.seed, each.config.balance, each.config.normalize, each.config.augment), []
-        )
+        of_order = passes.setdefault(tuple(getattr(each.config, name) for name in OF_A_PASS), [])
         for together in of_order:
             if math.lcm(each.config.batch_size, *(other.config.batch_size for other in together)) <= CHUNK:
                 together.append(each)

@@ -84,3 +84,24 @@ def test_batch_sizes_share_a_pass_while_a_chunk_stays_small():
     regressions = [stacked._Regression(dataclasses.replace(CONFIG, batch_size=size)) for size in sizes]
     passes = [[each.config.batch_size for each in of_pass] for of_pass in stacked._passes(regressions)]
     assert sorted(map(sorted, passes)) == [[7], [20, 100, 200, 500], [1999]]
+
+
+@pytest.mark.parametrize(
+    "changes", [{"views": 8}, {"compute_dtype": "bfloat16"}, {"seed": 1}, {"balance": "none"}, {"augment": "dihedral"}]
+)
+def test_what_is_scored_or_fed_in_another_way_has_a_pass_of_its_own(changes):
+    """All regressions of a pass are fed and scored as the first of them says."""
+    regressions = [stacked._Regression(CONFIG), stacked._Regression(dataclasses.replace(CONFIG, **changes))]
+    assert len(stacked._passes(regressions)) == 2
+    faster = stacked._Regression(dataclasses.replace(CONFIG, learning_rate=0.5, clip_norm=1.0))
+    assert len(stacked._passes([regressions[0], faster])) == 1
+
+
+def test_learning_rates_share_their_products_wherever_they_write():
+    grid = [
+        dataclasses.replace(CONFIG, learning_rate=rate, batch_size=size, run_dir=f"{rate}-{size}")
+        for rate in (0.1, 0.01, 0.001)
+        for size in (20, 100)
+    ]
+    stacks = stacked._alike([stacked._Regression(config) for config in grid])
+    assert [[each.config.batch_size for each in of_stack] for of_stack in stacks] == [[20] * 3, [100] * 3]
