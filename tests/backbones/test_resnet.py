@@ -41,7 +41,7 @@ def variables():
     return variables
 
 
-@pytest.mark.parametrize("name", BACKBONES)
+@pytest.mark.parametrize("name", TORCHVISION_PARAMETERS)
 def test_parameters_are_those_of_torchvision(name):
     (logits, _), variables = abstract(replace(BACKBONES[name], classes=1000))
     assert sum(leaf.size for leaf in jax.tree.leaves(variables["params"])) == TORCHVISION_PARAMETERS[name]

@@ -16,19 +16,11 @@ import numpy as np
 import pytest
 
 from mole_jax.data.loader import evaluation_batches, train_batches
-from mole_jax.data.prepare.prepare import prepare
 
 ROOT = Path(__file__).parents[2]
 # One device a process, whatever the environment says.
 ALONE = {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": "", "PYTHONPATH": str(ROOT)}
 FLAGS = ("--model=logistic", "--learning_rate=1e-4", "--augment=dihedral", "--noreport")
-
-
-@pytest.fixture(scope="module")
-def data_dir(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("data")
-    prepare("synthetic", examples=50, data_dir=folder, workers=1)
-    return folder
 
 
 def free_port():
