@@ -10,6 +10,8 @@ import pytest
 from mole_jax.classifier.network import build_network
 from mole_jax.classifier.scoring import evaluation_step, scorer
 from mole_jax.config import RunConfig
+from mole_jax.data.dataset import load_dataset
+from mole_jax.data.prepare.prepare import prepare
 from mole_jax.inputs.augment import position
 from mole_jax.inputs.normalize import Inputs, normalizer
 from mole_jax.inputs.pipeline import of_one_position
@@ -22,6 +24,14 @@ CONFIG = RunConfig(
     **{"model": "transfer", "head": "linear", "normalize": "weights", "augment": "dihedral", "views": 3},
     **{"batch_size": 8, "epochs": 2, "bn_momentum": 0.9},
 )
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    """With stored features of its own: what others have stored would not be computed, and the log not say so."""
+    folder = tmp_path_factory.mktemp("data")
+    prepare("synthetic", examples=50, data_dir=folder, workers=1)
+    return load_dataset(folder, "synthetic")
 
 
 @pytest.fixture(scope="module")
