@@ -7,10 +7,12 @@ them in the step, the others are given floats that are ready. Keras goes through
 ReLU and max-pool as three layers of Flax.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from benchmarks import keras_networks, torch_networks
 from benchmarks.harness import Contestant
+from benchmarks.machine import Machine
 from benchmarks.networks import IMAGE_SIZE, cnn_flops
 from benchmarks.question import OURS, Measure, Question, Ratio, Setting
 from benchmarks.timing import rate
@@ -21,13 +23,29 @@ KERAS_TF, KERAS_JAX = "Keras on TensorFlow", "Keras on JAX"
 TORCH = (NCHW, CHANNELS_LAST)
 
 
+def peers(module: str, common: Mapping[str, Any], machine: Machine) -> list[Contestant]:
+    """PyTorch in both layouts and Keras on both backends, as `module` sets them up in `torch` and `keras`.
+
+    Args:
+        module: of a question.
+        common: what every contestant of it is given.
+        machine: on which it is asked.
+    """
+    peer = {**common, "platform": machine.platform}
+    in_torch = peer | {"cores": machine.cores}
+    return [
+        Contestant(NCHW, f"{module}:torch", in_torch | {"channels_last": False}),
+        Contestant(CHANNELS_LAST, f"{module}:torch", in_torch | {"channels_last": True}),
+        Contestant(KERAS_TF, f"{module}:keras", peer, keras_networks.ON_TENSORFLOW),
+        Contestant(KERAS_JAX, f"{module}:keras", peer, keras_networks.ON_JAX),
+    ]
+
+
 def question(setting: Setting, *, dtype: str = "float32") -> Question:
     """The question for one compute type."""
     on_cpu = setting.machine.platform == "cpu"
     batch = (8 if setting.quick else 32) if on_cpu else 256
     common = {"batch": batch, "steps": 1 if on_cpu else 50, "dtype": dtype}
-    peer = common | {"platform": setting.machine.platform}
-    in_torch = peer | {"cores": setting.machine.cores}
     ours = [Contestant(OURS, "benchmarks.cnn_step:ours", common)]
     if dtype == "float32":
         ours.append(Contestant(f"{OURS}, plain layers", "benchmarks.cnn_step:ours", common | {"plain": True}))
@@ -36,13 +54,7 @@ def question(setting: Setting, *, dtype: str = "float32") -> Question:
     infer = Measure("infer", f"CNN inference, {what}", "images/s", flops=cnn_flops(train=False), dtype=dtype)
     return Question(
         "How many images a second does a training step of the CNN take, and an inference step?",
-        [
-            *ours,
-            Contestant(NCHW, "benchmarks.cnn_step:torch", in_torch | {"channels_last": False}),
-            Contestant(CHANNELS_LAST, "benchmarks.cnn_step:torch", in_torch | {"channels_last": True}),
-            Contestant(KERAS_TF, "benchmarks.cnn_step:keras", peer, keras_networks.ON_TENSORFLOW),
-            Contestant(KERAS_JAX, "benchmarks.cnn_step:keras", peer, keras_networks.ON_JAX),
-        ],
+        [*ours, *peers("benchmarks.cnn_step", common, setting.machine)],
         [train, infer],
         _targets(train, infer, on_cpu=on_cpu),
         rounds=5,

@@ -12,7 +12,7 @@ accelerators use, would do on this CPU is `grouped`.
 from typing import Any
 
 from benchmarks import keras_networks, torch_networks
-from benchmarks.cnn_step import CHANNELS_LAST, KERAS_JAX, KERAS_TF, NCHW, TORCH
+from benchmarks.cnn_step import KERAS_JAX, KERAS_TF, TORCH, peers
 from benchmarks.harness import Contestant
 from benchmarks.networks import IMAGE_SIZE
 from benchmarks.question import OURS, Measure, Question, Ratio, Setting
@@ -28,8 +28,6 @@ def question(setting: Setting) -> Question:
     on_cpu = setting.machine.platform == "cpu"
     batch = (8 if setting.quick else 16) if on_cpu else 256
     common = {"batch": batch, "steps": 1 if on_cpu else 20}
-    peer = common | {"platform": setting.machine.platform}
-    in_torch = peer | {"cores": setting.machine.cores}
     train = Measure("train", f"EfficientNet-Lite0 training step, float32, batch {batch}", "images/s")
     infer = Measure("infer", f"EfficientNet-Lite0 features, float32, batch {batch}", "images/s")
     build = "benchmarks.efficientnet_step"
@@ -40,10 +38,7 @@ def question(setting: Setting) -> Question:
         "How many images a second does EfficientNet-Lite0 turn into features, and fine-tune on?",
         [
             *ours,
-            Contestant(NCHW, f"{build}:torch", in_torch | {"channels_last": False}),
-            Contestant(CHANNELS_LAST, f"{build}:torch", in_torch | {"channels_last": True}),
-            Contestant(KERAS_TF, f"{build}:keras", peer, keras_networks.ON_TENSORFLOW),
-            Contestant(KERAS_JAX, f"{build}:keras", peer, keras_networks.ON_JAX),
+            *peers(build, common, setting.machine),
             Contestant(ONNX, f"{build}:onnx", common | {"cores": setting.machine.cores}),
         ],
         [train, infer],

@@ -8,7 +8,7 @@ runs eagerly, in both layouts. This project is given bytes and preprocesses them
 """
 
 from benchmarks import keras_networks, torch_networks
-from benchmarks.cnn_step import CHANNELS_LAST, KERAS_JAX, KERAS_TF, NCHW, TORCH
+from benchmarks.cnn_step import KERAS_JAX, KERAS_TF, TORCH, peers
 from benchmarks.harness import Contestant
 from benchmarks.networks import IMAGE_SIZE, RESNET50_FLOPS
 from benchmarks.question import OURS, Measure, Question, Ratio, Setting
@@ -21,20 +21,13 @@ def question(setting: Setting, *, dtype: str = "float32") -> Question:
     on_cpu = setting.machine.platform == "cpu"
     batch = (8 if setting.quick else 32) if on_cpu else 256
     common = {"batch": batch, "steps": 1 if on_cpu else 20, "dtype": dtype}
-    peer = common | {"platform": setting.machine.platform}
-    in_torch = peer | {"cores": setting.machine.cores}
+    build = "benchmarks.resnet_features"
     title = f"ResNet50 features, {dtype}, batch {batch}"
     features = Measure("features", title, "images/s", flops=RESNET50_FLOPS, dtype=dtype)
     best = Ratio(features, (*TORCH, KERAS_TF, KERAS_JAX), "the best peer", 1.0, wanted=True)
     return Question(
         "How many images a second does the frozen ResNet50 turn into features?",
-        [
-            Contestant(OURS, "benchmarks.resnet_features:ours", common),
-            Contestant(NCHW, "benchmarks.resnet_features:torch", in_torch | {"channels_last": False}),
-            Contestant(CHANNELS_LAST, "benchmarks.resnet_features:torch", in_torch | {"channels_last": True}),
-            Contestant(KERAS_TF, "benchmarks.resnet_features:keras", peer, keras_networks.ON_TENSORFLOW),
-            Contestant(KERAS_JAX, "benchmarks.resnet_features:keras", peer, keras_networks.ON_JAX),
-        ],
+        [Contestant(OURS, f"{build}:ours", common), *peers(build, common, setting.machine)],
         [features],
         [Ratio(features, TORCH, "PyTorch's best layout", 1.5), best] if on_cpu else [best],
         rounds=5,

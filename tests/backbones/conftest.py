@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import h5py
+import jax
 import numpy as np
 import pytest
 from flax.traverse_util import flatten_dict, unflatten_dict
@@ -56,6 +57,33 @@ FIELDS = {  # ours -> (torch's, Keras')
 }
 KERAS_ORDER = ("kernel", "gamma", "bias", "beta", "moving_mean", "moving_variance")
 Flat = dict[str, np.ndarray]
+
+
+@pytest.fixture(scope="module")
+def lenient():
+    """Keras mixes types and ranks, which the tests' strictness forbids."""
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        yield
+
+
+def with_random_numbers(application, **settings):
+    """A network of Keras' own with random weights, and biases and batch-norm statistics that matter: at their start
+    they would hide errors.
+    """
+    import keras
+
+    keras.utils.set_random_seed(0)
+    model = application(weights=None, classifier_activation=None, **settings)
+    rng = np.random.default_rng(0)
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            size = layer.gamma.shape
+            gamma, beta, mean = rng.uniform(0.5, 1, size), rng.normal(0, 0.2, size), rng.normal(0, 0.2, size)
+            layer.set_weights([gamma, beta, mean, rng.uniform(0.5, 2, size)])
+        elif len(layer.weights) == 2:
+            kernel, bias = layer.get_weights()
+            layer.set_weights([kernel, rng.normal(0, 0.1, bias.shape)])
+    return model
 
 
 @pytest.fixture

@@ -13,34 +13,17 @@ from mole_jax.backbones.load import load_pretrained
 from mole_jax.backbones.resnet import ResNet, ResNetConfig
 from mole_jax.backbones.weights import count_parameters
 from mole_jax.errors import UserError
+from tests.backbones.conftest import with_random_numbers
 
 # Keras' own variables, on their way into a file.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
 
 
 @pytest.fixture(scope="module")
-def lenient():
-    """Keras mixes types and ranks, which the tests' strictness forbids."""
-    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        yield
-
-
-@pytest.fixture(scope="module")
 def keras_model(lenient):
     import keras
 
-    keras.utils.set_random_seed(0)
-    model = keras.applications.ResNet50(weights=None, input_shape=(64, 64, 3), classifier_activation=None)
-    rng = np.random.default_rng(0)
-    for layer in model.layers:
-        if isinstance(layer, keras.layers.BatchNormalization):
-            size = layer.gamma.shape
-            gamma, beta, mean = rng.uniform(0.5, 1, size), rng.normal(0, 0.2, size), rng.normal(0, 0.2, size)
-            layer.set_weights([gamma, beta, mean, rng.uniform(0.5, 2, size)])
-        elif layer.weights:
-            kernel, bias = layer.get_weights()
-            layer.set_weights([kernel, rng.normal(0, 0.1, bias.shape)])  # biases start at zero and would hide errors
-    return model
+    return with_random_numbers(keras.applications.ResNet50, input_shape=(64, 64, 3))
 
 
 @pytest.fixture(scope="module")
