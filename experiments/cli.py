@@ -19,7 +19,7 @@ from typing import Any
 from absl import flags
 
 from experiments.console import steady_streams, visible
-from mole_jax.errors import UserError, means_full_disk
+from mole_jax.errors import TRY_AGAIN, UserError, means_full_disk
 
 WIDTH = 100
 DEBUG = flags.DEFINE_bool("debug", False, "show where in the code an error arose")
@@ -126,7 +126,7 @@ def _say_interrupted(number: int, goes_on: bool) -> int:
         print(f"interrupted{again}", file=sys.stderr)
         return 130
     print(f"stopped by SIGTERM{again}", file=sys.stderr)
-    return 75 if goes_on else 143
+    return TRY_AGAIN if goes_on else 143
 
 
 class _AboveTheBar(logging.Handler):

@@ -49,7 +49,6 @@ def command() -> None:
         raise UserError("--validation and --threshold both say where thresholds come from; give one of them")
     if FLAGS.target_sensitivity is not None and FLAGS.threshold is not None:
         raise UserError("--target_sensitivity and --threshold both choose the threshold; give one of them")
-    target = MAIN_SENSITIVITY if FLAGS.target_sensitivity is None else FLAGS.target_sensitivity
     models = {name: judged(path, "test") for name, path in tests.items()}
     chosen_on: dict[str, Predictions] = {}
     points = None
@@ -57,17 +56,15 @@ def command() -> None:
         points = dict.fromkeys(models, given_threshold(FLAGS.threshold))
     elif validations:
         chosen_on = {name: judged(path, "validation") for name, path in validations.items()}
+        target = MAIN_SENSITIVITY if FLAGS.target_sensitivity is None else FLAGS.target_sensitivity
         points = {}
         for name, validation in chosen_on.items():
             chosen = main_point(choose_operating_points(validation, (target,)))
             assert chosen is not None  # best accuracy always has a threshold
             points[name] = chosen
-    comparison = compare(models, points, target_sensitivity=target, resamples=FLAGS.resamples, seed=FLAGS.seed)
-    if FLAGS.target_sensitivity is not None and all(of["threshold"] is None for of in comparison["models"].values()):
-        raise UserError(
-            f"--target_sensitivity={target:g}: {comparison['warnings'][0]}; give --validation=VA.csv,VB.csv, or "
-            "--threshold=NUMBER instead"
-        )
+    comparison = compare(
+        models, points, target_sensitivity=FLAGS.target_sensitivity, resamples=FLAGS.resamples, seed=FLAGS.seed
+    )
     print(format_comparison(comparison))
     if folder is not None:
         claim(folder, "comparison", ["comparison.json"], otherwise="give another --out")

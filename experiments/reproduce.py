@@ -22,7 +22,7 @@ from mole_jax.data.manifest import read_manifest
 from mole_jax.data.prepare.prepare import prepare
 from mole_jax.data.prepare.protocols import PROTOCOLS
 from mole_jax.data.versions import dataset_directory
-from mole_jax.errors import UserError
+from mole_jax.errors import TRY_AGAIN, UserError
 from mole_jax.studies.recipes import RECIPES
 from mole_jax.studies.reproduction import (
     SCALES,
@@ -146,7 +146,7 @@ def _run_all(runs: list[PlannedRun], facts: dict[str, DatasetFacts | None], fail
         status = _run(run.program, run.flags, log)
         if not status:
             print(f"  done in {(time.monotonic() - began) / 60:.1f} min", flush=True)
-        if status == 75:
+        if status == TRY_AGAIN:
             print("stopped; the same command goes on from here", file=sys.stderr)
             return status
         if status:
@@ -183,7 +183,7 @@ def _run(program: str, arguments: list[str], log: Path) -> int:
                 raise
     finally:
         signal.signal(signal.SIGTERM, before)
-    return 75 if received else status
+    return TRY_AGAIN if received else status
 
 
 def _report(runs: list[PlannedRun], facts: dict[str, DatasetFacts | None], failed: dict[Path, str], out: Path) -> None:

@@ -17,7 +17,7 @@ from experiments.flagged import configured, defaults_for, define_run_flags, reci
 from experiments.paths import given_path
 from experiments.photographs import warn_of_photographs
 from mole_jax import xla
-from mole_jax.errors import UserError
+from mole_jax.errors import TRY_AGAIN, UserError
 from mole_jax.studies.recipes import KEEPS_MEMORY
 
 define_run_flags()
@@ -57,7 +57,7 @@ def command() -> int:
             outcome = run_experiment(config, report=REPORT.value, on_ready=lambda line: print(line, flush=True))
     except Interrupted as stop:
         print(stop, file=sys.stderr)
-        return 75  # EX_TEMPFAIL: try again
+        return TRY_AGAIN
     except NonFinite as stop:
         print(f"error: {stop}", file=sys.stderr)
         return 1

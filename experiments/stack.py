@@ -29,6 +29,7 @@ def command() -> None:
 
 def _configs() -> list[RunConfig]:
     from mole_jax.files.reading import read_record
+    from mole_jax.sweeps.sweep import stackable
 
     paths = [given_path(text) for text in CONFIGS.value or []]
     if len(paths) == 1 and paths[0].suffix == ".list":
@@ -38,7 +39,7 @@ def _configs() -> list[RunConfig]:
     if not configs:
         raise UserError("give --configs, files of one config each")
     for path, config in zip(paths, configs, strict=True):
-        if config.model != "logistic" or config.normalize == "batch" or not config.run_dir:
+        if not stackable(config) or not config.run_dir:
             raise UserError(
                 f"{path}: only logistic regressions with a run_dir, and not normalize=batch, share a pass; train it "
                 f"with python -m experiments.run --config={path}"

@@ -22,7 +22,7 @@ from absl import flags
 
 from experiments import cli
 from experiments.flagged import configured, defaults_for, define_run_flags
-from mole_jax.errors import UserError
+from mole_jax.errors import TRY_AGAIN, UserError
 from mole_jax.executors.base import Executor
 from mole_jax.files.writing import write_text
 from mole_jax.sweeps.directory import BEST, TRIALS, trial_dir
@@ -75,7 +75,7 @@ def command() -> int:
         )
     except KeyboardInterrupt:
         print("stopped; the trials under way are saved, and the same command goes on from here", file=sys.stderr)
-        return 75  # EX_TEMPFAIL: try again
+        return TRY_AGAIN
     page = write_sweep_page(directory, command=_best(directory))
     print("\n".join(["", *table(result), "", *chosen_lines(result)]))
     if result.chosen is not None:

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+# The exit status of a command that was stopped with everything saved and goes on when it is given again (EX_TEMPFAIL).
+TRY_AGAIN: Final = 75
 # No space, over quota, beyond the largest file that is allowed.
 _FULL: Final = tuple(os.strerror(code) for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 

@@ -14,10 +14,9 @@ from typing import Final, NoReturn
 import jax
 from jax.experimental import multihost_utils
 
-from mole_jax.errors import UserError
+from mole_jax.errors import TRY_AGAIN, UserError
 
 AUTO: Final = "auto"  # let JAX ask Slurm, Kubernetes, Open MPI or the TPU's environment
-AGAIN: Final = 75  # EX_TEMPFAIL: everything up to the last checkpoint is saved, the same command goes on
 # Seconds. A killed peer is noticed at the next message, in a fraction of a second; one that has gone silent, or whose
 # machine is cut off, after this time, when JAX's runtime aborts the process.
 HEARTBEAT: Final = 60
@@ -42,18 +41,14 @@ def join(coordinator: str, count: int | None, index: int | None) -> None:
     Raises:
         UserError: the flags do not go together, or the others do not come.
     """
-    if coordinator == AUTO:
-        coordinator_address, count, index = None, count, index
-    elif count is None or index is None or not 0 <= index < count:
+    if coordinator != AUTO and (count is None or index is None or not 0 <= index < count):
         raise UserError(
             f"--coordinator={coordinator} needs --processes=N and --process_id from 0 to N-1, and they are "
             f"{count} and {index}"
         )
-    else:
-        coordinator_address = coordinator
     try:
         jax.distributed.initialize(
-            coordinator_address=coordinator_address,
+            coordinator_address=None if coordinator == AUTO else coordinator,
             num_processes=count,
             process_id=index,
             heartbeat_timeout_seconds=HEARTBEAT,
@@ -115,7 +110,7 @@ def leaving_together(expected: tuple[type[Exception], ...]) -> Iterator[None]:
             _leave(
                 f"process {jax.process_index()} of {jax.process_count()} stops: another one is gone ({first_line}); "
                 "start all of them again, and they go on from the last checkpoint",
-                AGAIN,
+                TRY_AGAIN,
             )
         traceback.print_exc()
         _leave("", 1)

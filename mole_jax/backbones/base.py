@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 import flax.linen as nn
 import jax.numpy as jnp
 from jax.typing import DTypeLike
+from jaxtyping import Array, Float
 
 from mole_jax.inputs.normalize import Preprocessing
 
@@ -101,3 +102,18 @@ class Architecture(Protocol):
     def fitted(self, variant: str, classes: int | None) -> "Architecture":
         """The same network as a file has it: in its variant, with its classifier."""
         ...
+
+
+def outputs(
+    x: Float[Array, "b h w c"], named: Mapping[str, Array], classes: int | None
+) -> tuple[Array, dict[str, Array]]:
+    """What every network ends with, as `Architecture.network` says; inside its module, of which the classifier is part.
+
+    Args:
+        x: the last feature map.
+        named: the levels before it.
+        classes: outputs of the classifier; None: no classifier.
+    """
+    pooled = x.mean(axis=(1, 2), dtype=jnp.float32)
+    named = {**named, "features": x, "pooled": pooled}
+    return (x if classes is None else nn.Dense(classes, name="fc")(pooled)), named

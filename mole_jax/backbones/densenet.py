@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from mole_jax.backbones.base import NameTable
+from mole_jax.backbones.base import NameTable, outputs
 from mole_jax.backbones.densenet_names import NAMES
 from mole_jax.backbones.norm import RELU, Affine, BatchNorm, BatchNormOfParts, normalised
 from mole_jax.backbones.pointwise import PointwiseConv, PointwiseKernel
@@ -121,11 +121,7 @@ class DenseNet(nn.Module):
             if number < len(config.block_sizes):
                 x = _Transition(config, self.dtype, self.bn_momentum, name=f"transition{number}")(x, train=train)
         x = BatchNorm(*norm, name="last_bn")(x, train=train)
-        pooled = x.mean(axis=(1, 2), dtype=jnp.float32)
-        named |= {"features": x, "pooled": pooled}
-        if config.classes is None:
-            return x, named
-        return nn.Dense(config.classes, name="fc")(pooled), named
+        return outputs(x, named, config.classes)
 
 
 class _Layer(nn.Module):

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from mole_jax.backbones.base import NameTable
+from mole_jax.backbones.base import NameTable, outputs
 from mole_jax.backbones.depthwise import DepthwiseConv
 from mole_jax.backbones.efficientnet_lite_names import name_table
 from mole_jax.backbones.norm import NONE, RELU6, BatchNorm
@@ -146,11 +146,7 @@ class EfficientNetLite(nn.Module):
             named[name.partition("_")[0]] = x  # the stage's last block stays
         x = PointwiseConv(HEAD, self.dtype, name="head_conv")(x)
         x = BatchNorm(RELU6, self.bn_momentum, EPSILON, name="head_bn")(x, train=train)
-        pooled = x.mean(axis=(1, 2), dtype=jnp.float32)
-        named |= {"features": x, "pooled": pooled}
-        if self.config.classes is None:
-            return x, named
-        return nn.Dense(self.config.classes, name="fc")(pooled), named
+        return outputs(x, named, self.config.classes)
 
 
 class _Block(nn.Module):

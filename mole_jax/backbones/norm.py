@@ -95,11 +95,12 @@ def _affine_of(
 @partial(jax.custom_vjp, nondiff_argnums=(4,))
 def normalised(x: Images, mean: Channels, slope: Channels, bias: Channels, bounds: Bounds) -> Images:
     """`(x - mean) * slope + bias`, cut off at the bounds."""
-    return jnp.clip(_applied(x, mean, slope, bias), *bounds).astype(x.dtype)
+    return jnp.clip(applied(x, mean, slope, bias), *bounds).astype(x.dtype)
 
 
-def _applied(x: Images, mean: Channels, slope: Channels, bias: Channels) -> Images:
-    return (x.astype(jnp.float32) - _row(mean)) * _row(slope) + _row(bias)
+def applied(x: Images, mean: Channels, slope: Channels, bias: Channels) -> Images:
+    """`(x - mean) * slope + bias`, in float32."""
+    return (x.astype(jnp.float32) - row(mean)) * row(slope) + row(bias)
 
 
 def _normalised_forward(
@@ -110,11 +111,11 @@ def _normalised_forward(
 
 def _normalised_backward(bounds: Bounds, saved: Any, d_y: Images) -> tuple[Images, Channels, Channels, Channels]:
     x, mean, slope, bias = saved
-    y = _applied(x, mean, slope, bias)
+    y = applied(x, mean, slope, bias)
     inside = (y > bounds[0]) & (y < bounds[1])
     d_y = jnp.where(inside, d_y.astype(jnp.float32), jnp.float32(0))
-    d_bias, d_slope = channel_sums(d_y, d_y * (x.astype(jnp.float32) - _row(mean)))
-    return (d_y * _row(slope)).astype(x.dtype), -slope * d_bias, d_slope, d_bias
+    d_bias, d_slope = channel_sums(d_y, d_y * (x.astype(jnp.float32) - row(mean)))
+    return (d_y * row(slope)).astype(x.dtype), -slope * d_bias, d_slope, d_bias
 
 
 normalised.defvjp(_normalised_forward, _normalised_backward)
@@ -130,7 +131,7 @@ def _moments_forward(x: Images) -> tuple[tuple[Channels, Channels], tuple[Images
     wide, count = x.astype(jnp.float32), x.size // x.shape[-1]
     (total,) = channel_sums(wide)
     mean = total / count
-    (squares,) = channel_sums((wide - _row(mean)) ** 2)
+    (squares,) = channel_sums((wide - row(mean)) ** 2)
     return (mean, squares / count), (x, mean)
 
 
@@ -138,12 +139,13 @@ def _moments_backward(saved: tuple[Images, Channels], cotangents: tuple[Channels
     x, mean = saved
     d_mean, d_var = cotangents
     count = x.size // x.shape[-1]
-    d_x = _row(d_mean / count) + (x.astype(jnp.float32) - _row(mean)) * _row(2 * d_var / count)
+    d_x = row(d_mean / count) + (x.astype(jnp.float32) - row(mean)) * row(2 * d_var / count)
     return (d_x.astype(x.dtype),)
 
 
 moments.defvjp(_moments_forward, _moments_backward)
 
 
-def _row(channels: Channels) -> Float[Array, "1 1 1 channels"]:
+def row(channels: Channels) -> Float[Array, "1 1 1 channels"]:
+    """Numbers by channel, as they go with images."""
     return channels.reshape(1, 1, 1, -1)

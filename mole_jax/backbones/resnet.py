@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from mole_jax.backbones.base import NameTable
+from mole_jax.backbones.base import NameTable, outputs
 from mole_jax.backbones.resnet_names import NAMES
 from mole_jax.chunks import on_cpu
 from mole_jax.errors import UserError
@@ -124,11 +124,7 @@ class ResNet(nn.Module):
         for name, channels, stride in self.config.blocks:
             x = _Block(self.config, channels, stride, self.dtype, self.bn_momentum, name=name)(x, train=train)
             named[name.partition("_")[0]] = x  # the stage's last block stays
-        pooled = x.mean(axis=(1, 2), dtype=jnp.float32)
-        named |= {"features": x, "pooled": pooled}
-        if self.config.classes is None:
-            return x, named
-        return nn.Dense(self.config.classes, name="fc")(pooled), named
+        return outputs(x, named, self.config.classes)
 
 
 class _Block(nn.Module):

@@ -27,7 +27,7 @@ def compare(
     models: Mapping[str, Predictions],
     points: Mapping[str, OperatingPoint] | None = None,
     *,
-    target_sensitivity: float = MAIN_SENSITIVITY,
+    target_sensitivity: float | None = None,
     resamples: int = 2000,
     seed: int = 0,
 ) -> Comparison:
@@ -41,13 +41,14 @@ def compare(
     Args:
         models: two or more, over exactly the same images.
         points: each model's own frozen threshold; None: cross-fitted, where there are enough lesions.
-        target_sensitivity: in (0, 1], what a cross-fitted threshold aims at.
+        target_sensitivity: in (0, 1], what a cross-fitted threshold aims at; None: .95, or no thresholds at all where
+            there are too few lesions.
         resamples: of the cluster bootstrap.
         seed: of the cluster bootstrap.
 
     Raises:
-        UserError: fewer than two models; other images, labels, lesions or patients than the first model's; an
-            impossible sensitivity.
+        UserError: fewer than two models; other images, labels, lesions or patients than the first model's; a
+            sensitivity that is impossible, or for which there are too few lesions.
     """
     if len(models) < 2:
         raise UserError(f"{len(models)} model cannot be compared; give two prediction files or more")
@@ -180,12 +181,21 @@ def _at_cut(counts: Counts) -> Mapping[str, Float[np.ndarray, " r"]]:
     return {name: of[0] for name, of in metrics.at_threshold(**metrics.confusion(counts, np.array([1.0]))).items()}
 
 
-def _cross_fitted(models: Mapping[str, Predictions], target: float) -> tuple[dict[str, OperatingPoint] | None, str]:
+def _cross_fitted(
+    models: Mapping[str, Predictions], target: float | None
+) -> tuple[dict[str, OperatingPoint] | None, str]:
     """Each model's main operating point, cross-fitted in the same folds, or none; and what is to be said of it."""
     first = next(iter(models.values()))
     if reason := why_not(first):
-        return None, f"no thresholds, hence nothing at thresholds: no validation predictions, and {reason}"
-    points = {name: main_point(cross_fitted_points(model, (target,))) for name, model in models.items()}
+        said = f"no thresholds, hence nothing at thresholds: no validation predictions, and {reason}"
+        if target is not None:
+            raise UserError(
+                f"--target_sensitivity={target:g}: {said}; give --validation=VA.csv,VB.csv, or "
+                "--threshold=NUMBER instead"
+            )
+        return None, said
+    targets = (MAIN_SENSITIVITY if target is None else target,)
+    points = {name: main_point(cross_fitted_points(model, targets)) for name, model in models.items()}
     said = (
         f"no validation predictions: each model's threshold is cross-fitted in {FOLDS} folds, the same for all, so "
         "that each image is judged by what was chosen without it"

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol, runtime_checkable
 
+LOST: Final = -9  # the status of a job that went with its machine, as if killed
 SENTENCE: Final = "error: "  # how a command begins what a person can mend
 
 

@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from mole_jax.errors import UserError, optional
-from mole_jax.executors.base import Ended, Job, last_words
+from mole_jax.executors.base import LOST, Ended, Job, last_words
 from mole_jax.executors.child import command as child_command
 
-LOST: Final = -9
 REACH: Final = 5.0  # seconds to wait for an address to answer
 AGAIN: Final = "start the cluster (ray start --head), or leave out --address for a Ray of this machine alone"
 

@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Final
 
 from mole_jax.errors import UserError
-from mole_jax.executors.base import Ended, Job, last_words
+from mole_jax.executors.base import LOST, Ended, Job, last_words
 
-LOST: Final = -9
 LOOK: Final = 2.0  # seconds between two questions to Slurm, which serves many
 GRACE: Final = 120  # seconds before a time limit at which a job is told to save
 # The batch shell hears of the time limit, a pre-emption or scancel, and passes it on; what its program says is written

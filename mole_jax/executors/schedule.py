@@ -4,9 +4,9 @@ from collections import Counter, deque
 from collections.abc import Iterable
 from typing import Final, Protocol, runtime_checkable
 
+from mole_jax.errors import TRY_AGAIN
 from mole_jax.executors.base import Ended, Executor, Job
 
-PREEMPTED: Final = 75  # stopped from outside with everything saved
 LOOK: Final = 1.0  # seconds between two looks at jobs that run
 
 
@@ -60,7 +60,7 @@ def run_jobs(source: Source, executor: Executor, *, parallel: int, retries: int)
             for ended in executor.wait(LOOK):
                 job = running.pop(ended.name)
                 again = ended.status != 0 and not ended.explained and job.name not in stopped
-                if again and ended.status != PREEMPTED:
+                if again and ended.status != TRY_AGAIN:
                     failures[job.name] += 1
                     again = failures[job.name] <= retries
                 source.ended(job, ended, again=again)

@@ -16,11 +16,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from mole_jax.backbones.norm import Affine, Channels, applied, row
 from mole_jax.chunks import by_chunk, channel_sums
 from mole_jax.models.conv_gradients import Images, Kernel, conv, input_gradient, kernel_gradient
 
 Pooled = Float[Array, "batch rows columns channels"]
-Channels = Float[Array, " channels"]
 
 # Images in a chunk in training: with fewer, the kernel's gradient, whose inner dimension they are, is slower.
 CHUNK = 8
@@ -44,26 +44,17 @@ class Geometry(NamedTuple):
     pool: int
 
 
-class AppliedNorm(NamedTuple):
-    """Batch norm as it is applied: `(x - mean) * slope + bias`, by channel."""
-
-    mean: Channels
-    slope: Channels
-    bias: Channels
-
-
 class Deferred(NamedTuple):
     """An array, and the batch norm to apply to it before a ReLU; None: neither is to be applied, as to images."""
 
     pixels: Images
-    affine: AppliedNorm | None
+    affine: Affine | None
 
     def apply(self) -> Images:
         """Gives the array with both applied."""
         if self.affine is None:
             return self.pixels
-        centred = self.pixels.astype(jnp.float32) - _row(self.affine.mean)
-        return nn.relu(centred * _row(self.affine.slope) + _row(self.affine.bias)).astype(self.pixels.dtype)
+        return nn.relu(applied(self.pixels, *self.affine)).astype(self.pixels.dtype)
 
 
 class BatchNormReluMaxPool(nn.Module):
@@ -97,7 +88,7 @@ class BatchNormReluMaxPool(nn.Module):
             y = conv(x.apply(), kernel, self.geometry.stride, self.geometry.padding)
             extremes = _window_extremes(y, scale, self.geometry.pool)
             mean, var = moving_mean.value - offset, moving_var.value
-        return Deferred(extremes, AppliedNorm(mean, scale * jax.lax.rsqrt(var + self.epsilon), bias))
+        return Deferred(extremes, Affine(mean, scale * jax.lax.rsqrt(var + self.epsilon), bias))
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(3,))
@@ -135,21 +126,21 @@ def _backward(geometry: Geometry, saved: Any, cotangents: Any) -> tuple[Deferred
     d_extremes, d_mean, d_var = cotangents
     count = _pixels(x.pixels, kernel, geometry)
 
-    def of_chunk(chunk: tuple[Images, Images | None, Pooled, Pooled]) -> tuple[Images, AppliedNorm | None, Kernel]:
+    def of_chunk(chunk: tuple[Images, Images | None, Pooled, Pooled]) -> tuple[Images, Affine | None, Kernel]:
         pixels, y, extremes, d_extremes = chunk
         activations = Deferred(pixels, x.affine).apply()
         y = conv(activations, kernel, geometry.stride, geometry.padding) if y is None else y
         d_y = _to_extremes(d_extremes.astype(jnp.float32), y, extremes, geometry.pool)
-        d_y += _row(d_mean / count) + (y.astype(jnp.float32) - _row(mean)) * _row(2 * d_var / count)
+        d_y += row(d_mean / count) + (y.astype(jnp.float32) - row(mean)) * row(2 * d_var / count)
         d_y = d_y.astype(y.dtype)
         d_kernel = kernel_gradient(activations, kernel, d_y, geometry.stride, geometry.padding).astype(jnp.float32)
         d_x = input_gradient(activations, kernel, d_y, geometry.stride, geometry.padding)
         if x.affine is None:
             return d_x, None, d_kernel
         d_x = jnp.where(activations > 0, d_x, jnp.zeros((), d_x.dtype)).astype(jnp.float32)
-        d_bias, d_slope = channel_sums(d_x, d_x * (pixels.astype(jnp.float32) - _row(x.affine.mean)))
-        d_affine = AppliedNorm(-x.affine.slope * d_bias, d_slope, d_bias)
-        return (d_x * _row(x.affine.slope)).astype(pixels.dtype), d_affine, d_kernel
+        d_bias, d_slope = channel_sums(d_x, d_x * (pixels.astype(jnp.float32) - row(x.affine.mean)))
+        d_affine = Affine(-x.affine.slope * d_bias, d_slope, d_bias)
+        return (d_x * row(x.affine.slope)).astype(pixels.dtype), d_affine, d_kernel
 
     d_pixels, d_affine, d_kernel = by_chunk(of_chunk, (x.pixels, y, extremes, d_extremes), most=CHUNK)
     d_affine, d_kernel = jax.tree.map(lambda d: d.sum(axis=0), (d_affine, d_kernel))
@@ -165,13 +156,9 @@ def _pixels(x: Images, kernel: Kernel, geometry: Geometry) -> int:
     return y.size // y.shape[-1]
 
 
-def _row(channels: Channels) -> Float[Array, "1 1 1 channels"]:
-    return channels.reshape(1, 1, 1, -1)
-
-
 def _window_extremes(y: Images, scale: Channels, size: int) -> Pooled:
     """The largest pixel of each window, or the smallest in channels where `scale` is negative."""
-    sign = _row(jnp.where(scale < 0, -1, 1).astype(y.dtype))
+    sign = row(jnp.where(scale < 0, -1, 1).astype(y.dtype))
     rows, columns = y.shape[1] // size, y.shape[2] // size
     cells = [y[:, i : rows * size : size, j : columns * size : size] * sign for i in range(size) for j in range(size)]
     largest = cells[0]

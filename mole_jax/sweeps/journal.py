@@ -8,9 +8,8 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from mole_jax.errors import UserError
+from mole_jax.errors import TRY_AGAIN, UserError
 from mole_jax.executors.base import SENTENCE, Ended
-from mole_jax.executors.schedule import PREEMPTED
 from mole_jax.files.writing import open_to_append, write_text
 
 State = Literal["done", "diverged", "failed", "pruned", "begun", "to do"]
@@ -111,12 +110,12 @@ def state_after(ended: Ended, *, finished: bool, poor: bool) -> tuple[State, str
     """
     if ended.status == 0 and finished:
         return "done", ""
-    if poor and ended.status == PREEMPTED:
+    if poor and ended.status == TRY_AGAIN:
         return "pruned", ""
     words = ended.words.removeprefix(SENTENCE)
     if ended.status == 1 and ended.explained:  # a run's only sentence with status 1: its loss is not finite
         return "diverged", words
-    if ended.status == PREEMPTED:
+    if ended.status == TRY_AGAIN:
         return "begun", words
     if ended.status == 0:
         return "failed", "its program ended and left no finished run"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from mole_jax.config import RunConfig
 from mole_jax.data.facts import DatasetFacts, read_facts
 from mole_jax.data.versions import dataset_directory
 from mole_jax.errors import UserError
@@ -169,9 +170,9 @@ def job_of(directory: Path, trials: Sequence[Trial], commands: Commands) -> Job:
     return Job(name, commands(directory, trials), Path.cwd(), directory / trial_log(name))
 
 
-def stackable(trial: Trial) -> bool:
+def stackable(config: RunConfig) -> bool:
     """Whether a trial can share its pass over the images with others (`mole_jax.studies.stacked`)."""
-    return trial.config.model == "logistic" and trial.config.normalize != "batch"
+    return config.model == "logistic" and config.normalize != "batch"
 
 
 def _together(trials: Sequence[Trial], stack: bool) -> list[list[Trial]]:
@@ -179,7 +180,7 @@ def _together(trials: Sequence[Trial], stack: bool) -> list[list[Trial]]:
     stacks: dict[tuple[str, str], list[Trial]] = {}
     alone: list[list[Trial]] = []
     for trial in trials:
-        if stack and stackable(trial):
+        if stack and stackable(trial.config):
             stacks.setdefault((trial.config.mesh, trial.config.shard_params), []).append(trial)
         else:
             alone.append([trial])

@@ -121,11 +121,11 @@ class Checkpoints:
         neither the newest nor the best.
         """
         steps = sorted(self._manager.all_steps())
-        whole = list(takewhile(lambda step: is_ours(Path(self._manager.directory) / str(step)), steps))
+        whole = list(takewhile(lambda step: is_ours(self._folder(step)), steps))
         wait_for_all("checkpoints are read")
         for step in steps[len(whole) :]:
             if is_first():
-                seal_all(Path(self._manager.directory) / str(step), CHECKPOINT)  # ours, which the mark is to say
+                seal_all(self._folder(step), CHECKPOINT)  # ours, which the mark is to say
             self._manager.delete(step)
         for step in set(whole) - {self._manager.latest_step(), self._manager.best_step()}:
             self._manager.delete(step)
@@ -164,9 +164,12 @@ class Checkpoints:
         )
         wait_for_all(f"checkpoint {step} is written")
         if is_first():
-            seal_all(Path(self._manager.directory) / str(step), CHECKPOINT)
+            seal_all(self._folder(step), CHECKPOINT)
             self._empty_removed()
         wait_for_all(f"checkpoint {step} is sealed")
+
+    def _folder(self, step: int) -> Path:
+        return Path(self._manager.directory) / str(step)
 
     def _empty_removed(self) -> None:
         removed = Path(self._manager.directory) / REMOVED

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from mole_jax.report.figures.drawing import BLUE, GREY, VERMILLION, draw, shortened
-from mole_jax.report.parts import Panel, Part
+from mole_jax.report.parts import Panel, Part, estimate_columns
 from mole_jax.sweeps.result import Result, Row
 from mole_jax.sweeps.text import short
 
@@ -65,9 +65,7 @@ def _numbers(result: Result) -> dict[str, list[Any]]:
     columns: dict[str, list[Any]] = {name: [row.changes[name] for row in result.rows] for name in result.varied}
     columns["state"] = [row.state for row in result.rows]
     for name in ("validation_auroc", "validation_accuracy"):
-        found = [getattr(row, name) for row in result.rows]
-        for suffix, key in (("", "value"), ("_low", "low"), ("_high", "high")):
-            columns[name + suffix] = [None if of is None else of[key] for of in found]
+        columns |= estimate_columns(name, [getattr(row, name) for row in result.rows])
     return columns
 
 
