@@ -30,11 +30,13 @@ class Augmentation:
     cutout: float = _strength(0, 0.9, "side of a square that is hidden, as a share of the image's")
     mixup: float = _strength(0, 10, "both numbers of the Beta distribution of two images' shares")
     cutmix: float = _strength(0, 10, "likewise, of the area that another image's patch leaves")
+    # Images are prepared at 224x224 pixels; more than that would be made up.
+    size: float = _strength(32, 224, "pixels a side at which training sees the image")
 
     @property
     def moves(self) -> bool:
         """Whether pixels change their places, other than by flips and quarter turns."""
-        return self.rotate + self.shift + self.zoom + self.shear > 0 or self.crop < 1
+        return self.rotate + self.shift + self.zoom + self.shear + self.size > 0 or self.crop < 1
 
     @property
     def colors(self) -> bool:
@@ -75,6 +77,8 @@ def parse(text: str) -> Augmentation:
             about = FIELDS[name].metadata
             values[name] = _number(name, number, about["low"], about["high"], text)
     found = Augmentation(**values)
+    if found.size % 1:
+        raise UserError(f"augment={text!r}: size={found.size:g} is not a whole number of pixels")
     if found.mixup and found.cutmix:
         raise UserError(f"augment={text!r} mixes images in two ways; give mixup or cutmix")
     return found

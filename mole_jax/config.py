@@ -212,6 +212,12 @@ class RunConfig:
                 "--augment=dihedral, whose eight positions are stored, --finetune_epochs=N, in which images are "
                 "changed, or --feature_cache=off, which computes their features at each step"
             )
+        if self.augmentation.size and (self.model != "transfer" or self.head == "paper"):
+            raise UserError(
+                f"augment={self.augment!r}: size={self.augmentation.size:g} is for heads on averages, which fit every "
+                f"size; layers of {self.model if self.model != 'transfer' else 'the paper head'} have that of the "
+                "prepared images"
+            )
         if self.levels == "all" and self.head == "paper":
             raise UserError("levels='all' is for heads on averages, and head='paper' is on a map; give --head=pooled")
         if self.head in SVM:

@@ -44,6 +44,8 @@ def test_a_colour_strength_brings_a_third_of_it_in_hue_and_every_preset_is_sound
         ("dihedral crop=0", "augment='dihedral crop=0': crop=0 is not from 0.05 to 1"),
         ("color=nan", "augment='color=nan': color=nan is not from 0 to 1"),
         ("dihedral=1", "augment='dihedral=1': dihedral takes no strength; give the word alone"),
+        ("size=96.5", "augment='size=96.5': size=96.5 is not a whole number of pixels"),
+        ("size=96", "augment='size=96': size=96 is for heads on averages, which fit every size; layers of cnn have"),
         ("mixup=.2 cutmix=1", "augment='mixup=.2 cutmix=1' mixes images in two ways; give mixup or cutmix"),
     ],
 )

@@ -27,8 +27,8 @@ class Draw(NamedTuple):
 
 def augmented(
     images: UInt8[Array, "batch side side 3"], how: Augmentation, key: jax.Array
-) -> UInt8[Array, "batch side side 3"]:
-    """The images as one step's training sees them, each with a draw of its own.
+) -> UInt8[Array, "batch size size 3"]:
+    """The images as one step's training sees them, each with a draw of its own; as large as they are, or as `how` says.
 
     Args:
         images: square, 0..255.
@@ -57,15 +57,15 @@ def draw(how: Augmentation, side: int, key: jax.Array) -> Draw:
         draw_affine(how, side, keys[0]) if how.moves else None,
         draw_color(how, keys[1]) if how.colors else None,
         jax.random.uniform(keys[2], maxval=how.blur) if how.blur else None,
-        jax.random.randint(keys[3], (2,), 0, side) if how.cutout else None,
+        jax.random.randint(keys[3], (2,), 0, size_of(how, side)) if how.cutout else None,
     )
 
 
-def changed(image: UInt8[Array, "side side 3"], drawn: Draw, how: Augmentation) -> UInt8[Array, "side side 3"]:
-    """One image after its changes: of place, of colour, of sharpness, and the square that is hidden."""
+def changed(image: UInt8[Array, "side side 3"], drawn: Draw, how: Augmentation) -> UInt8[Array, "size size 3"]:
+    """One image after its changes: of place and size, of colour, of sharpness, and the square that is hidden."""
     values = image.astype(jnp.float32)
     if drawn.affine is not None:
-        values = resample(values, drawn.affine)
+        values = resample(values, drawn.affine, size_of(how, len(image)))
     if drawn.color is not None:
         values = recolored(values, drawn.color)
     if drawn.deviation is not None:
@@ -73,6 +73,11 @@ def changed(image: UInt8[Array, "side side 3"], drawn: Draw, how: Augmentation) 
     if drawn.middle is not None:
         values = cut_out(values, drawn.middle, share=how.cutout)
     return jnp.round(values).astype(jnp.uint8)
+
+
+def size_of(how: Augmentation, side: int) -> int:
+    """The side at which training sees images of that side, in pixels."""
+    return int(how.size) or side
 
 
 def position(images: Shaped[Array, "*batch side side 3"], which: int) -> Shaped[Array, "*batch side side 3"]:

@@ -57,22 +57,22 @@ def draw_dihedral(key: jax.Array) -> Float[Array, "2 2"]:
     return signs[:, None] * axes
 
 
-def resample(image: Float[Array, "side side c"], affine: Affine) -> Float[Array, "side side c"]:
-    """The image at the places that the map names, between pixels by bilinear interpolation.
+def resample(image: Float[Array, "side side c"], affine: Affine, size: int) -> Float[Array, "{size} {size} c"]:
+    """The image at the places that the map names, between pixels by bilinear interpolation; and of another size.
 
     Beyond its edge the image is mirrored at the middle of its outermost pixels, so that no border appears: what scipy
     calls "mirror" and OpenCV BORDER_REFLECT_101.
     """
     side = image.shape[0]
     middle = (side - 1) / 2
-    steps = jnp.arange(side, dtype=jnp.float32) - middle
+    steps = (jnp.arange(size, dtype=jnp.float32) - (size - 1) / 2) * (side / size)
     (xx, xy), (yx, yy) = affine.matrix
     x = _mirrored((xx * steps)[None] + (xy * steps)[:, None] + affine.offset[0] + middle, side)
     y = _mirrored((yx * steps)[None] + (yy * steps)[:, None] + affine.offset[1] + middle, side)
     left, top = (jnp.minimum(place.astype(jnp.int32), side - 2) for place in (x, y))
     right, below = ((place - whole.astype(jnp.float32))[..., None] for place, whole in ((x, left), (y, top)))
 
-    def at(rows: Array, columns: Array) -> Float[Array, "side side c"]:
+    def at(rows: Array, columns: Array) -> Float[Array, "size size c"]:
         # XLA's CPU gather is fastest for whole pixels of floats; of packed bytes it makes four times as much work.
         return image.at[rows, columns].get(mode="promise_in_bounds")
 
@@ -81,6 +81,6 @@ def resample(image: Float[Array, "side side c"], affine: Affine) -> Float[Array,
     return upper * (1 - below) + lower * below
 
 
-def _mirrored(place: Float[Array, "side side"], side: int) -> Float[Array, "side side"]:
+def _mirrored(place: Float[Array, "size size"], side: int) -> Float[Array, "size size"]:
     last = side - 1
     return last - jnp.abs(place - 2 * last * jnp.floor(place / (2 * last)) - last)

@@ -35,7 +35,8 @@ MATRICES = {
 @pytest.mark.parametrize("name", MATRICES)
 def test_resampling_is_scipy_s_and_opencv_s(name):
     matrix, offset = (np.asarray(part, np.float32) for part in MATRICES[name])
-    ours = np.asarray(jax.jit(resample)(jnp.asarray(IMAGE), Affine(jnp.asarray(matrix), jnp.asarray(offset))))
+    affine = Affine(jnp.asarray(matrix), jnp.asarray(offset))
+    ours = np.asarray(jax.jit(resample, static_argnums=2)(jnp.asarray(IMAGE), affine, SIDE))
     swapped = matrix[::-1, ::-1].astype(np.float64)  # scipy has rows before columns
     middle = np.full(2, (SIDE - 1) / 2)
     start = middle + offset[::-1] - swapped @ middle
@@ -47,6 +48,19 @@ def test_resampling_is_scipy_s_and_opencv_s(name):
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     opencv = cv2.warpAffine(IMAGE, whole, (SIDE, SIDE), flags=flags, borderMode=cv2.BORDER_REFLECT_101)
     np.testing.assert_allclose(ours, opencv, atol=3, err_msg="OpenCV's places are rounded to a 32nd of a pixel")
+
+
+@pytest.mark.parametrize("size", [9, 16, SIDE])
+def test_another_size_is_opencv_s(size):
+    as_it_is = Affine(jnp.eye(2), jnp.zeros(2))
+    ours = resample(jnp.asarray(IMAGE), as_it_is, size)
+    theirs = cv2.resize(IMAGE, (size, size), interpolation=cv2.INTER_LINEAR)
+    np.testing.assert_allclose(ours, theirs, atol=0.05)
+
+
+def test_training_sees_images_at_the_size_that_is_asked_for():
+    changed = augmented(jnp.asarray(BYTES), Augmentation(size=16, cutout=0.2, blur=1), jax.random.key(0))
+    assert changed.shape == (len(BYTES), 16, 16, 3)
 
 
 @pytest.mark.parametrize(

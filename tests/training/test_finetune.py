@@ -31,6 +31,7 @@ TODAY = dataclasses.replace(
     CONFIG,
     **{"schedule": "cosine", "warmup_epochs": 0.5, "ema": 0.9, "layer_decay": 0.1, "backbone_bn": "trained"},
     **{"clip_norm": 1.0, "label_smoothing": 0.1, "weight_decay": 0.01, "loss": "focal", "balance": "effective"},
+    augment="strong size=64",
 )
 
 
