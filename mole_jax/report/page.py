@@ -7,6 +7,7 @@ from typing import Final
 
 from mole_jax.report.checklist import STATES, TRIPOD_AI, checklist
 from mole_jax.report.contrasts import contrasts_tables
+from mole_jax.report.explanation.explanation_page import explanation_parts
 from mole_jax.report.external import external_parts
 from mole_jax.report.figures.calibration_figure import calibration_figure
 from mole_jax.report.figures.confusion_figure import confusion_figure
@@ -70,6 +71,7 @@ def _sections(runs: Sequence[Run]) -> list[Section]:
     compared = [comparison_table(runs)] if len(runs) > 1 else []
     elsewhere = external_parts(runs)
     trained = [run for run in runs if not from_files(run)]
+    explained = [part for run in trained for part in explanation_parts(run)]
     linear = [weight_figure(run) for run in runs if run.config["model"] == "logistic"]
     return [
         *([Section("by-epoch", "Training", training_figures(trained))] if trained else []),
@@ -81,6 +83,7 @@ def _sections(runs: Sequence[Run]) -> list[Section]:
         Section("benefit", "Is it of use?", [decision_figure(runs), *costs_table(runs)]),
         Section("for-whom", "For whom does it work?", [*subgroup_figures(runs), *contrasts_tables(runs)]),
         Section("worst", "The most confident mistakes", [part for run in runs for part in mistakes(run)]),
+        *([Section("explained", "What do its scores rest on?", explained)] if explained else []),
         *([Section("weights", "What the linear model looks at", linear)] if linear else []),
     ]
 
