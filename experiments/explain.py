@@ -37,6 +37,8 @@ def command() -> None:
     from mole_jax import xla
 
     xla.configure()
+    from tqdm import tqdm
+
     from mole_jax.report.explanation.explanation_page import write_explanation_page
     from mole_jax.report.page import write_report
     from mole_jax.studies.explain import Request, explain_run
@@ -52,7 +54,7 @@ def command() -> None:
         data_dir=data_dir,
         shuffle_labels=FLAGS.shuffle_labels,
     )
-    folder = explain_run(request, tell=lambda line: print(line, flush=True))
+    folder = explain_run(request, tell=tqdm.write)
     page = write_explanation_page(run_dir)
     warn_of_photographs(page)
     print(f"results in {folder}, their page in {page}")

@@ -1,7 +1,6 @@
 """Deletion and insertion: does the logit change fastest where a map is strongest?"""
 
 import math
-from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -60,9 +59,6 @@ def gain(higher: Curves, lower: Curves, shown: Curves) -> Gain:
         shown: the map's own.
     """
     each = higher.mean(axis=1, dtype=np.float64) - lower.mean(axis=1, dtype=np.float64)
-    half = t_quantile(len(each) - 1) * each.std(ddof=1) / math.sqrt(len(each))
-    return Gain(each.mean(), each.mean() - half, each.mean() + half, _floats(shown.mean(axis=0)))
-
-
-def _floats(values: Sequence[float] | np.ndarray) -> tuple[float, ...]:
-    return tuple(float(value) for value in values)
+    mean = float(each.mean())
+    half = t_quantile(len(each) - 1) * float(each.std(ddof=1)) / math.sqrt(len(each))
+    return Gain(mean, mean - half, mean + half, tuple(shown.mean(axis=0).tolist()))

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from mole_jax.explain.explained import Explained
 from mole_jax.explain.modules import parameter_layers
@@ -39,20 +40,19 @@ def random_variables(variables: Variables, *, seed: int) -> Variables:
 
     Source: He et al. 2015, arXiv:1502.01852, equation 10.
     """
-    key = jax.random.key(seed)
     leaves, structure = jax.tree_util.tree_flatten_with_path(variables)
-    drawn = [_drawn(path[-1].key, leaf, jax.random.fold_in(key, i)) for i, (path, leaf) in enumerate(leaves)]
-    random: Variables = jax.tree_util.tree_unflatten(structure, drawn)
+    drawn = [_drawn(path[-1].key, leaf, np.random.default_rng([seed, i])) for i, (path, leaf) in enumerate(leaves)]
+    random: Variables = jax.tree_util.tree_unflatten(structure, map(jnp.asarray, drawn))
     return random
 
 
-def _drawn(name: str, leaf: jax.Array, key: jax.Array) -> jax.Array:
+def _drawn(name: str, leaf: jax.Array, random: np.random.Generator) -> np.ndarray:
     if name == "kernel":
         inputs = math.prod(leaf.shape[:-1])
-        return math.sqrt(2 / inputs) * jax.random.normal(key, leaf.shape)
+        return np.float32(math.sqrt(2 / inputs)) * random.standard_normal(leaf.shape, np.float32)
     if name == "phase":
-        return jax.random.uniform(key, leaf.shape, maxval=2 * math.pi)
-    return jnp.ones_like(leaf) if name in ("scale", "var") else jnp.zeros_like(leaf)
+        return random.uniform(0, 2 * math.pi, leaf.shape).astype(np.float32)
+    return np.full(leaf.shape, name in ("scale", "var"), np.float32)
 
 
 def _mixed(trained: Variables, drawn: Variables, layers: Sequence[str]) -> Variables:

@@ -83,13 +83,12 @@ def set_up(
     return Bench(explained, fed, steps, (steps[-1][1], other), twin, by_chance, masks)
 
 
-def judge(bench: Bench, method: str, *, on_progress: Callable[[str], None] = lambda _: None) -> MethodResult:
+def judge(bench: Bench, method: str) -> MethodResult:
     """All tests of one method, and the verdict.
 
     Args:
         bench: from `set_up`.
         method: a key of METHODS that the network allows.
-        on_progress: told what begins.
     """
     compute, fed = METHODS[method].maps, bench.fed
     compute(bench.explained, fed[:1])  # compiles
@@ -97,15 +96,12 @@ def judge(bench: Bench, method: str, *, on_progress: Callable[[str], None] = lam
     maps = compute(bench.explained, fed)
     seconds = (time.perf_counter() - began) / len(fed)
     correlations = []
-    for name, less in bench.steps:
-        on_progress(f"{method}: {name} random")
+    for _, less in bench.steps:
         last = compute(less, fed)
         correlations.append(_mean(rank_correlation(maps, last)))
     other = compute(bench.random[1], fed)
     shuffled = None if bench.twin is None else _mean(rank_correlation(maps, compute(bench.twin, fed)))
-    on_progress(f"{method}: turned images")
     turned = _over_positions(compute, bench.explained, fed, maps)
-    on_progress(f"{method}: hiding and showing")
     deletion, insertion = curves(bench.explained, fed, order_of(maps))
     gap = completeness_gap(bench.explained, fed, maps) if method == "integrated_gradients" else None
     result = MethodResult(

@@ -9,6 +9,7 @@ from typing import Final
 
 import numpy as np
 from jaxtyping import Bool, UInt8
+from tqdm import tqdm
 
 from mole_jax.classifier.classifier import Classifier
 from mole_jax.classifier.storage import open_run
@@ -30,6 +31,7 @@ from mole_jax.runs.explanation import (
     SALIENCY,
     SCHEMA,
     SIGNED,
+    TITLES,
     MethodResult,
     Picture,
     Saliency,
@@ -120,6 +122,7 @@ def _write_saliency(
     tell: Tell,
 ) -> None:
     began = time.perf_counter()
+    tell(f"{len(names)} methods are tested on {len(tested)} melanomas")
     masks, no_masks = lesion_masks(dataset, [str(run.test.image_id[i]) for i in tested])
     bench = set_up(
         explained,
@@ -128,9 +131,11 @@ def _write_saliency(
         masks=masks,
     )
     results = []
-    for name in names:
-        results.append(judge(bench, name, on_progress=tell))
-        tell(f"{name}: {'; '.join(results[-1].reasons) or 'passed'}")
+    for name in tqdm(names, desc="methods", disable=None):
+        result = judge(bench, name)
+        results.append(result)
+        verdict = f"FAILED, {'; '.join(result.reasons)}" if result.reasons else "passed"
+        tell(f"{TITLES[name]} ({result.seconds:.1f} s an image): {verdict}")
     shown = shown_images(run, request.images)
     contents, pictures = _pictures(run, dataset, explained, results, shown)
     found = Saliency(

@@ -40,9 +40,9 @@ def verdict(run: Run, found: Saliency) -> Part:
     lead += "A map is a hint where to look, never evidence: even a faithful one shows what the score hangs on, not why."
     caption = (
         f"{RULE} Tested on {len(found.tested)} melanomas of the test split, one a lesion, drawn at random. With a "
-        "random network, and for turned images: mean rank correlation over squares of 16x16 pixels; 1 is the same map. "
-        "Hiding and showing: by how many log odds the method's order beats random orders, with its 95% interval. "
-        f"{_labels_text(run, found)} {_lesion_text(found)}"
+        "random network, and for turned images: mean rank correlation over squares of 16x16 pixels; 1 is the same map; "
+        "two random networks agree by what the image alone does. Hiding and showing: by how many log odds the method's "
+        f"order beats random orders, with its 95% interval. {_labels_text(run, found)} {_lesion_text(found)}"
     )
     return Part(
         f"maps-{run.key}",
@@ -60,8 +60,8 @@ def _cells(result: MethodResult, *, lesions: bool) -> list[str]:
         TITLES[result.method],
         "failed" if result.reasons else "passed",
         "; ".join(result.reasons) or "",
-        f"{result.cascade[-1]:.2f}",
-        f"{result.positions:.2f}",
+        _signs(f"{result.cascade[-1]:.2f} (two random: {result.two_random:.2f})"),
+        _signs(f"{result.positions:.2f}"),
         _gain_text(result.deletion),
         _gain_text(result.insertion),
     ]
@@ -69,7 +69,10 @@ def _cells(result: MethodResult, *, lesions: bool) -> list[str]:
 
 
 def _gain_text(gain: Gain) -> str:
-    text = f"{gain.value:+.2f} ({gain.low:+.2f} to {gain.high:+.2f})"
+    return _signs(f"{gain.value:+.2g} ({gain.low:+.2g} to {gain.high:+.2g})")
+
+
+def _signs(text: str) -> str:
     return text.replace("-", "−")
 
 
@@ -142,12 +145,12 @@ def _pictured(run: Run, picture: Picture, place: int, failed: dict[str, str]) ->
     label = f"{picture.image_id}: score {picture.score:.3f}, truth melanoma"
     panels = [_panel(run, f"{name}-photograph", picture.photograph, f"Dermoscopic image {label}", "the photograph")]
     for method, file in picture.maps.items():
-        words = TITLES[method] + (f": FAILED, {failed[method]}" if method in failed else "")
+        words = TITLES[method] + (": failed" if method in failed else "")
         panels.append(_panel(run, f"{name}-{method}", file, f"Map of {picture.image_id} by {words}", words))
     return Part(
         name,
         f"{kind}: {label}",
-        "Crossed out: the method failed its tests for this network. The pictures are in the run's folder explain.",
+        "Crossed out: the method failed, for the reasons in the table above. Files: the run's folder explain.",
         panels,
         numbers={
             "image_id": [picture.image_id] * len(picture.maps),
