@@ -58,7 +58,7 @@ def find_components(classifier: Classifier, dataset: Dataset, digest: str, *, te
     features, why_not = features_of(classifier, dataset)
     if features:
         tell(f"principal components of {features['train'].shape[1]:,} features")
-        spaces.append(_space("the network's features", lambda split: iter(features[split]), test)[1])
+        spaces.append(_space("features", lambda split: iter(features[split]), test)[1])
     components = Components(
         schema=SCHEMA,
         classifier=digest,

@@ -122,7 +122,7 @@ def _write_saliency(
     tell: Tell,
 ) -> None:
     began = time.perf_counter()
-    tell(f"{len(names)} methods are tested on {len(tested)} melanomas")
+    tell(f"{len(names)} method{'s are' if len(names) > 1 else ' is'} tested on {len(tested)} melanomas")
     masks, no_masks = lesion_masks(dataset, [str(run.test.image_id[i]) for i in tested])
     bench = set_up(
         explained,

@@ -1,15 +1,18 @@
 """Principal components on a page: how much they explain, what they look like, and what they tell of melanoma."""
 
+from collections import Counter
 from typing import Any, Final
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from mole_jax.report.figures.drawing import BLUE, VERMILLION, draw, series
 from mole_jax.report.parts import Panel, Part, Row, Table, estimate_columns, estimate_text
 from mole_jax.runs.explanation import FOLDER, Components, Space
 from mole_jax.runs.read import Run
 
+SITES: Final = 6  # the most frequent ones, by colour
 OTHERS: Final = 600  # images without melanoma that are drawn at most; the CSV has all
 
 
@@ -32,10 +35,11 @@ def _explained(run: Run, found: Components) -> Part:
             axes.plot(range(1, len(summed) + 1), summed, look.linestyle, color=look.color, label=space.name)
         axes.set_ylim(0, 1)
         axes.set_xlabel("components, the largest first")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_ylabel("share of the variance explained")
 
     said = " ".join(
-        f"Of {space.name} ({space.dimensions:,} numbers an image) the first component explains "
+        f"Of the {space.name} ({space.dimensions:,} numbers an image) the first component explains "
         f"{space.explained[0]:.0%} of the variance, the first {len(space.explained)} {sum(space.explained):.0%}."
         for space in found.spaces
     )
@@ -126,16 +130,26 @@ def _scatter(run: Run, found: Components, space: Space) -> Part:
     drawn = np.sort(np.random.default_rng(0).permutation(others)[:OTHERS])
 
     def plot(axes: Axes) -> None:
-        axes.scatter(scores[drawn, 0], scores[drawn, 1], s=6, color=BLUE, alpha=0.4, linewidths=0, label="not melanoma")
+        axes.scatter(scores[drawn, 0], scores[drawn, 1], s=9, color=BLUE, alpha=0.4, linewidths=0, label="not melanoma")
         axes.scatter(
             scores[label == 1, 0],
             scores[label == 1, 1],
-            s=12,
+            s=20,
             color=VERMILLION,
             marker="^",
             linewidths=0,
             label="melanoma",
         )
+        axes.set_xlabel("first component")
+        axes.set_ylabel("second component")
+
+    sites = [site for site, _ in Counter(filter(None, found.site)).most_common(SITES)]
+    of_site, shown = np.array(found.site), np.union1d(drawn, np.flatnonzero(label == 1))
+
+    def plot_sites(axes: Axes) -> None:
+        for site, look in zip(sites, series(), strict=False):
+            rows = shown[of_site[shown] == site]
+            axes.scatter(scores[rows, 0], scores[rows, 1], s=9, color=look.color, alpha=0.6, linewidths=0, label=site)
         axes.set_xlabel("first component")
         axes.set_ylabel("second component")
 
@@ -151,11 +165,15 @@ def _scatter(run: Run, found: Components, space: Space) -> Part:
         "first": scores[:, 0].tolist(),
         "second": scores[:, 1].tolist(),
     }
+    panels = [Panel(name, alt, draw(name, plot), label="by class")]
+    if sites:
+        words = f"The same images by the {len(sites)} most frequent sites."
+        panels.append(Panel(f"{name}-sites", words, draw(f"{name}-sites", plot_sites), label="by site on the body"))
     caption = f"{alt}{some} The CSV has each image's lesion or patient and its site on the body."
     return Part(
         name,
-        f"Test images on the first two components of {space.name}",
+        f"Test images on the first two components of the {space.name}",
         caption,
-        [Panel(name, alt, draw(name, plot), label=space.name)],
+        panels,
         numbers=numbers,
     )

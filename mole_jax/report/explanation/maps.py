@@ -169,7 +169,8 @@ def _panel(run: Run, name: str, file: str, alt: str, label: str) -> Panel:
 
 def _as_jpeg(path: Path) -> bytes:
     """A picture at a sixth of its size; the PNG stays in the run's folder."""
-    return jpeg(np.asarray(Image.open(path).convert("RGB")))
+    with Image.open(path) as picture:
+        return jpeg(np.asarray(picture.convert("RGB")))
 
 
 def _colours(run: Run, found: Saliency) -> Part:
