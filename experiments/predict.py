@@ -47,6 +47,7 @@ def command() -> int:
     from tqdm import tqdm
 
     from mole_jax.classifier.storage import open_run
+    from mole_jax.runs.members import members_of
     from mole_jax.studies.predict import as_ensemble, find_images, score_photographs
 
     paths = find_images(FLAGS.images)
@@ -54,10 +55,10 @@ def command() -> int:
         raise UserError(f"{len(paths):,} images do not fit on the screen; give --out=predictions.csv")
     if out is not None:
         _refuse_foreign(out)
-    sheets = _sheets_folder(run_dirs)
-    classifiers = [open_run(run_dir) for run_dir in run_dirs]
-    ensemble = as_ensemble(classifiers, run_dirs)
-    names = [run_dir.resolve().name for run_dir in run_dirs]
+    members = [(run_dir, member) for run_dir in run_dirs for member in members_of(run_dir)]
+    sheets = _sheets_folder([member for _, member in members])
+    ensemble = as_ensemble([open_run(member) for _, member in members], [member for _, member in members])
+    names = [member.resolve().relative_to(run_dir.resolve().parent).as_posix() for run_dir, member in members]
     for line in _about(ensemble, names, prevalence):
         print(line, flush=True)
     failed: list[Scored] = []
@@ -79,7 +80,7 @@ def command() -> int:
         print(f"... and {len(paths) - len(shown):,} more")
     print(f"{len(paths) - len(failed):,} of {len(paths):,} images scored" + (f"; all of them in {out}" if out else ""))
     if sheets is not None and said:
-        _explain(classifiers[0], run_dirs[0], said, sheets)
+        _explain(ensemble.members[0], members[0][1], said, sheets)
     print(cli.NOT_A_DEVICE)
     if failed:
         first = failed[0]
@@ -123,7 +124,8 @@ def _sheets_folder(run_dirs: Sequence[Path]) -> Path | None:
         return None
     if len(run_dirs) > 1:
         raise UserError(
-            f"--explain is for one run, and --run names {len(run_dirs)}: their maps are tested run by run; give one"
+            f"--explain is for one run of one seed, and --run names {len(run_dirs)}: maps are tested run by run; give "
+            f"one, such as --run={run_dirs[0]}"
         )
     from mole_jax.studies.explain_photographs import refuse_foreign_sheets
 

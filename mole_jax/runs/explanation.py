@@ -5,11 +5,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from mole_jax.evaluation.statistics.intervals import Estimate
-from mole_jax.files.changes import SUMS
-from mole_jax.files.digest import file_sha256
 from mole_jax.files.reading import read_record
 from mole_jax.files.sums import verify
-from mole_jax.runs.directory import CLASSIFIER
+from mole_jax.runs.members import classifier_digest
 
 SCHEMA: Final = 1
 FOLDER: Final = "explain"  # in the run's directory, and the kind of what lies in it
@@ -116,7 +114,7 @@ class Saliency:
 
     Attributes:
         schema: of this file.
-        classifier: the SHA-256 of the classifier's own digests.
+        classifier: what the run's scores come from (`runs/members.py: classifier_digest`).
         dataset: whose test images were used.
         tested: ids of the images of the tests.
         layer: the feature map that Grad-CAM reads; "": none.
@@ -134,7 +132,7 @@ class Saliency:
     """
 
     schema: int
-    classifier: str
+    classifier: str | None
     dataset: str
     tested: tuple[str, ...]
     layer: str
@@ -180,7 +178,7 @@ class Components:
 
     Attributes:
         schema: of this file.
-        classifier: the SHA-256 of the classifier's own digests.
+        classifier: what the run's scores come from (`runs/members.py: classifier_digest`).
         dataset: whose images were used.
         image_id: of the test images.
         label: of each.
@@ -191,7 +189,7 @@ class Components:
     """
 
     schema: int
-    classifier: str
+    classifier: str | None
     dataset: str
     image_id: tuple[str, ...]
     label: tuple[int, ...]
@@ -199,12 +197,6 @@ class Components:
     site: tuple[str, ...]
     spaces: tuple[Space, ...]
     no_features: str
-
-
-def classifier_digest(run_dir: Path) -> str:
-    """Tells one classifier of a run from another; "" where it has none."""
-    sums = run_dir / CLASSIFIER / SUMS
-    return file_sha256(sums) if sums.is_file() else ""
 
 
 def read_saliency(run_dir: Path) -> Saliency | None:

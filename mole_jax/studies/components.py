@@ -38,7 +38,9 @@ class Found(NamedTuple):
     pictures: dict[str, bytes]
 
 
-def find_components(classifier: Classifier, dataset: Dataset, digest: str, *, tell: Tell = lambda _: None) -> Found:
+def find_components(
+    classifier: Classifier, dataset: Dataset, digest: str | None, *, tell: Tell = lambda _: None
+) -> Found:
     """Components of the training images' pixels and features, and how the test images lie on them.
 
     Args:

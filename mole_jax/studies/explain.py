@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from mole_jax.classifier.classifier import Classifier
 from mole_jax.classifier.storage import open_run
-from mole_jax.data.dataset import Dataset, open_dataset
+from mole_jax.data.dataset import Dataset, open_dataset, with_fewer
 from mole_jax.data.source.synthetic import synthetic_mask
 from mole_jax.errors import UserError
 from mole_jax.evaluation.cross_fitting import cutoff
@@ -35,8 +35,8 @@ from mole_jax.runs.explanation import (
     MethodResult,
     Picture,
     Saliency,
-    classifier_digest,
 )
+from mole_jax.runs.members import classifier_digest, is_ensemble, members_of
 from mole_jax.runs.read import Run, read_runs
 from mole_jax.studies.components import find_components
 from mole_jax.studies.shuffled_labels import trained_on_shuffled_labels
@@ -88,9 +88,12 @@ def explain_run(request: Request, *, tell: Tell = lambda _: None) -> Path:
     """
     folder = request.run_dir / FOLDER
     refuse_foreign(folder, FOLDER, alone=True, otherwise=OTHERWISE)
+    if is_ensemble(request.run_dir):
+        one = members_of(request.run_dir)[0]
+        raise UserError(f"{request.run_dir} is the ensemble of several runs; explain one of them, such as --run={one}")
     run = read_runs([request.run_dir], request.data_dir)[0]
     classifier = open_run(request.run_dir)
-    dataset = _dataset(run, request)
+    dataset = _dataset(run, classifier, request)
     if "saliency" in request.what:
         explained = explain_classifier(classifier, layer=request.layer)
         names = chosen(explained, list(request.methods))
@@ -180,7 +183,12 @@ def shown_images(run: Run, many: int) -> list[tuple[str, int]]:
 
 
 def lesion_masks(dataset: Dataset, image_ids: Sequence[str]) -> tuple[Bool[np.ndarray, "n 224 224"] | None, str]:
-    """Where the lesions are in some test images; None and why where that is not known."""
+    """Where the lesions are in some test images: as the dataset has it, or as they were drawn; None and why where that
+    is not known.
+    """
+    source, places = dataset.splits["test"], {row.image_id: i for i, row in enumerate(dataset.rows["test"])}
+    if "mask" in source[0]:
+        return np.stack([source[places[name]]["mask"] for name in image_ids]), ""
     if dataset.facts.layout != "synthetic":
         return None, f"The lesions of {dataset.facts.name} are not outlined."
     labels = {row.image_id: row.label for row in dataset.rows["test"]}
@@ -200,14 +208,16 @@ def _tested(run: Run, request: Request) -> list[int]:
     return [int(i) for i in tested]
 
 
-def _dataset(run: Run, request: Request) -> Dataset:
+def _dataset(run: Run, classifier: Classifier, request: Request) -> Dataset:
+    """The dataset with those of its training images that the run learned from."""
     name = run.config["dataset"]
     if run.images.directory is None:
         raise UserError(
             f"the images of {name!r} that {request.run_dir} was tested on are needed and not at hand "
             f"({run.images.reason.rstrip('.')}); give --data_dir, or prepare the dataset again"
         )
-    return open_dataset(run.images.directory.parents[1], name)
+    whole = open_dataset(run.images.directory.parents[1], name)
+    return with_fewer(whole, classifier.config.examples, seed=classifier.config.seed)
 
 
 def _images(run: Run, dataset: Dataset, rows: Sequence[int]) -> UInt8[np.ndarray, "n 224 224 3"]:

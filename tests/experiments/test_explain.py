@@ -14,6 +14,7 @@ from mole_jax.data.prepare.prepare import prepare
 from mole_jax.errors import UserError
 from mole_jax.files.sums import find_fault
 from mole_jax.runs.explanation import FOLDER, read_components, read_saliency
+from mole_jax.runs.members import member_dir, write_members
 from mole_jax.studies.experiment import run_experiment
 from mole_jax.studies.explain import lesion_masks
 
@@ -174,7 +175,7 @@ def test_sheets_of_new_photographs_carry_the_verdicts(call, copied, made, tmp_pa
     photo = f"--images={tmp_path / 'photos' / '0.png'}"
     with pytest.raises(UserError, match=r"mine' holds files and no mark of mole_jax .* give another --explain"):
         call("predict", f"--run={copied}", photo, f"--explain={tmp_path / 'mine'}")
-    with pytest.raises(UserError, match=r"--explain is for one run, and --run names 2"):
+    with pytest.raises(UserError, match=r"--explain is for one run of one seed, and --run names 2"):
         call("predict", f"--run={copied},{made / 'run'}", photo, f"--explain={out}")
 
 
@@ -196,6 +197,15 @@ def test_a_mistake_is_a_sentence(call, made, flags, message):
     with pytest.raises(UserError, match=message):
         call("explain", *(flag.format(run=made / "run") for flag in flags))
     assert not (made / "run" / FOLDER).exists()
+
+
+def test_an_ensemble_is_explained_run_by_run(call, copied):
+    write_members(copied, [0])
+    shutil.copytree(copied / "classifier", member_dir(copied, 0) / "classifier")
+    with pytest.raises(
+        UserError, match=r"is the ensemble of several runs; explain one of them, such as --run=.*seeds/0"
+    ):
+        call("explain", f"--run={copied}")
 
 
 def test_too_few_melanomas_are_said(call, made, monkeypatch):
