@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 
 from experiments import cli
+from experiments.photographs import warn_of_photographs
 from mole_jax import xla
 from mole_jax.errors import UserError
 
@@ -164,6 +165,7 @@ def _explain(classifier: "Classifier", run_dir: Path, said: dict[Path, str], fol
             notes=[cli.NOT_A_DEVICE],
             on_progress=lambda more: bar.update(more) and None,
         )
+    warn_of_photographs(sheets[0])
     print(f"maps in {sheets[0]}" + (f" and {len(sheets) - 1:,} more beside it" if len(sheets) > 1 else ""))
 
 

@@ -14,7 +14,7 @@ from mole_jax.models import MODELS
 KINDS = [
     ({"model": "logistic"}, "images"),
     ({"model": "cnn"}, "images"),
-    *(({"model": "transfer", "head": head}, "head") for head in ("linear", "paper", "svm_rbf")),
+    *(({"model": "transfer", "head": head}, "head") for head in ("paper", "svm_rbf")),
     ({"model": "transfer", "head": "svm", "levels": "all"}, "head"),
     ({"model": "transfer", "head": "pooled"}, "images"),
 ]
