@@ -1,5 +1,6 @@
 """What `experiments.explain` leaves in a run's directory: the tests of its maps, its pictures and its components."""
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -222,5 +223,10 @@ def _read(run_dir: Path, name: str, kind: Any) -> Any:
     verify(folder, FOLDER, again=again)
     about: dict[str, Any] = read_record(folder / name, dict[str, Any], remedy=again)
     if about.get("schema") != SCHEMA or about.get("classifier") != classifier_digest(run_dir):
+        logging.getLogger(__name__).warning(
+            "%s is of an earlier classifier of this run, or of another release, and is left out; %s",
+            folder / name,
+            again,
+        )
         return None
     return read_record(folder / name, kind, remedy=again)

@@ -131,10 +131,13 @@ def test_the_runs_report_gets_a_section(call, copied):
     assert "What do its scores rest on?" in page and "Can the maps be believed? run" in page
 
 
-def test_results_of_another_classifier_are_not_shown(copied):
+def test_results_of_another_classifier_are_not_shown(copied, caplog):
     sums = copied / "classifier" / "SHA256SUMS"
     sums.write_text(sums.read_text() + "\n")
     assert read_saliency(copied) is None and read_components(copied) is None
+    assert (
+        "saliency.json is of an earlier classifier of this run, or of another release, and is left out" in caplog.text
+    )
 
 
 def test_damage_is_noticed(copied):
