@@ -93,7 +93,7 @@ def test_integrated_gradients_of_networks_are_complete(residual, drawn, network)
     fed = explained.fed(np.stack(drawn[:2])[:, 96:128, 96:128])
     difference = explained.logits(fed) - explained.logits(flat(fed))
     assert np.abs(difference).max() > 0.01
-    np.testing.assert_allclose(integrated(explained, fed, steps=64).sum(axis=(1, 2)), difference, atol=1e-3)
+    np.testing.assert_allclose(integrated(explained, fed, steps=256).sum(axis=(1, 2)), difference, atol=1e-3)
 
 
 def enlarged(small_map, side):

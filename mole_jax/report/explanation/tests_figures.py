@@ -20,7 +20,7 @@ def cascade_figure(run: Run, found: Saliency) -> Part:
         for result, look in zip(found.methods, series(), strict=False):
             curve = (1.0, *result.cascade)
             axes.plot(
-                places, curve, look.linestyle, color=look.color, marker="o", markersize=3, label=_named(result.method)
+                places, curve, look.linestyle, color=look.color, marker="o", markersize=3, label=TITLES[result.method]
             )
         axes.axhline(0.5, color=GREY, linestyle=":", label="from here on up at the end: failed")
         axes.set_xticks(places)
@@ -28,7 +28,7 @@ def cascade_figure(run: Run, found: Saliency) -> Part:
         axes.set_ylabel("rank correlation with the trained map")
 
     steps = "; ".join(f"{place}: {words}" for place, words in enumerate(found.steps, 1))
-    said = ", ".join(f"{_named(result.method)} {result.cascade[-1]:.2f}" for result in found.methods)
+    said = ", ".join(f"{TITLES[result.method]} {result.cascade[-1]:.2f}" for result in found.methods)
     caption = (
         "Layers are replaced by random ones, the last first (Adebayo et al. 2018). A map that explains the network "
         f"must change; one that stays is made by the image. Steps: {steps}. The CSV has what two random networks agree "
@@ -68,16 +68,12 @@ def _panel(name: str, kind: str, of_methods: Mapping[str, Sequence[float]], rand
 
     def plot(axes: Axes) -> None:
         for (method, curve), look in zip(of_methods.items(), series(), strict=False):
-            axes.plot(share, curve, look.linestyle, color=look.color, label=_named(method))
+            axes.plot(share, curve, look.linestyle, color=look.color, label=TITLES[method])
         axes.plot(share, random, color=GREY, linestyle=(0, (1, 2)), label="random order")
         axes.set_xlabel(f"share of the image that is {'hidden' if kind == 'hiding' else 'shown'}")
         axes.set_ylabel("mean logit")
 
     middle = len(random) // 2
-    said = ", ".join(f"{_named(method)} {curve[middle]:.2f}" for method, curve in of_methods.items())
+    said = ", ".join(f"{TITLES[method]} {curve[middle]:.2f}" for method, curve in of_methods.items())
     alt = f"Mean logit at half of the image: random order {random[middle]:.2f}, {said}."
     return Panel(name, alt, draw(name, plot), label=f"{kind} the strongest places first")
-
-
-def _named(method: str) -> str:
-    return TITLES[method]
