@@ -61,6 +61,11 @@ def configured(changes: Mapping[str, Any] | None = None) -> RunConfig:
     return RunConfig.from_dict({**stored, "run_dir": "", **given})
 
 
+def recipe_seeds(model: str) -> int:
+    """How many seeds the recipe has that the flags name; 1 with --config."""
+    return 1 if flags.FLAGS["config"].value is not None else RECIPES[flags.FLAGS["recipe"].value][model].seeds
+
+
 def defaults_for(arguments: list[str]) -> dict[str, str]:
     """What each flag of a run will be if it is not given, in words, for the model and recipe among the arguments.
 

@@ -45,6 +45,7 @@ def command() -> int:
     from tqdm import tqdm
 
     from mole_jax.classifier.storage import open_run
+    from mole_jax.runs.members import members_of
     from mole_jax.studies.predict import as_ensemble, find_images, score_photographs
 
     paths = find_images(FLAGS.images)
@@ -52,9 +53,9 @@ def command() -> int:
         raise UserError(f"{len(paths):,} images do not fit on the screen; give --out=predictions.csv")
     if out is not None:
         _refuse_foreign(out)
-    classifiers = [open_run(run_dir) for run_dir in run_dirs]
-    ensemble = as_ensemble(classifiers, run_dirs)
-    names = [run_dir.resolve().name for run_dir in run_dirs]
+    members = [(run_dir, member) for run_dir in run_dirs for member in members_of(run_dir)]
+    ensemble = as_ensemble([open_run(member) for _, member in members], [member for _, member in members])
+    names = [member.resolve().relative_to(run_dir.resolve().parent).as_posix() for run_dir, member in members]
     for line in _about(ensemble, names, prevalence):
         print(line, flush=True)
     failed: list[Scored] = []

@@ -9,11 +9,12 @@ it again.
 """
 
 import sys
+from functools import partial
 
 from absl import flags
 
 from experiments import cli
-from experiments.flagged import configured, defaults_for, define_run_flags, recipe_lines
+from experiments.flagged import configured, defaults_for, define_run_flags, recipe_lines, recipe_seeds
 from experiments.paths import given_path
 from experiments.photographs import warn_of_photographs
 from mole_jax import xla
@@ -21,6 +22,9 @@ from mole_jax.errors import TRY_AGAIN, UserError
 from mole_jax.studies.recipes import KEEPS_MEMORY
 
 define_run_flags()
+SEEDS = flags.DEFINE_integer(
+    "seeds", None, "runs that differ in their seed alone, and their ensemble; default: the recipe's, else 1", 1
+)
 REPORT = flags.DEFINE_bool("report", True, "write the page")
 COORDINATOR = flags.DEFINE_string(
     "coordinator",
@@ -37,6 +41,7 @@ PREVIEW = flags.DEFINE_string(
 def command() -> int:
     """Runs the experiment."""
     config = configured()
+    seeds = SEEDS.value or recipe_seeds(config.model)
     _refuse_half()
     xla.configure(keep_memory=config.model in KEEPS_MEMORY)
     if PREVIEW.value is not None:
@@ -46,7 +51,8 @@ def command() -> int:
         print(f"{PREVIEW.value}: in each row an image, then what the first steps make of it (augment={config.augment})")
         return 0
     from mole_jax.processes import is_first, join, leaving_together
-    from mole_jax.studies.experiment import run_experiment
+    from mole_jax.studies.experiment import Outcome, run_experiment
+    from mole_jax.studies.repeated import run_repeated
     from mole_jax.training.epoch_metrics import NonFinite
     from mole_jax.training.loop import Interrupted
 
@@ -54,7 +60,8 @@ def command() -> int:
         join(COORDINATOR.value, PROCESSES.value, PROCESS_ID.value)
     try:
         with leaving_together(expected=(Interrupted, NonFinite)):
-            outcome = run_experiment(config, report=REPORT.value, on_ready=lambda line: print(line, flush=True))
+            run = partial(run_repeated, seeds=seeds) if seeds > 1 else run_experiment
+            outcome = run(config, report=REPORT.value, on_ready=lambda line: print(line, flush=True))
     except Interrupted as stop:
         print(stop, file=sys.stderr)
         return TRY_AGAIN
@@ -66,9 +73,11 @@ def command() -> int:
     from mole_jax.evaluation.table import format_table
 
     run_dir, page = outcome.run_dir, outcome.report
-    print(f"{time_line(outcome.timing)}\n\n{format_table(outcome.metrics)}\n")
-    checkpoints = ", checkpoints/" if (run_dir / "checkpoints").is_dir() else ""  # what is solved has none
-    print(f"results in {run_dir}: metrics.json, predictions/, classifier/{checkpoints}")
+    if isinstance(outcome, Outcome):
+        print(f"{time_line(outcome.timing)}\n")
+    print(f"{format_table(outcome.metrics)}\n")
+    kept = [name for name in ("classifier", "checkpoints", "seeds") if (run_dir / name).is_dir()]
+    print(f"results in {run_dir}: metrics.json, predictions/, {', '.join(f'{name}/' for name in kept)}")
     if page is not None:
         print(f"report in {page}")
         warn_of_photographs(page)

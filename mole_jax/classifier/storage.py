@@ -30,7 +30,8 @@ from mole_jax.files.sums import verify
 from mole_jax.files.tensors import differences, flatten, read_tensors, shape_text, unflatten, write_tensors
 from mole_jax.files.writing import write_json
 from mole_jax.inputs.normalize import Inputs, Preprocessing
-from mole_jax.runs.directory import CLASSIFIER, CONFIG, METRICS
+from mole_jax.runs.directory import CLASSIFIER, CONFIG, MEMBERS, METRICS
+from mole_jax.runs.members import is_ensemble
 
 FORMAT: Final = 2
 ABOUT: Final = "classifier.json"
@@ -198,6 +199,11 @@ def _why_there_is_none(run_dir: Path) -> str:
         return f"there is no run directory {str(run_dir)!r}; give --run=runs/NAME"
     if not (run_dir / CONFIG).is_file():
         return f"{str(run_dir)!r} is no run directory: it has no {CONFIG}; give --run=runs/NAME"
+    if is_ensemble(run_dir):
+        return (
+            f"{str(run_dir)!r} is the ensemble of several runs: open one of {run_dir / MEMBERS}, or score photographs "
+            f"with all of them, python -m experiments.predict --run={run_dir}"
+        )
     if not (run_dir / METRICS).is_file():
         return f"the run in {str(run_dir)!r} is not finished; {_again(run_dir)}"
     return f"the run in {str(run_dir)!r} is from before classifiers were kept with their run; {_again(run_dir)}"

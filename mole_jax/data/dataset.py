@@ -12,7 +12,7 @@ from jaxtyping import Int
 from mole_jax.data.facts import DatasetFacts, read_facts
 from mole_jax.data.manifest import ManifestRow, read_manifest
 from mole_jax.data.records import CLASSES, SPLITS, Split
-from mole_jax.data.shards import Source, open_split
+from mole_jax.data.shards import Part, Source, open_split
 from mole_jax.data.versions import AGAIN, DATASET, Reading, dataset_directory
 from mole_jax.errors import UserError
 from mole_jax.files.sums import verify
@@ -46,7 +46,8 @@ class Dataset:
     def describe(self) -> str:
         """One line for people."""
         counts = ", ".join(f"{len(rows):,} {split}" for split, rows in self.rows.items())
-        melanomas = sum(row.label for rows in self.rows.values() for row in rows) / self.facts.images
+        labels = [row.label for rows in self.rows.values() for row in rows]
+        melanomas = sum(labels) / len(labels)
         leaky = f"; LEAKY: {self.facts.leak}" if self.facts.leaky else ""
         return f"{self.facts.name} ({counts} images, {melanomas:.0%} melanoma, protocol {self.facts.protocol}{leaky})"
 
@@ -74,6 +75,39 @@ def load_dataset(data_dir: Path, name: str) -> Dataset:
                     "prepare it from a source with more images of that class"
                 )
     return dataset
+
+
+def with_fewer(dataset: Dataset, examples: int, *, seed: int) -> Dataset:
+    """The dataset with a part of its training images, drawn at random with the share of melanomas that all have.
+
+    A larger part of the same seed holds a smaller one. Numbers of the dataset, such as its channel means, are still
+    those of all images.
+
+    Args:
+        dataset: to learn from.
+        examples: how many training images, at least one of each class; 0: all.
+        seed: of the draw.
+
+    Raises:
+        UserError: the split has fewer.
+    """
+    if not examples:
+        return dataset
+    labels = dataset.labels["train"]
+    if not len(CLASSES) <= examples <= len(labels):
+        raise UserError(
+            f"examples={examples:,}: the training split of {dataset.facts.name!r} has {len(labels):,} images; give 2 "
+            "to that many, or 0 for all of them"
+        )
+    melanomas, others = (np.random.default_rng(seed).permutation(np.flatnonzero(labels == label)) for label in (1, 0))
+    share = round(examples * len(melanomas) / len(labels))
+    of_melanomas = min(max(share, 1, examples - len(others)), len(melanomas), examples - 1)
+    places = np.sort(np.concatenate([melanomas[:of_melanomas], others[: examples - of_melanomas]]))
+    return dataclasses.replace(
+        dataset,
+        rows={**dataset.rows, "train": [dataset.rows["train"][place] for place in places]},
+        splits={**dataset.splits, "train": Part(dataset.splits["train"], places)},
+    )
 
 
 def open_dataset(data_dir: Path, name: str) -> Dataset:

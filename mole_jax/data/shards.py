@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+from jaxtyping import Int
 
 from mole_jax.data.image_file import IMAGE_SHAPE
 from mole_jax.data.records import SPLITS
@@ -48,6 +49,27 @@ class ShardSource:
         image = np.frombuffer(record["image"], np.uint8).reshape(IMAGE_SHAPE)
         mask = {"mask": np.frombuffer(record["mask"], bool).reshape(IMAGE_SHAPE[:2])} if "mask" in record else {}
         return {"image": image, "label": record["label"], **mask}
+
+
+class Part:
+    """Some of the records of another source."""
+
+    def __init__(self, whole: Source, places: Int[np.ndarray, " n"]) -> None:
+        """Names them.
+
+        Args:
+            whole: the other source.
+            places: of the records in it, in the order in which they stand here.
+        """
+        self._whole, self._places = whole, places
+
+    def __len__(self) -> int:
+        """The number of records."""
+        return len(self._places)
+
+    def __getitem__(self, index: int, /) -> Mapping[str, Any]:
+        """Reads one record."""
+        return self._whole[int(self._places[index])]
 
 
 def shard_name(name: str, split: str, shard: int, shards: int) -> str:

@@ -283,6 +283,21 @@ class Shared(TypedDict):
     examples: list[str]
 
 
+class OverSeeds(TypedDict):
+    """One training under several seeds, on one split."""
+
+    auroc: list[Estimate]
+    mean: Estimate
+    deviation: float | None
+
+
+class Repeats(TypedDict):
+    """One training under several seeds; the rest of the file is about their ensemble."""
+
+    seeds: list[int]
+    splits: dict[str, OverSeeds]
+
+
 class Metrics(TypedDict):
     """metrics.json."""
 
@@ -298,6 +313,7 @@ class Metrics(TypedDict):
     shared_groups: list[Shared]
     warnings: list[str]
     external: NotRequired[dict[str, object]]
+    repeats: NotRequired[Repeats]
 
 
 class Drawn(TypedDict):

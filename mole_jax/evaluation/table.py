@@ -50,6 +50,7 @@ def format_table(metrics: Mapping[str, Any]) -> str:
         sizes,
         grid("", COLUMNS, _rows(splits, main)),
         _notes(metrics),
+        _over_seeds(metrics.get("repeats")),
         grid("", RANKING, {"Test": _at(test, main)}),
         grid("At other thresholds", AT_OTHERS, _others(metrics)),
         grid("One score a lesion", OF_LESIONS, _lesions(test, main)),
@@ -58,7 +59,7 @@ def format_table(metrics: Mapping[str, Any]) -> str:
         _footnotes(test, main),
     ]
     if main not in (None, PAPERS) and PAPERS in test["operating_points"]:
-        blocks.insert(6, grid("The paper's", COLUMNS, _rows(splits, PAPERS)))
+        blocks.insert(7, grid("The paper's", COLUMNS, _rows(splits, PAPERS)))
     return "\n\n".join("\n".join(line.rstrip() for line in block) for block in blocks if block)
 
 
@@ -217,6 +218,21 @@ def grid(
 def _fitted(text: str, cell: int) -> str:
     """An interval that leaves room between columns."""
     return text if len(text) < cell else text.replace(" to ", "…")
+
+
+def _over_seeds(repeats: Mapping[str, Any] | None) -> list[str]:
+    """Each seed's AUROC, their mean and spread; none where the run has one seed."""
+    if repeats is None:
+        return []
+    splits = repeats["splits"]
+    heads = {f"{split.capitalize()} AUROC": split for split in splits}
+    rows = {f"seed {seed}": {s: of["auroc"][i] for s, of in splits.items()} for i, seed in enumerate(repeats["seeds"])}
+    rows["mean"] = {split: of["mean"] for split, of in splits.items()}
+    spread = ", ".join(f"{split} {of['deviation']:.4f}" for split, of in splits.items() if of["deviation"] is not None)
+    note = (
+        f"Everything else is about their ensemble, the mean of their logits. Standard deviation over seeds: {spread}."
+    )
+    return [*grid("Over seeds", heads, rows, cell=20), *textwrap.wrap(note, WIDTH)]
 
 
 def _notes(metrics: Mapping[str, Any]) -> list[str]:

@@ -21,6 +21,7 @@ from mole_jax.report.given import from_files, read_given
 from mole_jax.report.mistakes import mistakes
 from mole_jax.report.parts import Part
 from mole_jax.report.render import render
+from mole_jax.report.seeds import seeds_tables
 from mole_jax.report.summary import summarise
 from mole_jax.report.tables import (
     comparison_table,
@@ -70,10 +71,15 @@ def _sections(runs: Sequence[Run]) -> list[Section]:
     compared = [comparison_table(runs)] if len(runs) > 1 else []
     elsewhere = external_parts(runs)
     trained = [run for run in runs if not from_files(run)]
+    single = [run for run in trained if "repeats" not in run.metrics]  # an ensemble has no epochs of its own
     linear = [weight_figure(run) for run in runs if run.config["model"] == "logistic"]
     return [
-        *([Section("by-epoch", "Training", training_figures(trained))] if trained else []),
-        Section("discrimination", "Telling melanomas from the rest", [roc_figure(runs), operating_points_table(runs)]),
+        *([Section("by-epoch", "Training", training_figures(single))] if single else []),
+        Section(
+            "discrimination",
+            "Telling melanomas from the rest",
+            [roc_figure(runs), *seeds_tables(runs), operating_points_table(runs)],
+        ),
         Section("table", _paper(trained), [results_table(runs), *compared]),
         Section("errors", "Right and wrong", [confusion_figure(runs), score_figure(runs)]),
         Section("risk", "What a score means", [calibration_figure(runs), prevalence_table(runs)]),

@@ -115,6 +115,9 @@ def _apart(run: Run, others: Sequence[Run]) -> str:
 
 
 def _epochs(run: Run) -> str:
+    if "repeats" in run.metrics:
+        seeds = run.metrics["repeats"]["seeds"]
+        return f"at most {run.config['epochs'] + run.config['finetune_epochs']} epochs with each of {len(seeds)} seeds"
     epochs = run.epochs[-1]["epoch"] if run.epochs else run.config["epochs"]
     return f"{epochs} epoch{'' if epochs == 1 else 's'}"
 

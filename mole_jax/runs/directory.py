@@ -25,6 +25,8 @@ EXTERNAL: Final = "external"  # a folder a dataset
 FIGURES: Final = "figures"
 PROFILE: Final = "profile"
 REPORT: Final = "report.html"
+SEEDS: Final = "seeds.json"  # of an ensemble: which runs its scores come from
+MEMBERS: Final = "seeds"  # these runs, a directory a seed
 WEIGHT_PICTURE: Final = "weight_picture.npy"
 
 
@@ -36,7 +38,8 @@ def predictions_file(run_dir: Path, split: str) -> Path:
 def files(run_dir: Path) -> list[str]:
     """The files that make up a run, relative to its directory; a finished one has the digest of each that is there."""
     splits = [predictions_file(run_dir, split).relative_to(run_dir).as_posix() for split in SPLITS]
-    return [CONFIG, ENVIRONMENT, STEPS, TIMING, TRACKING, *splits, METRICS, WEIGHT_PICTURE, f"{CLASSIFIER}/{SUMS}"]
+    own = [CONFIG, ENVIRONMENT, STEPS, TIMING, TRACKING, SEEDS]
+    return [*own, *splits, METRICS, WEIGHT_PICTURE, f"{CLASSIFIER}/{SUMS}"]
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from mole_jax.config import RunConfig
 from mole_jax.errors import UserError
 from mole_jax.files.reading import read_record
 from mole_jax.files.writing import write_json
-from mole_jax.runs.directory import CHECKPOINTS, CONFIG, ENVIRONMENT
+from mole_jax.runs.directory import CHECKPOINTS, CONFIG, ENVIRONMENT, METRICS
 
 PACKAGES = (
     "jax",
@@ -100,6 +100,20 @@ def refuse_another_run(run_dir: Path, now: Identity) -> None:
             f"the weights {now.config.weights!r} have changed since the run in {run_dir} began "
             f"(sha256 {then[:12]} then, {this[:12]} now); {remedy}"
         )
+
+
+def is_finished_as(run_dir: Path, now: Identity) -> bool:
+    """Whether the directory holds this run, and it has nothing left to do.
+
+    Raises:
+        UserError: as `refuse_another_run`.
+    """
+    refuse_another_run(run_dir, now)
+    if not (run_dir / METRICS).is_file():
+        return False
+    before = RunConfig().to_dict() | read_record(run_dir / CONFIG, dict[str, Any], remedy="use another --run_dir")
+    asked = now.config.to_dict()
+    return all(before[name] == asked[name] for name in ("epochs", "finetune_epochs", "patience", "views"))
 
 
 def write_identity(run_dir: Path, identity: Identity, *, devices: Sequence[str] = ()) -> None:

@@ -18,12 +18,11 @@ from mole_jax.evaluation.operating_points import OperatingPoint
 from mole_jax.evaluation.predictions import Predictions, read_predictions
 from mole_jax.evaluation.schema import SCHEMA, Metrics
 from mole_jax.evaluation.summary import renewed
-from mole_jax.files.changes import SUMS
-from mole_jax.files.digest import file_sha256
 from mole_jax.files.reading import read_record
 from mole_jax.files.sums import verify
-from mole_jax.runs.directory import CLASSIFIER, CONFIG, ENVIRONMENT, EXTERNAL, METRICS, verify_run
+from mole_jax.runs.directory import CONFIG, ENVIRONMENT, EXTERNAL, METRICS, verify_run
 from mole_jax.runs.log import read_steps
+from mole_jax.runs.members import classifier_digest
 
 AGAIN: Final = "restore it, or run the experiment again"
 REQUIRED = ("config.json", "environment.json", "metrics.json", "predictions/validation.csv", "predictions/test.csv")
@@ -155,8 +154,7 @@ def _read_run(path: Path, name: str, key: str, data_dir: Path | None) -> Run:
 
 
 def _read_external(run_dir: Path) -> list[External]:
-    found, classifier = [], run_dir / CLASSIFIER / SUMS
-    now = file_sha256(classifier) if classifier.is_file() else None
+    found, now = [], classifier_digest(run_dir)
     for path in sorted((run_dir / EXTERNAL).glob(f"*/{METRICS}")):
         name = path.parent.name
         again = f"python -m experiments.evaluate --run={run_dir} --dataset={name} makes it again"

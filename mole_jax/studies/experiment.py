@@ -15,13 +15,14 @@ from mole_jax.classifier.classifier import CLASS_NAMES, Classifier, Origin
 from mole_jax.classifier.decision import freeze
 from mole_jax.classifier.storage import save
 from mole_jax.config import SVM, RunConfig
-from mole_jax.data.dataset import Dataset, load_dataset
+from mole_jax.data.dataset import Dataset, load_dataset, with_fewer
 from mole_jax.evaluation.predictions import Predictions
 from mole_jax.evaluation.schema import Metrics
 from mole_jax.placement import placement_of
 from mole_jax.processes import is_first, wait_for_all
 from mole_jax.runs.directory import METRICS, REPORT, begin, finish, hold, predictions_file, refuse_changed_past
 from mole_jax.runs.identity import Identity, refuse_another_run, write_identity
+from mole_jax.runs.members import refuse_ensemble
 from mole_jax.runs.predictions import to_predictions
 from mole_jax.runs.tracking import refuse_untrackable
 from mole_jax.training.loop import Trained, refuse_fewer_epochs, train
@@ -75,11 +76,12 @@ def run_experiment(
     refuse_untrackable(config.track)
     placement_of(config)  # refuses a mesh that cannot be, before weights are fetched and a directory is made
     run_dir = Path(config.run_dir)
-    dataset = load_dataset(Path(config.data_dir), config.dataset)
+    dataset = with_fewer(load_dataset(Path(config.data_dir), config.dataset), config.examples, seed=config.seed)
     backbone = load_backbone(config)
     identity = Identity(config, dataset.facts.fingerprint, backbone.describe() if backbone else None)
     with hold(run_dir) if is_first() else nullcontext():
         # All that can be refused is refused before anything of an earlier start is touched.
+        refuse_ensemble(run_dir)
         refuse_another_run(run_dir, identity)
         refuse_changed_past(run_dir)
         refuse_fewer_epochs(config, dataset, run_dir)

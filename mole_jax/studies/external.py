@@ -21,12 +21,12 @@ from mole_jax.evaluation.external import evaluate_external
 from mole_jax.evaluation.predictions import read_predictions, write_predictions
 from mole_jax.evaluation.schema import Metrics
 from mole_jax.evaluation.summary import write_metrics
-from mole_jax.files.changes import SUMS, remove_file
+from mole_jax.files.changes import remove_file
 from mole_jax.files.csv_table import write_rows
-from mole_jax.files.digest import file_sha256
 from mole_jax.files.sums import claim, refuse_foreign, seal
 from mole_jax.placement import one_device
-from mole_jax.runs.directory import CLASSIFIER, EXTERNAL, METRICS, predictions_file
+from mole_jax.runs.directory import EXTERNAL, METRICS, predictions_file
+from mole_jax.runs.members import classifier_digest, members_of
 from mole_jax.runs.predictions import to_predictions
 from mole_jax.runs.read import Run, read_runs
 from mole_jax.training.predict import predict
@@ -75,14 +75,15 @@ def validate(request: Request) -> tuple[Path, Metrics]:
     folder = request.out or request.run_dir / EXTERNAL / name
     refuse_foreign(folder, EXTERNAL, FILES, otherwise="give another --out")
     run = read_runs([request.run_dir], None)[0]
-    classifier = open_run(request.run_dir)
+    classifiers = [open_run(member) for member in members_of(request.run_dir)]
     dataset = open_dataset(request.data_dir, request.dataset)
     splits = _splits(dataset, request.split)
     trained_on = _trained_on(run, request)
     overlap = None if trained_on is None else _overlap(trained_on, dataset, splits, request)
     excluded = overlap.matches if overlap is not None and request.overlap == "exclude" else ()
     left_out = {match.image_id for match in excluded}
-    logits = np.concatenate(list(score(classifier, dataset, splits).values()))
+    of_each = [np.concatenate(list(score(each, dataset, splits).values())) for each in classifiers]
+    logits = of_each[0] if len(of_each) == 1 else np.mean([each.astype(np.float64) for each in of_each], axis=0)
     rows = [row for split in splits for row in dataset.rows[split]]
     kept = [i for i, row in enumerate(rows) if row.image_id not in left_out]
     if not kept:
@@ -193,7 +194,7 @@ def _about(
     facts = dataset.facts
     return {
         "run": run.name,
-        "classifier": file_sha256(run.path / CLASSIFIER / SUMS),
+        "classifier": classifier_digest(run.path),
         "trained_on": run.config["dataset"],
         "trained_on_fingerprint": run.environment["dataset_fingerprint"],
         "dataset": facts.name,

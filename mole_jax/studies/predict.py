@@ -18,8 +18,8 @@ from mole_jax.classifier.decision import SCREENING, Decision, freeze
 from mole_jax.classifier.network import BATCH_SIZE
 from mole_jax.data.image_file import LoadedImage, UnusableImageError, load_image
 from mole_jax.errors import UserError
-from mole_jax.evaluation.calibration import logits_of
 from mole_jax.evaluation.predictions import read_predictions
+from mole_jax.evaluation.repeats import ensemble
 from mole_jax.runs.directory import predictions_file, verify_run
 from mole_jax.workers import cores, in_workers
 
@@ -96,8 +96,7 @@ def as_ensemble(classifiers: Sequence[Classifier], run_dirs: Sequence[Path]) -> 
     first = of_members[0]
     if any(set(other.image_id) != set(first.image_id) for other in of_members):
         return Ensemble(tuple(classifiers), None, "the runs' validation predictions are not of the same images")
-    logits = np.mean([logits_of(other.aligned_to(first.image_id)) for other in of_members], axis=0)
-    together = dataclasses.replace(first, logit=logits, score=expit(logits), source="the averaged validation scores")
+    together = ensemble(of_members)
     return Ensemble(tuple(classifiers), freeze(together, prevalence=classifiers[0].decision.prevalence))
 
 

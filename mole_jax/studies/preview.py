@@ -9,7 +9,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from mole_jax.config import RunConfig
-from mole_jax.data.dataset import load_dataset
+from mole_jax.data.dataset import load_dataset, with_fewer
 from mole_jax.data.loader import draw
 from mole_jax.errors import UserError
 from mole_jax.files.writing import open_binary_whole
@@ -40,7 +40,7 @@ def preview(config: RunConfig, path: Path) -> None:
         raise UserError(f"{str(path)!r} exists and would be replaced; give another name or remove it")
     if not path.parent.is_dir():
         raise UserError(f"there is no folder {str(path.parent)!r} to write {path.name!r} into; make it first")
-    dataset = load_dataset(Path(config.data_dir), config.dataset)
+    dataset = with_fewer(load_dataset(Path(config.data_dir), config.dataset), config.examples, seed=config.seed)
     labels = dataset.labels["train"]
     first = draw(labels, first=0, count=len(labels), seed=config.seed, balance=config.balance == "sampler")
     chosen = [int(i) for label in (1, 0) for i in first[labels[first] == label][: ROWS // 2]]

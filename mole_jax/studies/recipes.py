@@ -24,12 +24,14 @@ class Recipe:
         why: where they come from.
         score: what came of them; "" where they have not been measured as they stand.
         time: how long they took; likewise.
+        seeds: runs of which the ensemble is made, where nobody says otherwise.
     """
 
     settings: Mapping[str, Any]
     why: str
     score: str = ""
     time: str = ""
+    seeds: int = 1
 
     def command(self, model: str, recipe: RecipeName, dataset: str) -> str:
         """The command that trains it."""

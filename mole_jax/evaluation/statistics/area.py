@@ -5,7 +5,7 @@ Each image's influence on the area is summed by group; the variance between grou
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -84,7 +84,31 @@ def cluster_auroc(score: Float[np.ndarray, " n"], label: Integer[np.ndarray, " n
         return undefined(ONE_CLASS)
     if reason := too_few(groups, FEWEST_AREA):
         return point(float(placements(score, label)[0].mean()), reason=reason)
-    influence = auroc_influence(score, label, groups)
+    return _score_interval(auroc_influence(score, label, groups), label, groups)
+
+
+def cluster_mean_auroc(
+    scores: Sequence[Float[np.ndarray, " n"]], label: Integer[np.ndarray, " n"], groups: Groups
+) -> Estimate:
+    """The mean AUROC of several models of one kind over the same images, with the interval of `cluster_auroc`.
+
+    The mean of areas has the mean of their influences. The interval is about other lesions, not about other models.
+    """
+    if label.min() == label.max():
+        return undefined(ONE_CLASS)
+    of_each = [auroc_influence(score, label, groups) for score in scores]
+    mean = Influence(
+        float(np.mean([each.value for each in of_each])),
+        np.mean([each.of_positives for each in of_each], axis=0),
+        np.mean([each.of_negatives for each in of_each], axis=0),
+        groups,
+    )
+    if reason := too_few(groups, FEWEST_AREA):
+        return point(mean.value, reason=reason)
+    return _score_interval(mean, label, groups)
+
+
+def _score_interval(influence: Influence, label: Integer[np.ndarray, " n"], groups: Groups) -> Estimate:
     numbers = groups.effective(label == 1), groups.effective(label == 0)
     expected = hanley_mcneil(influence.value, *numbers)
     ratio = average_with_prior(influence.variance / expected if expected > 0 else 0.0, influence.df)

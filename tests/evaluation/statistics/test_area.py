@@ -2,11 +2,13 @@ import numpy as np
 import pytest
 from scipy.special import logit
 from scipy.stats import t as student
+from sklearn.metrics import roc_auc_score
 
 from mole_jax.evaluation.statistics.area import (
     auroc_influence,
     cluster_auroc,
     cluster_auroc_difference,
+    cluster_mean_auroc,
     cluster_partial_auroc,
     hanley_mcneil,
     partial_influence,
@@ -186,3 +188,28 @@ def test_there_is_no_test_of_few_groups_nor_of_equal_models():
     found, test = cluster_auroc_difference(score[few], -score[few], label[few], group_images(patient[few], label[few]))
     assert test is None
     assert found["reason"].endswith("an interval needs 10")
+
+
+def test_the_mean_area_of_several_models_varies_as_their_bootstrap_does():
+    rng = np.random.default_rng(5)
+    label = np.repeat(np.arange(2), 150)
+    common = rng.normal(size=300) + label
+    scores = [common + rng.normal(size=300) for _ in range(3)]
+    groups = group_images(np.repeat(np.arange(150), 2).astype(str), label)
+    found = cluster_mean_auroc(scores, label, groups)
+    np.testing.assert_allclose(found["value"], np.mean([roc_auc_score(label, score) for score in scores]))
+    means = []
+    for _ in range(400):
+        drawn = (2 * rng.integers(0, 150, 150)[:, None] + np.arange(2)).ravel()
+        means.append(np.mean([roc_auc_score(label[drawn], score[drawn]) for score in scores]))
+    np.testing.assert_allclose([found["low"], found["high"]], np.quantile(means, [0.025, 0.975]), atol=0.012)
+    one = cluster_auroc(scores[0], label, groups)
+    assert cluster_mean_auroc(scores[:1], label, groups) == one
+    assert found["high"] - found["low"] < one["high"] - one["low"]
+
+
+def test_the_mean_area_needs_both_classes_and_enough_lesions():
+    label = np.array([0, 1, 0, 1])
+    groups = group_images(np.arange(4).astype(str), label)
+    assert cluster_mean_auroc([label * 1.0], label, groups)["low"] is None
+    assert cluster_mean_auroc([label * 1.0], np.zeros(4, int), groups)["value"] is None
