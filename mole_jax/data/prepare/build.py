@@ -17,7 +17,7 @@ from mole_jax.data.prepare.leaks import find_leak
 from mole_jax.data.prepare.looks import is_small, join_by_looks
 from mole_jax.data.prepare.moments import NO_MOMENTS
 from mole_jax.data.prepare.protocols import PROTOCOLS, check_source, check_splits, shuffle_key
-from mole_jax.data.prepare.scratch import IMAGE_BYTES
+from mole_jax.data.prepare.scratch import IMAGE_BYTES, masks_beside
 from mole_jax.data.prepare.write_shards import describe, write_shards
 from mole_jax.data.records import CLASSES, SPLITS, Example, Placed, Quarantined, Record, Split
 from mole_jax.data.source.listing import Listing
@@ -36,6 +36,7 @@ class Settings:
         examples: how many images to choose, half of each class; 0: all.
         source_fingerprint: SHA-256 of the listing, in hex.
         by_looks: whether images that show one lesion are looked for by their pixels.
+        masks: SHA-256 over the paths and sizes of the lesion masks, in hex; "": no masks.
     """
 
     layout: str
@@ -44,6 +45,7 @@ class Settings:
     examples: int
     source_fingerprint: str
     by_looks: bool = False
+    masks: str = ""
 
 
 def build(
@@ -94,9 +96,15 @@ def build(
 
     written = write_shards(folder, name, {split: splits[split] for split in protocol.splits}, scratch, workers=workers)
     remove_file(scratch)
-    pixels = iter([digest.hex() for shard in written for digest in shard.digests])
+    remove_file(masks_beside(scratch))
+    pixels, masks = (
+        iter([digest.hex() for of_shard in digests for digest in of_shard])
+        for digests in ((shard.digests for shard in written), (shard.masks for shard in written))
+    )
     rows = [
-        ManifestRow.from_example(example, split, pixels=next(pixels)) for split in SPLITS for example in splits[split]
+        ManifestRow.from_example(example, split, pixels=next(pixels), mask=next(masks, ""))
+        for split in SPLITS
+        for example in splits[split]
     ]
     moments = sum((shard.moments for shard in written), NO_MOMENTS)
     facts = DatasetFacts(
@@ -158,11 +166,11 @@ def _joined(named: Sequence[Example], examples: Sequence[Example]) -> int:
 
 
 def _fingerprint(rows: Sequence[ManifestRow]) -> str:
-    """SHA-256 over ids, labels, lesions, splits and pixels, in hex."""
+    """SHA-256 over ids, labels, lesions, splits, pixels and masks, in hex."""
     digest = hashlib.sha256()
     for row in rows:
         identity = f"{row.split}\0{row.image_id}\0{row.lesion_id}\0{row.label}\0"
-        digest.update(identity.encode() + bytes.fromhex(row.pixels))
+        digest.update(identity.encode() + bytes.fromhex(row.pixels) + bytes.fromhex(row.mask))
     return digest.hexdigest()
 
 
