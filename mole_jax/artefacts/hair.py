@@ -25,7 +25,8 @@ def hair_mask(image: Image224) -> Bool[np.ndarray, "224 224"]:
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     filled = np.stack([cv2.morphologyEx(grey, cv2.MORPH_CLOSE, _line(i * 180 / DIRECTIONS)) for i in range(DIRECTIONS)])
     thin = (filled.max(axis=0).astype(np.int16) - filled.min(axis=0) > CONTRAST).astype(np.uint8)
-    thin &= ~cv2.dilate(cv2.morphologyEx(thin, cv2.MORPH_OPEN, _disc(THICKEST)), np.ones((3, 3), np.uint8))
+    thick = cv2.dilate(cv2.morphologyEx(thin, cv2.MORPH_OPEN, _disc(THICKEST)), np.ones((3, 3), np.uint8))
+    thin[thick > 0] = 0
     _, number, about, _ = cv2.connectedComponentsWithStats(thin, connectivity=8)
     extent = np.hypot(about[:, cv2.CC_STAT_WIDTH], about[:, cv2.CC_STAT_HEIGHT])
     kept = (extent >= SHORTEST) & (about[:, cv2.CC_STAT_AREA] < FULL * extent**2)
@@ -67,6 +68,5 @@ def _disc(size: int) -> UInt8[np.ndarray, "{size} {size}"]:
 def _line(degrees: float) -> UInt8[np.ndarray, "13 13"]:
     kernel, half = np.zeros((LENGTH, LENGTH), np.uint8), (LENGTH - 1) / 2
     x, y = half * np.cos(np.deg2rad(degrees)), half * np.sin(np.deg2rad(degrees))
-    ends = [(round(half - x), round(half - y)), (round(half + x), round(half + y))]
-    cv2.line(kernel, *ends, 1)
+    cv2.line(kernel, (round(half - x), round(half - y)), (round(half + x), round(half + y)), 1)
     return kernel

@@ -41,8 +41,8 @@ def with_ink(image: Image224, rng: np.random.Generator) -> UInt8[np.ndarray, "22
         angle = rng.uniform(0, 2 * np.pi)
         middle = side / 2 + side * rng.uniform(0.4, 0.5) * np.array([np.cos(angle), np.sin(angle)])
         along = rng.uniform(10, 22) * np.array([-np.sin(angle), np.cos(angle)])
-        ends = [tuple(np.round(middle + sign * along).astype(int).tolist()) for sign in (-1, 1)]
-        cv2.line(cover, *ends, 255, int(rng.integers(4, 9)), cv2.LINE_AA)
+        first, second = (np.round(middle + sign * along).astype(int).tolist() for sign in (-1, 1))
+        cv2.line(cover, first, second, 255, int(rng.integers(4, 9)), cv2.LINE_AA)
     covered: Float[np.ndarray, "side side 1"] = cv2.GaussianBlur(cover, (0, 0), 1.2)[..., None] / 255
     colour = np.array([78.0, 44.0, 140.0]) if rng.random() < 0.5 else np.array([40.0, 62.0, 150.0])
     stained = image * (0.35 + 0.65 * colour / 255)  # the skin shows through

@@ -17,7 +17,7 @@ from mole_jax.evaluation.statistics.groups import Groups
 from mole_jax.evaluation.statistics.intervals import Estimate, difference_of, undefined
 from mole_jax.vocabulary.words import SEXES, is_unknown, plain
 
-ATTRIBUTES = ("sex", "age", "localization", "dx_type", "dx")
+ATTRIBUTES = ("sex", "age", "localization", "dx_type", "dx", "skin_tone")
 AGE_BANDS = ((0, 30, "under 30"), (30, 45, "30-44"), (45, 60, "45-59"), (60, 75, "60-74"), (75, np.inf, "75 and over"))
 OLDEST = 120  # years
 UNKNOWN = "unknown"
