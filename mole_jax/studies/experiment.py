@@ -90,7 +90,12 @@ def run_experiment(
         refuse_changed_past(run_dir)
         refuse_fewer_epochs(config, dataset, run_dir)
         if is_first():
-            on_ready(f"{config.model} on {dataset.describe()}\nrun directory {run_dir}")
+            shown = (
+                f"\nimages as --preprocess={config.preprocess} --masks={config.masks} shows them"
+                if preprocessor
+                else ""
+            )
+            on_ready(f"{config.model} on {dataset.describe()}{shown}\nrun directory {run_dir}")
 
         def on_start() -> None:
             wait_for_all("start")  # when none can be refused any more

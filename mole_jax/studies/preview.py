@@ -50,7 +50,8 @@ def preview(config: RunConfig, path: Path) -> None:
     images = np.stack([record["image"] for record in records])
     if (preprocessor := load_preprocessor(config)) is not None:
         refuse_without_masks(preprocessor, dataset)
-        masks = np.stack([record["mask"] for record in records]) if dataset.facts.masks else None
+        given = preprocessor.masks == "given"
+        masks = np.stack([record["mask"] for record in records]) if given else None
         images, _ = preprocessor(images, masks)
     with open_binary_whole(path) as file:
         Image.fromarray(sheet(config, images, labels[chosen])).save(
