@@ -63,7 +63,7 @@ class UNet(nn.Module):
 
 
 def model(widths: Sequence[int] = WIDTHS) -> Model:
-    """The network as pure functions; 917,041 trainable parameters. Its `apply` takes images in [-1, 1], as `scaled`
+    """The network as pure functions; 921,921 trainable parameters. Its `apply` takes images in [-1, 1], as `scaled`
     gives them, and gives logits [batch, side, side], one a pixel.
     """
     module = UNet(tuple(widths))
