@@ -23,6 +23,10 @@ Reading = Literal["printed", "corrected"]
 # Validation accuracy of the logistic regression on 3,000 images, by learning rate and by batch size (the section
 # on methods); rates of .001 and .0001 "did not appear to converge".
 GRID_RATES: Final = {1.0: 0.515, 0.1: 0.5209, 0.01: 0.5138}
+# Accuracies that the paper quotes for doctors and for models, of images like neither its own nor ours, from its
+# reference 15: Randal White, "Machine Learning Primer for Clinicians, Part 12", HIStalk, 16 January 2019.
+DOCTORS: Final = (0.69, 0.91)
+MODELS: Final = (0.72, 0.94)
 GRID_BATCH_SIZES: Final = {20: 0.5051, 100: 0.5106, 200: 0.5147, 500: 0.5249}
 
 

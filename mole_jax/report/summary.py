@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
-from mole_jax.evaluation.table import size_text
+from mole_jax.evaluation.paper_results import DOCTORS, MODELS
+from mole_jax.evaluation.table import PAPERS, size_text
 from mole_jax.report.figures.roc_figure import main_at, point_name
 from mole_jax.report.given import FILES, from_files
 from mole_jax.report.parts import estimate_text
@@ -52,6 +53,7 @@ def summarise(run: Run, others: Sequence[Run]) -> Summary:
     aim = point_name(run.main)
     if run.metrics["operating_points"].get(run.main, {}).get("folds"):
         aim += ", cross-fitted"
+    scale = [] if from_files(run) else [_scale(test)]
     notes = [warning for warning in run.metrics["warnings"] if warning not in run.leaks]
     if run.metrics["leaky"] is None:
         notes.append("It is not known whether training and test images share lesions.")
@@ -66,7 +68,7 @@ def summarise(run: Run, others: Sequence[Run]) -> Summary:
             *_of_lesions(run),
         ],
         leaks=run.leaks,
-        notes=notes,
+        notes=[*notes, *scale],
         command=_command(run.environment.get("command", [])),
         config=run.config,
         environment={name: _text(value) for name, value in run.environment.items() if name != "command"},
@@ -97,6 +99,19 @@ def _of_lesions(run: Run) -> list[Number]:
         return []
     at = found["maximum"]["operating_points"].get(run.main, {})
     return [_number("Sensitivity by lesion (highest score of its images)", at.get("sensitivity"))]
+
+
+def _scale(test: Mapping[str, Any]) -> str:
+    """Our accuracy beside the ranges that the paper quotes, and why they are no yardstick."""
+    ours = test["operating_points"].get(PAPERS, {}).get("accuracy")
+    none = 1 - test["positives"] / test["images"]
+    (doctors, their_best), (models, best_model) = DOCTORS, MODELS
+    return (
+        f"Accuracies that the paper quotes (White, HIStalk, 2019): doctors {doctors:.0%} to {their_best:.0%}, models "
+        f"{models:.0%} to {best_model:.0%}, on other images with another share of melanomas. This run, where its "
+        f"validation accuracy is best: {estimate_text(ours)}; calling nothing melanoma: {none:.3f}. So accuracy is no "
+        "yardstick here: look at the specificity at equal sensitivity."
+    )
 
 
 def _number(name: str, estimate: Mapping[str, Any] | None) -> Number:

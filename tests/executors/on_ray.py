@@ -1,5 +1,6 @@
 """What test_ray.py does inside a network namespace of its own: python on_ray.py SCENARIO FOLDER."""
 
+import csv
 import os
 import signal
 import subprocess
@@ -16,6 +17,7 @@ from mole_jax.executors.local import LocalExecutor
 from mole_jax.executors.on_ray import RayExecutor
 from mole_jax.executors.schedule import run_jobs
 
+ROOT = Path(__file__).parents[2]
 COUNTING = str(Path(__file__).with_name("counting.py"))
 
 
@@ -133,6 +135,25 @@ def stops(folder):
     (ended,) = executor.wait(60)
     assert ended.status == 75, ended
     executor.close()
+
+
+def sweep(folder):
+    """The command's sweep has the table of a local one; its trials run in Ray's processes."""
+    command = [sys.executable, "-m", "experiments.prepare", "--dataset=synthetic", "--examples=50"]
+    subprocess.run([*command, f"--data_dir={folder}/data"], check=True, cwd=ROOT)
+    command = [sys.executable, "-m", "experiments.sweep", "--model=logistic", "--normalize=batch", "--epochs=1"]
+    command += ["--grid=learning_rate=1e-4,1e-3", "--batch_size=10", f"--data_dir={folder}/data"]
+    for name, flags in (("ray", ["--resources=cpu=0.5"]), ("local", ["--max_parallel=2"])):
+        flags += [f"--executor={name}", f"--run_dir={folder}/{name}"]
+        subprocess.run([*command, *flags], check=True, cwd=ROOT)
+    ray, local = ((folder / name / "sweep.csv").read_text() for name in ("ray", "local"))
+    assert without_times(ray) == without_times(local)
+
+
+def without_times(table):
+    rows = list(csv.DictReader(table.splitlines()))
+    assert len(rows) == 2
+    return [{name: value for name, value in row.items() if "seconds" not in name} for row in rows]
 
 
 def refusals(folder):

@@ -29,7 +29,7 @@ def alone():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("scenario", ["same_as_local", "worker_killed", "driver_killed", "stops", "refusals"])
+@pytest.mark.parametrize("scenario", ["same_as_local", "worker_killed", "driver_killed", "stops", "refusals", "sweep"])
 def test_it(alone, scenario, tmp_path):
     command = [*alone, sys.executable, str(SCENARIOS), scenario, str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -148,6 +148,14 @@ def test_the_papers_table_stands_beside_ours_in_both_readings(plain):
     assert ("paper, columns corrected", "logistic", "test", "0.515") in rows
 
 
+def test_accuracies_that_the_paper_quotes_stand_beside_ours_and_beside_calling_nothing(plain, plain_run):
+    test = json.loads((plain_run / "metrics.json").read_text())["splits"]["test"]
+    ours, none = test["operating_points"]["accuracy"]["accuracy"]["value"], 1 - test["positives"] / test["images"]
+    assert "doctors 69% to 91%, models 72% to 94%, on other images" in plain.text
+    assert f"where its validation accuracy is best: {ours:.3f} (" in plain.text
+    assert f"calling nothing melanoma: {none:.3f}." in plain.text
+
+
 def test_roc_curve_runs_through_its_operating_points(plain, plain_run):
     test = json.loads((plain_run / "metrics.json").read_text())["splits"]["test"]
     curve = {
