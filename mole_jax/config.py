@@ -38,7 +38,7 @@ def option(
 class RunConfig:
     """Everything that decides a run's result, and where it reads and writes."""
 
-    model: Literal["logistic", "mlp", "cnn", "cnn_released", "transfer"] = option("cnn", "the classifier")
+    model: Literal["logistic", "mlp", "cnn", "cnn_released", "cnn_nasr", "transfer"] = option("cnn", "the classifier")
     dataset: str = option("synthetic", "the name of a prepared dataset")
     examples: int = option(0, "images of the training split to learn from, drawn by the seed; 0: all", low=0)
     epochs: int = option(20, "passes over the training split", low=1, identity=False)

@@ -18,7 +18,7 @@ def test_json_round_trip():
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"model": "vgg"}, "model='vgg' is not one of logistic, mlp, cnn, cnn_released, transfer"),
+        ({"model": "vgg"}, "model='vgg' is not one of logistic, mlp, cnn, cnn_released, cnn_nasr, transfer"),
         ({"head": "linear"}, "head='linear' is for model=transfer alone; do not give it for cnn"),
         ({"normalize": "weights"}, "normalize='weights' is for model=transfer; cnn has no pretrained weights"),
         ({"epochs": 0}, "epochs=0 is too small; the smallest is 1"),

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from PIL import Image
 from sklearn.cluster import KMeans
 
 from mole_jax.inputs.kmeans import STARTS, kmeans_mask, starting_colours, two_means
@@ -80,3 +81,20 @@ def test_two_colours_are_told_apart_however_alike_and_few():
     mask = np.asarray(kmeans_mask(jnp.asarray(image)))
     # Where no start has drawn the four pixels, all starts are of one colour, and there is no second cluster.
     assert mask.sum() in (0, 4)
+
+
+def test_masks_of_real_lesions_agree_with_experts_as_far_as_they_do(test_data):
+    """Every hundredth of the 1,200 images; RESULTS.md has all of them."""
+    folder = test_data / "data" / "isic2018_task1"
+    if not folder.is_dir():
+        pytest.skip(f"no masks in {folder}")
+    find, jaccard = jax.jit(kmeans_mask), []
+    for path in sorted((folder / "images").iterdir())[::100]:
+        image = np.asarray(Image.open(path).convert("RGB").resize((64, 64), Image.Resampling.BILINEAR))
+        truth = Image.open(folder / "masks" / f"{path.stem}_segmentation.png").resize(
+            (64, 64), Image.Resampling.BILINEAR
+        )
+        found, expert = np.asarray(find(image)), np.asarray(truth) >= 128
+        jaccard.append((found & expert).sum() / (found | expert).sum())
+    assert len(jaccard) == 12
+    assert 0.4 < np.mean(jaccard) < 0.8
