@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final, Literal
 
@@ -21,7 +21,7 @@ from mole_jax.errors import UserError
 from mole_jax.evaluation.predictions import Predictions
 from mole_jax.evaluation.probing import Share, effect, share, verdict
 from mole_jax.evaluation.statistics.area import cluster_auroc
-from mole_jax.evaluation.subgroups import subgroup_estimates
+from mole_jax.evaluation.subgroups import estimates_by_level
 from mole_jax.files.csv_table import write_rows
 from mole_jax.files.sums import claim, refuse_foreign, seal
 from mole_jax.files.writing import write_json
@@ -37,7 +37,7 @@ Masks = Literal["auto", "given", "kmeans"]
 OTHERWISE: Final = "move it elsewhere"
 FEWEST: Final = 20  # images with an artefact, for what taking it out does
 AT_A_TIME: Final = 64
-UNKNOWN: Final = ""
+UNKNOWN: Final = "too little skin"
 
 Tell = Callable[[str], None]
 
@@ -178,8 +178,7 @@ def _skin(
     known = [tone for tone in tones if tone is not None]
     names = [name for _, name in GROUPS]
     groups = np.array([UNKNOWN if of.tone is None else of.tone.group for of in looked["test"]], np.str_)
-    point = run.point(run.main) if threshold is not None else None
-    by_group = subgroup_estimates(replace(before, metadata={"skin_tone": groups}), point, ())["skin_tone"]
+    by_group = estimates_by_level(before, run.point(run.main) if threshold is not None else None, groups)
     order = {name: place for place, name in enumerate(names)}
     return SkinTones(
         known=len(known),
