@@ -29,5 +29,6 @@ for i in range(3): Image.fromarray(source[i]['image']).save(f'{sys.argv[2]}/{i}.
 "$BIN/python" -m experiments.audit --dataset=synthetic --data_dir="$work/data" --out="$work/audit"
 "$BIN/python" -m experiments.compare --predictions="$work/a/predictions/test.csv,$work/b/predictions/test.csv" \
   --validation="$work/a/predictions/validation.csv,$work/b/predictions/validation.csv" --out="$work/comparison"
+"$BIN/python" -m experiments.probe --run="$work/a" --images=5
 "$BIN/python" -m experiments.report --runs="$work/a,$work/b" --out="$work/report.html" --data_dir="$work/data"
 "$BIN/python" -m experiments.reproduce --scale=smoke --models=logistic --protocols=paper,grouped --data_dir="$work/reproduction" --runs_dir="$work/runs"
