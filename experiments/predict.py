@@ -2,11 +2,13 @@
 
     python -m experiments.predict --run=runs/NAME --images=photo.jpg
     python -m experiments.predict --run=runs/A,runs/B --images=FOLDER --out=predictions.csv
+    python -m experiments.predict --run=runs/NAME --images=photo.jpg --explain=sheets
 
 Columns: score, what the model gives; calibrated, the risk among images like the run's validation images; risk, the same
 where --prevalence is the share of melanomas; call, at the threshold that was frozen for 95 % sensitivity on validation.
-Several runs give the mean of their logits, each one's own score beside it. Exit status 4: some files could not be
-scored, and the table says why.
+Several runs give the mean of their logits, each one's own score beside it. Exit status 4: some files could not
+be scored, and the table says why. --explain writes a sheet of maps for each photograph, each method with the verdict
+that experiments.explain, which is to be run first, has found for this run.
 """
 
 import glob
@@ -20,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 
 from experiments import cli
+from experiments.photographs import warn_of_photographs
 from mole_jax import xla
 from mole_jax.errors import UserError
 
@@ -54,16 +57,20 @@ def command() -> int:
     if out is not None:
         _refuse_foreign(out)
     members = [(run_dir, member) for run_dir in run_dirs for member in members_of(run_dir)]
+    sheets = _sheets_folder([member for _, member in members])
     ensemble = as_ensemble([open_run(member) for _, member in members], [member for _, member in members])
     names = [member.resolve().relative_to(run_dir.resolve().parent).as_posix() for run_dir, member in members]
     for line in _about(ensemble, names, prevalence):
         print(line, flush=True)
     failed: list[Scored] = []
     shown: list[Scored] = []
+    said: dict[Path, str] = {}  # of each photograph that is explained
     with tqdm(total=len(paths), unit=" images", disable=None if len(paths) > 1 else True) as bar:
         scored = score_photographs(
             ensemble, paths, prevalence=prevalence, on_progress=lambda more: bar.update(more) and None
         )
+        if sheets is not None:
+            scored = _said(scored, said, ensemble)
         if out is None:
             shown = list(scored)
             failed = [each for each in shown if each.reason]
@@ -73,6 +80,8 @@ def command() -> int:
     if len(paths) > len(shown):
         print(f"... and {len(paths) - len(shown):,} more")
     print(f"{len(paths) - len(failed):,} of {len(paths):,} images scored" + (f"; all of them in {out}" if out else ""))
+    if sheets is not None and said:
+        _explain(ensemble.members[0], members[0][1], said, sheets)
     print(cli.NOT_A_DEVICE)
     if failed:
         first = failed[0]
@@ -104,6 +113,60 @@ def _refuse_foreign(out: Path) -> None:
         with out.open(encoding="utf-8", errors="replace") as file:
             if not file.readline().startswith(",".join(COLUMNS[:4])):
                 raise UserError(f"--out={out} is there and was not written by this command; give another name")
+
+
+def _sheets_folder(run_dirs: Sequence[Path]) -> Path | None:
+    """Where --explain's sheets go; None where none are asked for.
+
+    Raises:
+        UserError: several runs are given, or the folder holds what is not ours.
+    """
+    if not FLAGS.explain:
+        return None
+    if len(run_dirs) > 1:
+        raise UserError(
+            f"--explain is for one run of one seed, and --run names {len(run_dirs)}: maps are tested run by run; give "
+            f"one, such as --run={run_dirs[0]}"
+        )
+    from mole_jax.studies.explain_photographs import refuse_foreign_sheets
+
+    folder = Path(FLAGS.explain).expanduser()
+    refuse_foreign_sheets(folder)
+    return folder
+
+
+def _said(scored: Iterator["Scored"], said: dict[Path, str], ensemble: "Ensemble") -> Iterator["Scored"]:
+    """Passes all on, and keeps what the sheets say of those that were scored."""
+    for each in scored:
+        if not each.reason:
+            call = "" if each.melanoma is None else f", called {_call(each, ensemble)}"
+            risk = "" if math.isnan(each.risk) else f", risk {_number(each.risk)}"
+            said[each.path] = f"score {_number(each.score)}{risk}{call}"
+        yield each
+
+
+def _explain(classifier: "Classifier", run_dir: Path, said: dict[Path, str], folder: Path) -> None:
+    from tqdm import tqdm
+
+    from mole_jax.runs.explanation import read_saliency
+    from mole_jax.studies.explain_photographs import explain_photographs
+
+    if read_saliency(run_dir) is None:
+        print(
+            f"note: no map of {run_dir.resolve().name} was tested yet, so none can be believed; python -m "
+            f"experiments.explain --run={run_dir} tests them"
+        )
+    with tqdm(total=len(said), unit=" sheets", disable=None) as bar:
+        sheets = explain_photographs(
+            classifier,
+            run_dir,
+            said,
+            folder,
+            notes=[cli.NOT_A_DEVICE],
+            on_progress=lambda more: bar.update(more) and None,
+        )
+    warn_of_photographs(sheets[0])
+    print(f"maps in {sheets[0]}" + (f" and {len(sheets) - 1:,} more beside it" if len(sheets) > 1 else ""))
 
 
 def _about(ensemble: "Ensemble", names: Sequence[str], prevalence: float | None) -> Iterator[str]:
@@ -200,6 +263,7 @@ def define_flags() -> None:
     flags.DEFINE_list("run", [], "directories of finished runs, or a pattern; several give their ensemble")
     flags.DEFINE_list("images", [], "files, folders or patterns, separated by commas")
     flags.DEFINE_string("out", None, "CSV file to write; needed above 50 images")
+    flags.DEFINE_string("explain", None, "folder for a sheet of maps of each photograph; seconds to minutes for each")
     flags.DEFINE_float(
         "prevalence", None, "the share of melanomas that `risk` means, between 0 and 1 (default: the training images')"
     )

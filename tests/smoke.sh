@@ -4,7 +4,7 @@ set -eux
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-"$BIN/python" -m experiments.prepare --dataset=synthetic --examples=60 --data_dir="$work/data"
+"$BIN/python" -m experiments.prepare --dataset=synthetic --examples=100 --data_dir="$work/data"
 "$BIN/python" -m experiments.run --model=logistic --epochs=2 --data_dir="$work/data" --run_dir="$work/a"
 "$BIN/python" -m experiments.run --model=cnn --batch_size=8 --epochs=1 --bn_momentum=0.9 --data_dir="$work/data" --run_dir="$work/b"
 "$BIN/python" -m experiments.run --model=logistic --epochs=1 --preprocess=kmeans_blur --data_dir="$work/data" --run_dir="$work/blurred"
@@ -21,6 +21,8 @@ source = mole_jax.load_dataset(Path(sys.argv[1]), 'synthetic').splits['test']
 for i in range(3): Image.fromarray(source[i]['image']).save(f'{sys.argv[2]}/{i}.png')
 " "$work/data" "$work/photos"
 "$BIN/python" -m experiments.predict --run="$work/a" --images="$work/photos" --out="$work/scores.csv"
+"$BIN/python" -m experiments.explain --run="$work/a" --images=4
+"$BIN/python" -m experiments.predict --run="$work/a" --images="$work/photos/0.png" --explain="$work/sheets"
 "$BIN/python" -m experiments.predict --run="$work/a,$work/b" --images="$work/photos/0.png"
 "$BIN/python" -m experiments.predict --run="$work/tuned" --images="$work/photos"
 "$BIN/python" -m experiments.evaluate --predictions="$work/a/predictions/test.csv" --validation="$work/a/predictions/validation.csv" --out="$work/evaluation"

@@ -7,6 +7,7 @@ from typing import Final
 
 from mole_jax.report.checklist import STATES, TRIPOD_AI, checklist
 from mole_jax.report.contrasts import contrasts_tables
+from mole_jax.report.explanation.explanation_page import explanation_parts
 from mole_jax.report.external import external_parts
 from mole_jax.report.figures.calibration_figure import calibration_figure
 from mole_jax.report.figures.confusion_figure import confusion_figure
@@ -74,6 +75,7 @@ def _sections(runs: Sequence[Run]) -> list[Section]:
     trained = [run for run in runs if not from_files(run)]
     single = [run for run in trained if "repeats" not in run.metrics]  # an ensemble has no epochs of its own
     probes = probing_parts(trained)
+    explained = [part for run in single for part in explanation_parts(run)]
     linear = [weight_figure(run) for run in runs if run.config["model"] == "logistic"]
     return [
         *([Section("by-epoch", "Training", training_figures(single))] if single else []),
@@ -90,6 +92,7 @@ def _sections(runs: Sequence[Run]) -> list[Section]:
         Section("for-whom", "For whom does it work?", [*subgroup_figures(runs), *contrasts_tables(runs)]),
         Section("worst", "The most confident mistakes", [part for run in runs for part in mistakes(run)]),
         *([Section("probes", "What does it look at besides the lesion?", probes)] if probes else []),
+        *([Section("explained", "What do its scores rest on?", explained)] if explained else []),
         *([Section("weights", "What the linear model looks at", linear)] if linear else []),
     ]
 

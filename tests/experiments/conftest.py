@@ -21,7 +21,7 @@ def call(monkeypatch, capsys):
         values(["command", *map(str, given)])
         for user in (module, importlib.import_module("experiments.prediction_files")):
             monkeypatch.setattr(user, "FLAGS", values)
-        assert module.command() is None
+        assert not module.command()
         return capsys.readouterr().out
 
     return call

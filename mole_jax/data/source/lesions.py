@@ -8,7 +8,7 @@ and light do not depend on it.
 from typing import Final, NamedTuple
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 from PIL import Image, ImageDraw
 
 from mole_jax.data.image_file import IMAGE_SIZE
@@ -71,11 +71,7 @@ def draw_lesion(atypia: float, rng: np.random.Generator) -> Lesion:
 
 def photograph(lesion: Lesion, rng: np.random.Generator) -> UInt8[np.ndarray, "224 224 3"]:
     """Takes one picture: turned, shifted, magnified, with its own light, hairs and noise."""
-    canvas = np.concatenate([lesion.colour, lesion.opacity[..., None]], axis=-1)
-    turned = Image.fromarray(np.round(255 * canvas).astype(np.uint8)).transform(
-        (IMAGE_SIZE, IMAGE_SIZE), Image.Transform.AFFINE, _camera(rng), Image.Resampling.BILINEAR
-    )
-    view = np.asarray(turned, np.float32) / 255
+    view = _seen(lesion, rng)
     skin = (
         lesion.skin
         * (1 + 0.03 * _smooth_noise(rng, 5, IMAGE_SIZE) + 0.02 * _smooth_noise(rng, 60, IMAGE_SIZE))[..., None]
@@ -94,6 +90,21 @@ def photograph(lesion: Lesion, rng: np.random.Generator) -> UInt8[np.ndarray, "2
     tint = rng.normal(1, 0.03, 3).astype(np.float32)
     picture = scene * light[..., None] * tint + 0.012 * rng.standard_normal(scene.shape, np.float32)
     return np.round(255 * np.clip(picture, 0, 1)).astype(np.uint8)
+
+
+def outline(lesion: Lesion, rng: np.random.Generator) -> Bool[np.ndarray, "224 224"]:
+    """Where the lesion is in the picture that `photograph` takes with the same generator: inside its drawn border."""
+    opacity = _seen(lesion, rng)[..., 3]
+    return opacity > lesion.opacity.max() / 2
+
+
+def _seen(lesion: Lesion, rng: np.random.Generator) -> Float[np.ndarray, "224 224 4"]:
+    """The lesion's colour and opacity, turned, shifted and magnified; the first that a picture draws."""
+    canvas = np.concatenate([lesion.colour, lesion.opacity[..., None]], axis=-1)
+    turned = Image.fromarray(np.round(255 * canvas).astype(np.uint8)).transform(
+        (IMAGE_SIZE, IMAGE_SIZE), Image.Transform.AFFINE, _camera(rng), Image.Resampling.BILINEAR
+    )
+    return np.asarray(turned, np.float32) / 255
 
 
 def _camera(rng: np.random.Generator) -> tuple[float, ...]:

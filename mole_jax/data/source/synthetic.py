@@ -9,10 +9,11 @@ import itertools
 from typing import Any, Final
 
 import numpy as np
+from jaxtyping import Bool
 
 from mole_jax.data.image_file import IMAGE_SIZE, LoadedImage
 from mole_jax.data.records import CLASSES, Record
-from mole_jax.data.source.lesions import draw_lesion, photograph
+from mole_jax.data.source.lesions import draw_lesion, outline, photograph
 from mole_jax.data.source.listing import Listing
 
 DEFAULT_EXAMPLES: Final = 600
@@ -44,10 +45,29 @@ def list_synthetic(examples: int, seed: int) -> Listing:
 
 def load_synthetic(seed: int, record: Record) -> LoadedImage:
     """Draws the image of a record of `list_synthetic`; the images of a lesion differ in position, light and hairs."""
-    lesion, image = (int(number) for number in record.image_id.split("_")[1:])
+    lesion, image = _numbers(record.image_id)
     drawing = draw_lesion(_atypia(seed, lesion, record.label), _generator(seed, lesion, "lesion"))
     pixels = photograph(drawing, _generator(seed, lesion, f"image {image}"))
     return LoadedImage(pixels, hashlib.sha256(pixels.data).hexdigest(), IMAGE_SIZE, IMAGE_SIZE)
+
+
+def synthetic_mask(seed: int, image_id: str, label: int) -> Bool[np.ndarray, "224 224"]:
+    """Where the lesion is in an image of `list_synthetic`.
+
+    Args:
+        seed: of the dataset.
+        image_id: of the image.
+        label: of the image.
+    """
+    lesion, image = _numbers(image_id)
+    drawing = draw_lesion(_atypia(seed, lesion, label), _generator(seed, lesion, "lesion"))
+    return outline(drawing, _generator(seed, lesion, f"image {image}"))
+
+
+def _numbers(image_id: str) -> tuple[int, int]:
+    """Of the lesion, and of the image among its images."""
+    lesion, image = (int(number) for number in image_id.split("_")[1:])
+    return lesion, image
 
 
 def _lesion_records(seed: int, lesion: int, label: int) -> list[Record]:

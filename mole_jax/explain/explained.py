@@ -1,0 +1,138 @@
+"""A trained classifier as one differentiable function of what its network is fed: all that a map is made from.
+
+Maps are of the images as they are: a run whose scores are means over several positions is explained in the first.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, UInt8
+
+from mole_jax.chunks import on_cpu
+from mole_jax.classifier.classifier import Classifier
+from mole_jax.classifier.network import build_network, with_backbone
+from mole_jax.classifier.scoring import padded
+from mole_jax.config import RunConfig
+from mole_jax.errors import UserError
+from mole_jax.explain.modules import map_layers
+from mole_jax.inputs.normalize import Normalize, normalizer
+from mole_jax.models import cnn, cnn_released
+from mole_jax.models.base import Model, Variables
+from mole_jax.models.transfer import BACKBONE
+
+# The layers of these, one after the other: the fused form has no feature map that one could name.
+PLAIN: Final[dict[str, Callable[[RunConfig], Model]]] = {
+    "cnn": lambda config: cnn.model(bn_momentum=config.bn_momentum, fused=False),
+    "cnn_released": lambda config: cnn.model(blocks=cnn_released.BLOCKS, bn_momentum=config.bn_momentum, fused=False),
+}
+
+Images = Float[np.ndarray, "n side side 3"]
+Maps = Float[np.ndarray, "n side side"]
+
+
+@dataclass(frozen=True)
+class Explained:
+    """A classifier as methods see it.
+
+    Attributes:
+        model: from normalised images to logits, backbone and head together, in float32; its `init` draws all of it.
+        variables: of the model, on the device.
+        normalize: what it is fed.
+        layer: the feature map that Grad-CAM reads ("backbone/layer4_2"); "" where the network has none.
+    """
+
+    model: Model
+    variables: Variables
+    normalize: Normalize
+    layer: str
+
+    def fed(self, images: UInt8[np.ndarray, "n side side 3"]) -> Images:
+        """What the network is fed of images."""
+        return np.asarray(self.normalize(jnp.asarray(images), jnp.ones(len(images), bool)))
+
+    def logits(self, fed: Images) -> Float[np.ndarray, " n"]:
+        """The log odds of melanoma, of what the network is fed."""
+        score = _compiled(_logits, self.model)
+        (logits,) = some_at_a_time(lambda some: (score(self.variables, some),), fed)
+        return logits
+
+    def gradients(self, fed: Images) -> Images:
+        """How each logit rises with each number that the network is fed."""
+        differentiate = _compiled(_gradients, self.model)
+        (gradients,) = some_at_a_time(lambda some: (differentiate(self.variables, some),), fed)
+        return gradients
+
+    def replaced(self, variables: Variables) -> "Explained":
+        """The same network with other numbers in it; nothing is compiled again."""
+        return dataclasses.replace(self, variables=variables)
+
+
+def explain_classifier(classifier: Classifier, *, layer: str = "") -> Explained:
+    """A classifier of any kind, ready to be explained.
+
+    Args:
+        classifier: of a run.
+        layer: the feature map that Grad-CAM reads; "": the last one, of a backbone where there is one.
+
+    Raises:
+        UserError: an image's score depends on those beside it, or there is no such layer.
+    """
+    if classifier.inputs.normalize == "batch":
+        raise UserError(
+            f"the run {classifier.origin.run} was trained with normalize='batch': a score depends on the images beside "
+            "it, so no map of one image explains it; train with --normalize=image"
+        )
+    config = dataclasses.replace(classifier.config, compute_dtype="float32")
+    backbone, variables = classifier.backbone, classifier.variables
+    if backbone is not None and classifier.stage == "head":
+        below = with_backbone(backbone)
+        variables = {kind: {**below[kind], **variables[kind]} for kind in below}
+    if config.model in PLAIN:
+        model = PLAIN[config.model](config)
+    else:
+        # Without its weights, which are among the variables: so `init` draws them too.
+        drawn = None if backbone is None else dataclasses.replace(backbone, variables={})
+        model = build_network(config, classifier.inputs, drawn, stage="images").model
+    maps = map_layers(model, variables, within=BACKBONE if backbone is not None else "")
+    if layer and layer not in maps:
+        have = f"its maps are {', '.join(maps[-12:])}" if maps else "it has no feature map at all"
+        raise UserError(f"--layer={layer}: the network of the run {classifier.origin.run} has no such map; {have}")
+    on_device = jax.tree.map(jnp.asarray, variables)
+    return Explained(model, on_device, normalizer(classifier.inputs), layer or (maps[-1] if maps else ""))
+
+
+def some_at_a_time(
+    function: Callable[..., tuple[Array, ...]], *arrays: Float[np.ndarray, "n ..."]
+) -> tuple[np.ndarray, ...]:
+    """Gives `function(*arrays)`, computed on a few rows after the other; the last few are filled up with zeros.
+
+    Args:
+        function: treats each row alone; from arrays [rows, ...] to a tuple of such.
+        arrays: of the same number of rows, at least one.
+    """
+    size = 4 if on_cpu() else 64
+    parts = []
+    for start in range(0, len(arrays[0]), size):
+        given = [padded(array[start : start + size], size) for array in arrays]
+        results = function(*(jnp.asarray(rows) for rows, _ in given))
+        parts.append([np.asarray(result)[given[0][1]] for result in results])
+    return tuple(np.concatenate(each) for each in zip(*parts, strict=True))
+
+
+@functools.lru_cache(maxsize=16)
+def _compiled(function: Callable[..., Any], model: Model) -> Any:
+    return jax.jit(functools.partial(function, model))
+
+
+def _logits(model: Model, variables: Variables, fed: Float[Array, "n side side 3"]) -> Float[Array, " n"]:
+    return model.apply(variables, fed, train=False)[0]
+
+
+def _gradients(model: Model, variables: Variables, fed: Float[Array, "n side side 3"]) -> Float[Array, "n side side 3"]:
+    return jax.grad(lambda images: _logits(model, variables, images).sum())(fed)
