@@ -53,9 +53,10 @@ JUDGE = flags.DEFINE_string(
 def command() -> int:
     """Trains and judges, or judges alone."""
     xla.configure()
-    from mole_jax.studies.segmentation import SegmentConfig, judge_on, read_pairs, train_segmenter
+    from mole_jax.studies.segmentation import judge_on, read_pairs, train_segmenter
     from mole_jax.training.epoch_metrics import NonFinite
     from mole_jax.training.loop import Interrupted
+    from mole_jax.training.segmentation_config import SegmentConfig
 
     names = [field.name for field in dataclasses.fields(SegmentConfig)]
     given = {name: flags.FLAGS[name].value for name in names}

@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import json
+import shutil
 import signal
 
 import jax
@@ -11,12 +12,13 @@ import pytest
 from PIL import Image
 
 from mole_jax.classifier.segmenter import open_segmenter
-from mole_jax.data.pairs import load_pairs, split_groups
+from mole_jax.data.pairs import load_pairs, part_of, split_groups
 from mole_jax.errors import UserError
 from mole_jax.models import unet
-from mole_jax.studies import segmentation
-from mole_jax.studies.segmentation import SegmentConfig, judge_on, read_pairs, train_segmenter
+from mole_jax.studies.segmentation import judge_on, read_pairs, train_segmenter
+from mole_jax.training.epoch_metrics import Losses
 from mole_jax.training.loop import Interrupted
+from mole_jax.training.segmentation_config import SegmentConfig
 from tests.commands import command
 
 ROWS, COLUMNS = np.mgrid[:224, :224]
@@ -94,17 +96,17 @@ def test_what_became_of_each_image_is_written(trained):
 def test_it_goes_on_to_the_same_bits(config, tmp_path, monkeypatch):
     config = dataclasses.replace(config, epochs=2)
     whole = train_segmenter(dataclasses.replace(config, run_dir=str(tmp_path / "whole")))
-    losses = segmentation.Losses.add
+    losses = Losses.add
 
     def add(self, step, loss):
         losses(self, step, loss)
         if step == 2:  # within an epoch
             signal.raise_signal(signal.SIGTERM)
 
-    monkeypatch.setattr(segmentation.Losses, "add", add)
+    monkeypatch.setattr(Losses, "add", add)
     with pytest.raises(Interrupted, match="saved at step 2 of 8"):
         train_segmenter(dataclasses.replace(config, run_dir=str(tmp_path / "parts")))
-    monkeypatch.setattr(segmentation.Losses, "add", losses)
+    monkeypatch.setattr(Losses, "add", losses)
     parts = train_segmenter(dataclasses.replace(config, run_dir=str(tmp_path / "parts")))
     jax.tree.map(np.testing.assert_array_equal, whole.segmenter.variables, parts.segmenter.variables)
     assert whole.figures == parts.figures
@@ -118,12 +120,25 @@ def test_a_directory_of_another_segmenter_is_refused(trained, config):
         train_segmenter(there)
 
 
+def test_other_images_under_the_same_names_are_noticed(trained, config, tmp_path):
+    outcome, _ = trained
+    there = tmp_path / "unet"
+    there.mkdir()
+    shutil.copy(outcome.run_dir / "config.json", there)
+    shutil.copy(outcome.run_dir / "SHA256SUMS", there)
+    stored = json.loads((there / "config.json").read_text())
+    (there / "config.json").write_text(json.dumps({**stored, "pairs": "0" * 64}))
+    with pytest.raises(UserError, match=r"the images, masks or splits have changed since the segmenter in .* began"):
+        train_segmenter(dataclasses.replace(config, run_dir=str(there)))
+    assert json.loads((there / "config.json").read_text())["pairs"] == "0" * 64, "nothing was touched"
+
+
 def test_it_is_judged_on_images_that_it_does_not_know(trained, config, folders, tmp_path):
     pairs = read_pairs(config)
     figures, left_out = judge_on(str(trained[0].run_dir), pairs)
     assert left_out == 16
     assert figures["jaccard"]["value"] == pytest.approx(trained[0].figures["test"]["jaccard"]["value"])
-    known = segmentation.part_of(pairs, pairs.splits["train"])
+    known = part_of(pairs, pairs.splits["train"])
     with pytest.raises(UserError, match=r"has learnt from all 14 images: its metrics.json has held-out figures"):
         judge_on(str(trained[0].run_dir), known)
     assert judge_on("kmeans", pairs)[1] == 0
