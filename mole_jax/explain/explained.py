@@ -21,6 +21,7 @@ from mole_jax.classifier.scoring import padded
 from mole_jax.config import RunConfig
 from mole_jax.errors import UserError
 from mole_jax.explain.modules import map_layers
+from mole_jax.inputs.augment import position
 from mole_jax.inputs.normalize import Normalize, normalizer
 from mole_jax.models import cnn, cnn_released
 from mole_jax.models.base import Model, Variables
@@ -31,6 +32,8 @@ PLAIN: Final[dict[str, Callable[[RunConfig], Model]]] = {
     "cnn": lambda config: cnn.model(bn_momentum=config.bn_momentum, fused=False),
     "cnn_released": lambda config: cnn.model(blocks=cnn_released.BLOCKS, bn_momentum=config.bn_momentum, fused=False),
 }
+
+TOLERANCE: Final = 0.05  # of logits; bfloat16 and features kept in half precision differ by a hundredth
 
 Images = Float[np.ndarray, "n side side 3"]
 Maps = Float[np.ndarray, "n side side"]
@@ -67,6 +70,27 @@ class Explained:
         differentiate = _compiled(_gradients, self.model)
         (gradients,) = some_at_a_time(lambda some: (differentiate(self.variables, some),), fed)
         return gradients
+
+    def refuse_other_scores(self, fed: Images, logits: Float[np.ndarray, " n"], *, views: int) -> None:
+        """Compares what is explained with what was scored, so that no map is of another network without a word.
+
+        Args:
+            fed: what the network is fed of images.
+            logits: of these images by the run.
+            views: of how many positions they are the mean.
+
+        Raises:
+            UserError: they differ by more than rounding to half precision does.
+        """
+        turned = [np.asarray(position(jnp.asarray(fed), which)) for which in range(views)]
+        found = np.mean([self.logits(each) for each in turned], axis=0)
+        worst = int(np.abs(found - logits).argmax())
+        if not np.allclose(found, logits, rtol=TOLERANCE, atol=TOLERANCE):
+            raise UserError(
+                f"the run gives an image the logit {logits[worst]:.3f} and the network as it is to be explained gives "
+                f"it {found[worst]:.3f}, so that maps would explain something else; this version cannot explain such a "
+                "run"
+            )
 
     def replaced(self, variables: Variables) -> "Explained":
         """The same network with other numbers in it; nothing is compiled again."""

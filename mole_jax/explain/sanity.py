@@ -25,7 +25,7 @@ from jaxtyping import UInt8
 
 from mole_jax.explain.compare import is_blank, rank_correlation
 from mole_jax.explain.explained import Explained, Images, Maps
-from mole_jax.explain.gradients import completeness_gap
+from mole_jax.explain.gradients import STEPS, completeness_gap
 from mole_jax.explain.hiding import Curves, curves, gain, order_of, random_curves
 from mole_jax.explain.methods import METHODS
 from mole_jax.explain.pointing import Masks, pointing
@@ -131,7 +131,7 @@ def with_verdict(result: MethodResult) -> MethodResult:
         f"it changes when the image is turned: rank correlation {result.positions:.2f}": result.positions < LARGE,
         "hiding its strongest places lowers the score no more than hiding any": result.deletion.low <= 0,
         "showing its strongest places raises the score no more than showing any": result.insertion.low <= 0,
-        f"its sum misses the change of the logit by {gap or 0:.0%}": (gap or 0) > INCOMPLETE,
+        f"its sum misses the change of the logit by {gap or 0:.0%}, with {STEPS} steps": (gap or 0) > INCOMPLETE,
     }
     return replace(result, reasons=tuple(reason for reason, holds in failed.items() if holds))
 

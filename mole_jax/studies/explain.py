@@ -127,9 +127,12 @@ def _write_saliency(
     began = time.perf_counter()
     tell(f"{len(names)} method{'s are' if len(names) > 1 else ' is'} tested on {len(tested)} melanomas")
     masks, no_masks = lesion_masks(dataset, [str(run.test.image_id[i]) for i in tested])
+    images = _images(run, dataset, tested)
+    assert run.test.logit is not None, "a run writes its logits"
+    explained.refuse_other_scores(explained.fed(images), run.test.logit[list(tested)], views=classifier.config.views)
     bench = set_up(
         explained,
-        _images(run, dataset, tested),
+        images,
         twin=None if twin is None else explain_classifier(twin, layer=request.layer),
         masks=masks,
     )

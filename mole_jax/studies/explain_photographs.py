@@ -51,7 +51,7 @@ def explain_photographs(
         The sheets, in the order of the photographs.
 
     Raises:
-        UserError: the folder holds what is not ours, or the run scores an image by those beside it.
+        UserError: the folder holds what is not ours, or the run cannot be explained.
     """
     refuse_foreign_sheets(folder)
     tested = read_saliency(run_dir)
@@ -64,6 +64,7 @@ def explain_photographs(
         some = paths[start : start + AT_A_TIME]
         images = np.stack([load_image(path).image for path in some])
         fed = explained.fed(images)
+        explained.refuse_other_scores(fed, classifier.logits(images), views=classifier.config.views)
         maps = {method: METHODS[method].maps(explained, fed) for method in verdicts}
         for place, (path, image) in enumerate(zip(some, images, strict=True)):
             panels = {"the photograph\nas the network sees it": image} | {

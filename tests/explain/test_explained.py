@@ -77,3 +77,16 @@ def test_a_run_that_reads_its_batch_is_refused(make_classifier):
         UserError, match=r"normalize='batch': .* no map of one image explains it; train with --normalize=image"
     ):
         explain_classifier(make_classifier(model="logistic", normalize="batch"))
+
+
+def test_maps_of_another_network_than_the_one_that_scored_are_refused(make_classifier, drawn):
+    explained = explain_classifier(make_classifier(model="logistic"))
+    fed = explained.fed(np.stack(drawn[:3]))
+    logits = explained.logits(fed)
+    explained.refuse_other_scores(fed, logits, views=1)
+    turned = np.mean([explained.logits(each) for each in (fed, fed[:, :, ::-1])], axis=0)
+    explained.refuse_other_scores(fed, turned, views=2)
+    with pytest.raises(
+        UserError, match=r"the run gives an image the logit .* so that maps would explain something else"
+    ):
+        explained.refuse_other_scores(fed, logits + 1, views=1)

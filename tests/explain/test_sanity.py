@@ -133,7 +133,7 @@ GOOD = MethodResult(
         ({"positions": 0.49}, "it changes when the image is turned: rank correlation 0.49"),
         ({"deletion": Gain(1, 0, 2, ())}, "hiding its strongest places lowers the score no more than hiding any"),
         ({"insertion": Gain(1, -1, 2, ())}, "showing its strongest places raises the score no more than showing any"),
-        ({"completeness": 0.2}, "its sum misses the change of the logit by 20%"),
+        ({"completeness": 0.2}, "its sum misses the change of the logit by 20%, with 32 steps"),
     ],
 )
 def test_the_rule(change, reason):

@@ -27,8 +27,12 @@ RULE: Final = (
 def verdict(run: Run, found: Saliency) -> Part:
     """Which methods can be believed for this network."""
     lesions = found.lesion_area is not None
-    rows = [Row(_cells(result, lesions=lesions), "leaky-row" if result.reasons else "") for result in found.methods]
-    heads = ["Method", "Verdict", "Why", "With a random network", "Turned images", "Hiding", "Showing"]
+    rows = []
+    for result in found.methods:
+        why = f"FAILED: {'; '.join(result.reasons)}" if result.reasons else "passed"
+        rows.append(Row([f"{TITLES[result.method]} {why}"], "head"))
+        rows.append(Row(_cells(result, lesions=lesions), "leaky-row" if result.reasons else ""))
+    heads = ["Method", "With a random network", "Turned images", "Hiding", "Showing"]
     heads += ["Strongest place in the lesion"] if lesions else []
     passed = [TITLES[result.method] for result in found.methods if not result.reasons]
     lead = (
@@ -58,8 +62,6 @@ def verdict(run: Run, found: Saliency) -> Part:
 def _cells(result: MethodResult, *, lesions: bool) -> list[str]:
     cells = [
         TITLES[result.method],
-        "failed" if result.reasons else "passed",
-        "; ".join(result.reasons) or "",
         _signs(f"{result.cascade[-1]:.2f} (two random: {result.two_random:.2f})"),
         _signs(f"{result.positions:.2f}"),
         _gain_text(result.deletion),
