@@ -38,7 +38,7 @@ def define_run_flags() -> None:
 def given_flags() -> dict[str, Any]:
     """The fields of RunConfig whose flags were given; `~` in paths is the user's home, as a shell would have it."""
     values = {field.name: flags.FLAGS[field.name].value for field in dataclasses.fields(RunConfig)}
-    values |= {name: str(Path(values[name]).expanduser()) for name in ("run_dir", "data_dir") if values[name]}
+    values |= {name: str(Path(values[name]).expanduser()) for name in ("run_dir", "data_dir", "masks") if values[name]}
     return {name: value for name, value in values.items() if value is not None}
 
 

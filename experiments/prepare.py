@@ -25,9 +25,11 @@ DESCRIPTION = """Prepares a dataset: decodes, crops and splits the images of a s
   python -m experiments.prepare --dataset=mine --source=DIR --table=FILE --id=COLUMN --label=COLUMN --group=COLUMN
                                                                       any folder of images with a table
   python -m experiments.prepare --dataset=mine --source=DIR --classes="malignant=1,benign=0"     folders of any name
+  python -m experiments.prepare --dataset=mine --source=DIR --masks=DIR          with lesion masks
   python -m experiments.prepare --dataset=paper --source=DIR --protocol=paper    the paper's set rebuilt, copies and all
 """
 
+PUBLISHED = "published"
 DATASET = flags.DEFINE_string("dataset", None, "the name to prepare it under; 'synthetic' needs no source")
 SOURCE = flags.DEFINE_string(
     "source",
@@ -54,6 +56,12 @@ GROUP_BY_LOOKS = flags.DEFINE_enum(
     "look for images that show one lesion, and keep them together; auto: where the source names neither lesions nor "
     "patients; 10,000 images take minutes",
 )
+MASKS = flags.DEFINE_string(
+    "masks",
+    None,
+    "the folder of the images' lesion masks, white where the lesion is, called as their images with or without "
+    f"_segmentation or _mask; {PUBLISHED}: those that come with --source=dataverse",
+)
 DATA_DIR = flags.DEFINE_string("data_dir", "data", "where prepared datasets lie")
 SEED = flags.DEFINE_integer("seed", 0, "of the split, of the choice of examples and of drawn images")
 WORKERS = flags.DEFINE_integer("workers", None, "processes that decode; default: one a core")
@@ -78,6 +86,7 @@ def command() -> None:
     choices = given_choices()
     check_arguments(DATASET.value, source, **settings)  # before anything is fetched
     protocol = PROTOCOL.value
+    masks = _masks(data_dir)
     if fetched:
         source = fetch_source(SOURCE.value, data_dir, licence_accepted=ACCEPT_LICENCE.value)
         if protocol == "auto" and SOURCE.value in OFFICIAL:
@@ -89,6 +98,7 @@ def command() -> None:
         overwrite=OVERWRITE.value,
         choices=choices,
         group_by_looks=by_looks,
+        masks=masks,
         **settings,
     )
     print(describe(summary))
@@ -100,6 +110,20 @@ def command() -> None:
 
 def _own_folder() -> Path | None:
     return None if SOURCE.value is None else Path(SOURCE.value).expanduser()
+
+
+def _masks(data_dir: Path) -> Path | None:
+    if MASKS.value != PUBLISHED:
+        return None if MASKS.value is None else Path(MASKS.value).expanduser()
+    from mole_jax.data.download.obtain import place
+
+    official = OFFICIAL.get(SOURCE.value)
+    beside = [file for file in official.files if not file.of_source] if official else []
+    if not beside:
+        raise UserError(
+            f"--masks={PUBLISHED} are HAM10000's, which come with --source=dataverse; give --masks=DIR for others"
+        )
+    return downloads_folder(SOURCE.value, data_dir) / place(beside[0])
 
 
 def describe(summary: PrepareSummary) -> str:
@@ -117,6 +141,8 @@ def describe(summary: PrepareSummary) -> str:
         f" + {facts.not_selected:,} not selected{left_out}",
     ]
     lines += [f"  {note}" for note in summary.notes]
+    if facts.masks:
+        lines.append("  each image has its lesion mask")
     if facts.by_looks:
         lines.append(f"  {_by_looks(facts)}")
     if facts.copies:

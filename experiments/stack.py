@@ -41,8 +41,8 @@ def _configs() -> list[RunConfig]:
     for path, config in zip(paths, configs, strict=True):
         if not stackable(config) or not config.run_dir:
             raise UserError(
-                f"{path}: only logistic regressions with a run_dir, and not normalize=batch, share a pass; train it "
-                f"with python -m experiments.run --config={path}"
+                f"{path}: only logistic regressions with a run_dir share a pass, without normalize=batch, examples and "
+                f"preprocess; train it with python -m experiments.run --config={path}"
             )
     if len({(config.dataset, config.data_dir) for config in configs}) > 1:
         raise UserError("the configs name different datasets: give those of one")

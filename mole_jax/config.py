@@ -38,7 +38,7 @@ def option(
 class RunConfig:
     """Everything that decides a run's result, and where it reads and writes."""
 
-    model: Literal["logistic", "mlp", "cnn", "cnn_released", "transfer"] = option("cnn", "the classifier")
+    model: Literal["logistic", "mlp", "cnn", "cnn_released", "cnn_nasr", "transfer"] = option("cnn", "the classifier")
     dataset: str = option("synthetic", "the name of a prepared dataset")
     examples: int = option(0, "images of the training split to learn from, drawn by the seed; 0: all", low=0)
     epochs: int = option(20, "passes over the training split", low=1, identity=False)
@@ -89,6 +89,19 @@ class RunConfig:
         "none",
         "random changes to training images: none, dihedral (flips and quarter turns), pham, strong, or strengths such "
         "as 'dihedral rotate=180 crop=.6 color=.2'; see the README",
+    )
+    preprocess: Literal[
+        "none", "kmeans_blur", "background_blur", "lesion_only", "lesion_crop", "lesion_masked_out", "border_only"
+    ] = option(
+        "none",
+        "what is hidden from the network, in training and ever after; kmeans_blur: the skin is blurred, as "
+        "Nasr-Esfahani et al. did, and background_blur: so too, with --masks; lesion_only, lesion_masked_out, "
+        "border_only: skin, lesion, or the box around the lesion is black; lesion_crop: that box, enlarged",
+    )
+    masks: str = option(
+        "kmeans",
+        "what tells preprocess where the lesion is; kmeans: two clusters of colours; given: the dataset's own masks; "
+        "or the directory of a trained segmenter (python -m experiments.segment)",
     )
     bn_momentum: float = option(
         0.99, "of the moving batch-norm statistics; lower it for runs of a few hundred steps", low=0, high=1
@@ -196,6 +209,14 @@ class RunConfig:
         if self.model != "transfer" and self.normalize == "weights":
             raise UserError(f"normalize='weights' is for model=transfer; {self.model} has no pretrained weights")
         parse(self.augment)
+        if self.masks != RunConfig.masks and self.preprocess in ("none", "kmeans_blur"):
+            reads = "kmeans_blur has masks of its own" if self.preprocess == "kmeans_blur" else "nothing reads them"
+            raise UserError(
+                f"masks={self.masks!r} with preprocess={self.preprocess!r}: {reads}; give a --preprocess that does, "
+                "such as background_blur or lesion_only"
+            )
+        if not self.masks:
+            raise UserError("masks='' is empty; give kmeans, given, or the directory of a segmenter")
         if self.loss != "focal" and self.focal_gamma != RunConfig.focal_gamma:
             raise UserError(f"focal_gamma={self.focal_gamma} is for loss=focal; do not give it for {self.loss}")
         if self.label_smoothing and self.loss in ("hinge", "squared_hinge"):

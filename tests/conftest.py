@@ -14,6 +14,7 @@ from jaxtyping import install_import_hook
 # configured checker.)
 ROOMS = (
     *(
+        "artefacts",
         "audit",
         "backbones",
         "classifier",

@@ -18,7 +18,7 @@ def test_json_round_trip():
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"model": "vgg"}, "model='vgg' is not one of logistic, mlp, cnn, cnn_released, transfer"),
+        ({"model": "vgg"}, "model='vgg' is not one of logistic, mlp, cnn, cnn_released, cnn_nasr, transfer"),
         ({"head": "linear"}, "head='linear' is for model=transfer alone; do not give it for cnn"),
         ({"normalize": "weights"}, "normalize='weights' is for model=transfer; cnn has no pretrained weights"),
         ({"epochs": 0}, "epochs=0 is too small; the smallest is 1"),
@@ -44,6 +44,16 @@ def test_json_round_trip():
             {"model": "transfer", "warmup_epochs": 3, "finetune_epochs": 2},
             "warmup_epochs=3 is more than the 2 epochs that it is to lead into; give fewer",
         ),
+        (
+            {"masks": "given"},
+            "masks='given' with preprocess='none': nothing reads them; give a --preprocess that does, such as "
+            "background_blur or lesion_only",
+        ),
+        (
+            {"masks": "given", "preprocess": "kmeans_blur"},
+            "masks='given' with preprocess='kmeans_blur': kmeans_blur has masks of its own",
+        ),
+        ({"masks": "", "preprocess": "lesion_only"}, "masks='' is empty; give kmeans, given, or the directory of a"),
         ({"epoch": 3}, "unknown config field 'epoch'; the fields are augment, "),
     ],
 )

@@ -40,6 +40,7 @@ ALLOWED = {
     "mole_jax.placement": {"mole_jax.config", "mole_jax.errors"},
     "mole_jax.processes": {"mole_jax.errors"},
     "mole_jax.looks": {"mole_jax.workers"},
+    "mole_jax.artefacts": set(),
     "mole_jax.data": GROUND | {"mole_jax.looks"},
     "mole_jax.inputs": GROUND | {"mole_jax.chunks"},
     "mole_jax.backbones": GROUND | {"mole_jax.chunks", "mole_jax.inputs"},
@@ -53,12 +54,14 @@ ALLOWED = {
     "mole_jax.executors": {"mole_jax.errors", "mole_jax.files"},
     "mole_jax.sweeps": SWEEPS,
     "mole_jax.report": SWEEPS | {"mole_jax.audit"},
-    "mole_jax.studies": TRAINING | SWEEPS | {"mole_jax.explain", "mole_jax.report", "mole_jax.audit"},
+    "mole_jax.studies": TRAINING
+    | SWEEPS
+    | {"mole_jax.artefacts", "mole_jax.explain", "mole_jax.report", "mole_jax.audit"},
 }
 JAX = {"jax", "flax", "optax", "orbax", "grain"}
 LIGHT = (
     *("mole_jax.looks", "mole_jax.evaluation", "mole_jax.runs", "mole_jax.report", "mole_jax.audit"),
-    *("mole_jax.executors", "mole_jax.sweeps"),
+    *("mole_jax.artefacts", "mole_jax.executors", "mole_jax.sweeps"),
 )
 
 

@@ -1,6 +1,7 @@
 """A trained classifier: one immutable value that scores photographs, with no dataset and no network connection."""
 
 import functools
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ from jaxtyping import Float, UInt8
 from mole_jax.backbones.weights import Pretrained
 from mole_jax.classifier.decision import Decision
 from mole_jax.classifier.network import Network, Stage, build_network
+from mole_jax.classifier.preprocess import Preprocessor, warn_of_unfound
 from mole_jax.classifier.scoring import scorer
 from mole_jax.config import RunConfig
 from mole_jax.inputs.normalize import Inputs
@@ -57,6 +59,7 @@ class Classifier:
         decision: what its scores mean, as frozen on validation.
         origin: the run and the data behind it.
         class_names: of label 0 and label 1.
+        preprocessor: what is done to images before the network sees them; None: nothing.
     """
 
     config: RunConfig
@@ -67,10 +70,11 @@ class Classifier:
     decision: Decision
     origin: Origin
     class_names: tuple[str, str]
+    preprocessor: Preprocessor | None = None
 
     @functools.cached_property
     def network(self) -> Network:
-        """How uint8 images become logits."""
+        """How uint8 images become logits, once they are what the network is to see (`seen`)."""
         return build_network(self.config, self.inputs, self.backbone, stage=self.stage)
 
     def logits(self, images: UInt8[np.ndarray, "n 224 224 3"]) -> Float[np.ndarray, " n"]:
@@ -82,10 +86,25 @@ class Classifier:
 
         Args:
             images: RGB, cropped and sized by `mole_jax.data.image_file.load_image`.
+
+        Raises:
+            UserError: the run was trained on images with given masks.
         """
-        size = self.network.batch_size
+        images, size = self.seen(images), self.network.batch_size
         parts = [self._score(images[start : start + size]) for start in range(0, len(images), size)]
         return np.concatenate(parts) if parts else np.zeros(0, np.float32)
+
+    def seen(self, images: UInt8[np.ndarray, "n 224 224 3"]) -> UInt8[np.ndarray, "n 224 224 3"]:
+        """The images as the network sees them; whoever feeds `network` himself goes through this first.
+
+        Where no lesion is found in some of them, it is logged.
+        """
+        if self.preprocessor is None:
+            return images
+        shown, found = self.preprocessor(images)
+        if line := warn_of_unfound(found):
+            logging.getLogger(__name__).warning("%s", line)
+        return shown
 
     @functools.cached_property
     def _score(self) -> Callable[[UInt8[np.ndarray, "n h w 3"]], Float[np.ndarray, " n"]]:

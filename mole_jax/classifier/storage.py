@@ -20,6 +20,8 @@ from mole_jax.backbones.weights import Pretrained, Provenance
 from mole_jax.classifier.classifier import Classifier, Origin
 from mole_jax.classifier.decision import Decision
 from mole_jax.classifier.network import Stage, variable_shapes
+from mole_jax.classifier.preprocess import Preprocessor
+from mole_jax.classifier.segmenter import About, read_segmenter
 from mole_jax.config import RunConfig
 from mole_jax.errors import UserError, full_disk_explained
 from mole_jax.files.changes import SUMS, is_ours, move_file, remove_file
@@ -33,9 +35,11 @@ from mole_jax.inputs.normalize import Inputs, Preprocessing
 from mole_jax.runs.directory import CLASSIFIER, CONFIG, MEMBERS, METRICS
 from mole_jax.runs.members import is_ensemble
 
-FORMAT: Final = 2
+# The first is of classifiers whose images are not preprocessed, which older versions read as well.
+FORMAT, FORMAT_PREPROCESSED = 2, 3
 ABOUT: Final = "classifier.json"
 VARIABLES: Final = "variables.safetensors"
+SEGMENTER: Final = "segmenter.safetensors"
 DIGITS: Final = 16  # of a backbone's digest, in its file's name
 
 
@@ -62,6 +66,7 @@ class Stored:
     origin: Origin
     backbone: StoredBackbone | None
     config: RunConfig
+    segmenter: About | None = None
 
 
 def save(classifier: Classifier, run_dir: Path) -> Path:
@@ -82,8 +87,11 @@ def save(classifier: Classifier, run_dir: Path) -> Path:
                 name = _write_backbone(folder, frozen, beside=run_dir)
             network, family = dataclasses.asdict(frozen.config), family_of(frozen.config)
             backbone = StoredBackbone(name, network, frozen.preprocessing, frozen.provenance, family)
+        segmenter = classifier.preprocessor.segmenter if classifier.preprocessor else None
+        if segmenter is not None:
+            write_tensors(folder / SEGMENTER, jax.device_get(segmenter.variables))
         about = Stored(
-            FORMAT,
+            FORMAT_PREPROCESSED if classifier.preprocessor else FORMAT,
             classifier.class_names,
             classifier.stage,
             classifier.inputs,
@@ -91,8 +99,10 @@ def save(classifier: Classifier, run_dir: Path) -> Path:
             classifier.origin,
             backbone,
             classifier.config,
+            segmenter.about if segmenter else None,
         )
-        write_json(folder / ABOUT, dataclasses.asdict(about))
+        stored = {name: value for name, value in dataclasses.asdict(about).items() if name != "segmenter" or value}
+        write_json(folder / ABOUT, stored)
         publish(folder, final, CLASSIFIER)
     return final
 
@@ -113,12 +123,13 @@ def open_run(run_dir: str | os.PathLike[str]) -> Classifier:
         raise UserError(_why_there_is_none(run_dir))
     again = _again(run_dir)
     about = read_record(folder / ABOUT, Stored, remedy=again)
-    if about.format != FORMAT:
+    if about.format not in (FORMAT, FORMAT_PREPROCESSED):
         raise UserError(
-            f"{folder / ABOUT} has format {about.format} and this version of mole_jax reads {FORMAT}: use the version "
-            f"that wrote it, or {again}"
+            f"{folder / ABOUT} has format {about.format} and this version of mole_jax reads {FORMAT} and "
+            f"{FORMAT_PREPROCESSED}: use the version that wrote it, or {again}"
         )
     files = [ABOUT, VARIABLES, *([about.backbone.file] if about.backbone and about.backbone.file else [])]
+    files += [SEGMENTER] if about.segmenter else []
     if not is_ours(folder):
         raise UserError(f"{folder / SUMS} is missing; {again}")
     verify(folder, CLASSIFIER, files, again=again)
@@ -137,9 +148,22 @@ def open_run(run_dir: str | os.PathLike[str]) -> Classifier:
         decision=about.decision,
         origin=about.origin,
         class_names=about.class_names,
+        preprocessor=_preprocessor(about, folder, again),
     )
     _refuse_other_shapes(classifier, folder / VARIABLES, again)
     return classifier
+
+
+def _preprocessor(about: Stored, folder: Path, again: str) -> Preprocessor | None:
+    how, masks = about.config.preprocess, about.config.masks
+    if how == "none":
+        return None
+    if about.segmenter is not None:
+        segmenter = read_segmenter(folder / SEGMENTER, about.segmenter, again=again)
+        return Preprocessor(how, "segmenter", segmenter)
+    if masks not in ("kmeans", "given"):
+        raise UserError(f"{folder / ABOUT} is damaged (masks {masks!r} and no segmenter); {again}")
+    return Preprocessor(how, "given" if masks == "given" else "kmeans")
 
 
 def architecture_of(stored: StoredBackbone, path: Path, again: str) -> Architecture:

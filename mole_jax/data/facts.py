@@ -22,7 +22,7 @@ class DatasetFacts:
         seed: decides the split, the down-selection and the drawn images.
         examples: how many images the down-selection was asked for; 0: no down-selection.
         source_fingerprint: SHA-256 over the source's paths, sizes and metadata table, in hex.
-        fingerprint: SHA-256 over ids, labels, lesions, splits and pixels, in hex.
+        fingerprint: SHA-256 over ids, labels, lesions, splits, pixels and masks, in hex.
         leaky: whether scores on it would look better than they are.
         leak: why, in one phrase; "" where nothing was found.
         channel_mean: mean of the training split's pixels, red, green, blue, 0..1; empty without a training split.
@@ -37,6 +37,7 @@ class DatasetFacts:
         by_looks: whether images were searched for those that show one lesion, by their pixels.
         joined_by_looks: how many images share a lesion with another by their looks alone.
         small_for_looks: how many images were too small for that.
+        masks: SHA-256 over the paths and sizes of its lesion masks, in hex; "" in a dataset without masks.
     """
 
     name: str
@@ -60,6 +61,7 @@ class DatasetFacts:
     by_looks: bool = False
     joined_by_looks: int = 0
     small_for_looks: int = 0
+    masks: str = ""
 
     @property
     def images(self) -> int:
@@ -72,8 +74,8 @@ class DatasetFacts:
         return [split for split, counts in self.counts.items() if sum(counts)]
 
     def to_dict(self) -> dict[str, Any]:
-        """The facts as plain JSON values."""
-        return dataclasses.asdict(self)
+        """The facts as plain JSON values; without masks they are not mentioned."""
+        return {name: value for name, value in dataclasses.asdict(self).items() if name != "masks" or value}
 
 
 def read_facts(directory: Path) -> DatasetFacts:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Bool, UInt8
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 IMAGE_SIZE: Final = 224
@@ -49,12 +49,14 @@ class LoadedImage(NamedTuple):
         sha256: SHA-256 of the file's bytes, in hex.
         width: width of the image in pixels, after its EXIF orientation is applied and before cropping.
         height: its height in pixels, at the same stage.
+        mask: where the lesion is, brought to 224x224 as the image was; None where no masks were asked for.
     """
 
     image: UInt8[np.ndarray, "224 224 3"]
     sha256: str
     width: int
     height: int
+    mask: Bool[np.ndarray, "224 224"] | None = None
 
 
 def load_image(path: str | os.PathLike[str]) -> LoadedImage:
@@ -173,12 +175,21 @@ def to_model_size(rgb: Image.Image) -> UInt8[np.ndarray, "224 224 3"]:
     paper does: the mean of every 2x2 block, exact, halves rounded up. Anything else is cropped to its largest central
     square and resized with Pillow's anti-aliased bicubic.
     """
-    if rgb.size == (IMAGE_SIZE, IMAGE_SIZE):
-        return np.asarray(rgb)
-    if set(rgb.size) == {600, 450}:
-        return np.asarray(centre_crop(rgb, 2 * IMAGE_SIZE).reduce(2))
-    square = centre_crop(rgb, min(rgb.size))
-    return np.asarray(square.resize((IMAGE_SIZE, IMAGE_SIZE), Image.Resampling.BICUBIC))
+    return np.asarray(_sized(rgb))
+
+
+def mask_to_model_size(mask: Bool[np.ndarray, "height width"]) -> Bool[np.ndarray, "224 224"]:
+    """Brings a mask to 224x224 as `to_model_size` does an image; what is lesion by half or more is lesion."""
+    return np.asarray(_sized(Image.fromarray(mask.astype(np.uint8) * 255))) >= 128
+
+
+def _sized(image: Image.Image) -> Image.Image:
+    if image.size == (IMAGE_SIZE, IMAGE_SIZE):
+        return image
+    if set(image.size) == {600, 450}:
+        return centre_crop(image, 2 * IMAGE_SIZE).reduce(2)
+    square = centre_crop(image, min(image.size))
+    return square.resize((IMAGE_SIZE, IMAGE_SIZE), Image.Resampling.BICUBIC)
 
 
 def centre_crop(image: Image.Image, side: int) -> Image.Image:

@@ -3,7 +3,7 @@
 import csv
 import dataclasses
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -36,6 +36,8 @@ class ManifestRow:
         sex: the patient's sex: "male", "female", "unknown" or "".
         localization: the lesion's site on the body.
         patient_id: the patient whose lesion it is, "" if unknown and in datasets older than this column.
+        mask: SHA-256 of the 224x224 pixels of its lesion mask, a byte each, 0 or 1, in hex; "" in datasets without
+            masks, whose files have no such column.
     """
 
     image_id: str
@@ -54,18 +56,20 @@ class ManifestRow:
     sex: str
     localization: str
     patient_id: str = ""
+    mask: str = ""
 
     @classmethod
-    def from_example(cls, example: Example, split: Split, *, pixels: str = "") -> "ManifestRow":
+    def from_example(cls, example: Example, split: Split, *, pixels: str = "", mask: str = "") -> "ManifestRow":
         """The manifest's row for an example."""
-        own = ("split", "source_path", "pixels")
+        own = ("split", "source_path", "pixels", "mask")
         values = {f.name: getattr(example, f.name) for f in dataclasses.fields(cls) if f.name not in own}
-        return cls(**values, split=split, source_path=printable(example.source_path), pixels=pixels)
+        return cls(**values, split=split, source_path=printable(example.source_path), pixels=pixels, mask=mask)
 
 
-def write_manifest(path: Path, rows: Iterable[ManifestRow]) -> None:
+def write_manifest(path: Path, rows: Sequence[ManifestRow]) -> None:
     """Writes the rows as CSV, UTF-8, with a header."""
-    names = [field.name for field in dataclasses.fields(ManifestRow)]
+    with_masks = any(row.mask for row in rows)
+    names = [field.name for field in dataclasses.fields(ManifestRow) if field.name != "mask" or with_masks]
     write_rows(path, names, ([_cell(getattr(row, name)) for name in names] for row in rows))
 
 

@@ -31,6 +31,7 @@ class Record:
         sex: the patient's sex: "male", "female", "unknown" or "".
         localization: the lesion's site on the body.
         patient_id: the patient whose lesion it is, "" if unknown.
+        mask_path: path of its lesion mask relative to the folder of masks; "" where none were asked for.
     """
 
     source_path: str
@@ -44,6 +45,7 @@ class Record:
     sex: str = ""
     localization: str = ""
     patient_id: str = ""
+    mask_path: str = ""
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,8 @@ from mole_jax.errors import UserError
 class Source(Protocol):
     """Random access to the records of one split, from several threads at once.
 
-    A record has `image` (uint8 [height, width, 3], or its features; not to be written to) and `label` (0 or 1).
+    A record has `image` (uint8 [height, width, 3], or its features; not to be written to), `label` (0 or 1) and, in a
+    dataset with masks, `mask` (bool [height, width], where the lesion is).
     """
 
     def __len__(self) -> int: ...
@@ -45,7 +46,9 @@ class ShardSource:
     def __getitem__(self, index: int, /) -> dict[str, Any]:
         """Reads one record."""
         record = decode(self._records[index])
-        return {"image": np.frombuffer(record["image"], np.uint8).reshape(IMAGE_SHAPE), "label": record["label"]}
+        image = np.frombuffer(record["image"], np.uint8).reshape(IMAGE_SHAPE)
+        mask = {"mask": np.frombuffer(record["mask"], bool).reshape(IMAGE_SHAPE[:2])} if "mask" in record else {}
+        return {"image": image, "label": record["label"], **mask}
 
 
 class Part:
@@ -82,7 +85,8 @@ def open_split(directory: Path, split: str) -> ShardSource:
         split: "train", "validation" or "test".
 
     Returns:
-        A source of records `image` (uint8 [224, 224, 3]) and `label` (0 or 1). Record i is row i of that split in the
+        A source of records `image` (uint8 [224, 224, 3]), `label` (0 or 1) and, where there are masks, `mask` (bool
+        [224, 224]). Record i is row i of that split in the
         manifest, which says the rest; TFDS reads the rest from the record itself.
 
     Raises:

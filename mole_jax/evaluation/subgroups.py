@@ -44,9 +44,7 @@ def subgroup_estimates(
     Returns:
         attribute -> rows, largest first (ages ascending).
     """
-    called = None
-    if main is not None and main.threshold is not None:
-        called = predictions.score >= cutoff(main, predictions)
+    called = _called(predictions, main)
     levels = {name: _levels(name, predictions) for name in ATTRIBUTES if name in predictions.metadata}
     for first, second in intersections:
         if first in levels and second in levels:
@@ -61,6 +59,20 @@ def subgroup_estimates(
             order = np.argsort([_AGE_ORDER.index(str(name)) for name in names])
         result[attribute] = [_row(str(name), predictions, called, of_image) for name in names[order]]
     return result
+
+
+def estimates_by_level(
+    predictions: Predictions, main: OperatingPoint | None, levels: Shaped[np.ndarray, " n"]
+) -> list[Subgroup]:
+    """The same numbers by levels that are no metadata, in the order of their names.
+
+    Args:
+        predictions: any.
+        main: the frozen threshold; None: AUROC alone.
+        levels: of each image, a word.
+    """
+    called = _called(predictions, main)
+    return [_row(str(name), predictions, called, levels) for name in np.unique(levels)]
 
 
 def subgroup_contrasts(subgroups: Mapping[str, Sequence[Subgroup]]) -> dict[str, list[SubgroupContrast]]:
@@ -97,6 +109,13 @@ def strange_ages(predictions: Predictions) -> list[str]:
         f"{len(strange):,} ages, such as {str(strange[0])!r}, are no number of years from 0 to {OLDEST} and count as "
         "unknown"
     ]
+
+
+def _called(predictions: Predictions, main: OperatingPoint | None) -> Bool[np.ndarray, " n"] | None:
+    if main is None or main.threshold is None:
+        return None
+    called: Bool[np.ndarray, " n"] = predictions.score >= cutoff(main, predictions)
+    return called
 
 
 _AGE_ORDER = [name for _, _, name in AGE_BANDS] + [UNKNOWN]

@@ -56,7 +56,7 @@ class Explained:
     layer: str
 
     def fed(self, images: UInt8[np.ndarray, "n side side 3"]) -> Images:
-        """What the network is fed of images."""
+        """What the network is fed of images, of which a run that preprocesses them gives `Classifier.seen`."""
         return np.asarray(self.normalize(jnp.asarray(images), jnp.ones(len(images), bool)))
 
     def logits(self, fed: Images) -> Float[np.ndarray, " n"]:

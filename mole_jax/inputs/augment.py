@@ -3,6 +3,7 @@
 What is random is drawn first, for each image from its own key; what is done with the draws is not random.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -35,6 +36,28 @@ def augmented(
         how: which changes, and how strong.
         key: of this step; an image's draw depends on it and on the image's place in the batch alone.
     """
+    return _augmented(images, how, key, changed)
+
+
+def augmented_pairs(
+    pairs: UInt8[Array, "batch side side 4"], how: Augmentation, key: jax.Array
+) -> UInt8[Array, "batch size size 4"]:
+    """Images and masks as one step's training sees them: a mask is moved as its image is, and nothing else.
+
+    Args:
+        pairs: the channels of each image, and its mask, 0 or 255, as the fourth.
+        how: which changes, and how strong.
+        key: as of `augmented`, whose draws an image gets here too.
+    """
+    return _augmented(pairs, how, key, changed_pair)
+
+
+def _augmented(
+    images: UInt8[Array, "batch side side c"],
+    how: Augmentation,
+    key: jax.Array,
+    change: Callable[[Array, Draw, Augmentation], Array],
+) -> UInt8[Array, "batch size size c"]:
     one_by_one = how.moves or how.colors or how.blur or how.cutout
     if how.dihedral and not how.moves:
         images = dihedral(images, key)
@@ -44,7 +67,7 @@ def augmented(
     draws = jax.vmap(lambda key: draw(how, images.shape[1], key))(keys)
 
     def of_chunk(chunk: tuple[Draw, Array]) -> Array:
-        return jax.vmap(lambda one, image: changed(image, one, how))(*chunk)
+        return jax.vmap(lambda one, image: change(image, one, how))(*chunk)
 
     changes: Array = in_chunks(of_chunk, (draws, images))
     return changes
@@ -63,9 +86,22 @@ def draw(how: Augmentation, side: int, key: jax.Array) -> Draw:
 
 def changed(image: UInt8[Array, "side side 3"], drawn: Draw, how: Augmentation) -> UInt8[Array, "size size 3"]:
     """One image after its changes: of place and size, of colour, of sharpness, and the square that is hidden."""
+    return _recoloured(_moved(image, drawn, how), drawn, how)
+
+
+def changed_pair(pair: UInt8[Array, "side side 4"], drawn: Draw, how: Augmentation) -> UInt8[Array, "size size 4"]:
+    """One image after its changes, with its mask after those of place; what is lesion by half or more is lesion."""
+    values = _moved(pair, drawn, how)
+    mask = jnp.where(values[..., 3:] >= 127.5, 255, 0).astype(jnp.uint8)
+    return jnp.concatenate([_recoloured(values[..., :3], drawn, how), mask], axis=-1)
+
+
+def _moved(image: UInt8[Array, "side side c"], drawn: Draw, how: Augmentation) -> Float[Array, "size size c"]:
     values = image.astype(jnp.float32)
-    if drawn.affine is not None:
-        values = resample(values, drawn.affine, size_of(how, len(image)))
+    return values if drawn.affine is None else resample(values, drawn.affine, size_of(how, len(image)))
+
+
+def _recoloured(values: Float[Array, "size size 3"], drawn: Draw, how: Augmentation) -> UInt8[Array, "size size 3"]:
     if drawn.color is not None:
         values = recolored(values, drawn.color)
     if drawn.deviation is not None:
@@ -89,7 +125,7 @@ def position(images: Shaped[Array, "*batch side side 3"], which: int) -> Shaped[
     return images.swapaxes(-3, -2) if which & 4 else images
 
 
-def dihedral(images: Shaped[Array, "batch side side 3"], key: jax.Array) -> Shaped[Array, "batch side side 3"]:
+def dihedral(images: Shaped[Array, "batch side side c"], key: jax.Array) -> Shaped[Array, "batch side side c"]:
     """Gives each image one of the square's eight flips and quarter turns, each as probable."""
     coins = jax.random.bernoulli(key, shape=(3, images.shape[0], 1, 1, 1))
     images = jnp.where(coins[0], images[:, ::-1], images)

@@ -6,7 +6,7 @@ model=transfer is not among them: it is a head on a backbone, and `mole_jax.clas
 from collections.abc import Callable
 
 from mole_jax.config import RunConfig
-from mole_jax.models import cnn, cnn_released, logistic, mlp
+from mole_jax.models import cnn, cnn_nasr, cnn_released, logistic, mlp
 from mole_jax.models.base import Model
 
 MODELS: dict[str, Callable[[RunConfig], Model]] = {
@@ -14,4 +14,5 @@ MODELS: dict[str, Callable[[RunConfig], Model]] = {
     "mlp": lambda config: mlp.model(dtype=config.compute_dtype),
     "cnn": lambda config: cnn.model(bn_momentum=config.bn_momentum, dtype=config.compute_dtype),
     "cnn_released": lambda config: cnn_released.model(bn_momentum=config.bn_momentum, dtype=config.compute_dtype),
+    "cnn_nasr": lambda config: cnn_nasr.model(dtype=config.compute_dtype),
 }

@@ -21,6 +21,7 @@ from mole_jax.report.files import refuse_foreign_page, write_page
 from mole_jax.report.given import from_files, read_given
 from mole_jax.report.mistakes import mistakes
 from mole_jax.report.parts import Part
+from mole_jax.report.probing import probing_parts
 from mole_jax.report.render import render
 from mole_jax.report.seeds import seeds_tables
 from mole_jax.report.summary import summarise
@@ -73,6 +74,7 @@ def _sections(runs: Sequence[Run]) -> list[Section]:
     elsewhere = external_parts(runs)
     trained = [run for run in runs if not from_files(run)]
     single = [run for run in trained if "repeats" not in run.metrics]  # an ensemble has no epochs of its own
+    probes = probing_parts(trained)
     explained = [part for run in single for part in explanation_parts(run)]
     linear = [weight_figure(run) for run in runs if run.config["model"] == "logistic"]
     return [
@@ -89,6 +91,7 @@ def _sections(runs: Sequence[Run]) -> list[Section]:
         Section("benefit", "Is it of use?", [decision_figure(runs), *costs_table(runs)]),
         Section("for-whom", "For whom does it work?", [*subgroup_figures(runs), *contrasts_tables(runs)]),
         Section("worst", "The most confident mistakes", [part for run in runs for part in mistakes(run)]),
+        *([Section("probes", "What does it look at besides the lesion?", probes)] if probes else []),
         *([Section("explained", "What do its scores rest on?", explained)] if explained else []),
         *([Section("weights", "What the linear model looks at", linear)] if linear else []),
     ]

@@ -40,16 +40,19 @@ class Identity:
         config: of the run.
         fingerprint: of its dataset.
         weights: what `Pretrained.describe` says of the pretrained weights; None where the model has none.
+        segmenter: SHA-256 of the weights that find the lesions for `preprocess`, in hex; "" where none do.
     """
 
     config: RunConfig
     fingerprint: str
     weights: Mapping[str, str | None] | None = None
+    segmenter: str = ""
 
     def digest(self) -> str:
         """SHA-256 of what decides the run's steps, in hex; an option that did not exist yet counts as its default."""
         weights = (self.weights or {}).get("sha256") or ""
-        return hashlib.sha256(json.dumps([self.config.chosen, self.fingerprint, weights]).encode()).hexdigest()
+        whole = [self.config.chosen, self.fingerprint, weights, *filter(None, [self.segmenter])]
+        return hashlib.sha256(json.dumps(whole).encode()).hexdigest()
 
 
 def refuse_another_run(run_dir: Path, now: Identity) -> None:
@@ -100,6 +103,11 @@ def refuse_another_run(run_dir: Path, now: Identity) -> None:
             f"the weights {now.config.weights!r} have changed since the run in {run_dir} began "
             f"(sha256 {then[:12]} then, {this[:12]} now); {remedy}"
         )
+    if (found_by := environment.get("segmenter") or "") != now.segmenter:
+        raise UserError(
+            f"the segmenter {now.config.masks!r} has changed since the run in {run_dir} began "
+            f"(sha256 {found_by[:12]} then, {now.segmenter[:12]} now); {remedy}"
+        )
 
 
 def is_finished_as(run_dir: Path, now: Identity) -> bool:
@@ -126,7 +134,8 @@ def write_identity(run_dir: Path, identity: Identity, *, devices: Sequence[str] 
     """
     write_json(run_dir / CONFIG, identity.config.to_dict())
     environment = _environment(identity.fingerprint, devices)
-    write_json(run_dir / ENVIRONMENT, environment | {"weights": identity.weights})
+    of_segmenter = {"segmenter": identity.segmenter} if identity.segmenter else {}
+    write_json(run_dir / ENVIRONMENT, environment | {"weights": identity.weights} | of_segmenter)
 
 
 def _environment(fingerprint: str, devices: Sequence[str]) -> dict[str, Any]:

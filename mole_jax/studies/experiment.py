@@ -1,6 +1,7 @@
 """One way to run one config: train, score every split, freeze the classifier, evaluate, report."""
 
 import dataclasses
+import logging
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from mole_jax.backbones.load import load_pretrained
 from mole_jax.backbones.weights import Pretrained
 from mole_jax.classifier.classifier import CLASS_NAMES, Classifier, Origin
 from mole_jax.classifier.decision import freeze
+from mole_jax.classifier.preprocess import Preprocessor, load_preprocessor
 from mole_jax.classifier.storage import save
 from mole_jax.config import SVM, RunConfig
 from mole_jax.data.dataset import Dataset, load_dataset, with_fewer
@@ -26,6 +28,7 @@ from mole_jax.runs.members import refuse_ensemble
 from mole_jax.runs.predictions import to_predictions
 from mole_jax.runs.tracking import refuse_untrackable
 from mole_jax.training.loop import Trained, refuse_fewer_epochs, train
+from mole_jax.training.preprocessed import as_seen, refuse_without_masks
 from mole_jax.training.svm import train_svm
 
 
@@ -77,8 +80,9 @@ def run_experiment(
     placement_of(config)  # refuses a mesh that cannot be, before weights are fetched and a directory is made
     run_dir = Path(config.run_dir)
     dataset = with_fewer(load_dataset(Path(config.data_dir), config.dataset), config.examples, seed=config.seed)
-    backbone = load_backbone(config)
-    identity = Identity(config, dataset.facts.fingerprint, backbone.describe() if backbone else None)
+    backbone, preprocessor = load_backbone(config), load_preprocessor(config)
+    refuse_without_masks(preprocessor, dataset)
+    identity = identity_of(config, dataset, backbone, preprocessor)
     with hold(run_dir) if is_first() else nullcontext():
         # All that can be refused is refused before anything of an earlier start is touched.
         refuse_ensemble(run_dir)
@@ -86,7 +90,12 @@ def run_experiment(
         refuse_changed_past(run_dir)
         refuse_fewer_epochs(config, dataset, run_dir)
         if is_first():
-            on_ready(f"{config.model} on {dataset.describe()}\nrun directory {run_dir}")
+            shown = (
+                f"\nimages as --preprocess={config.preprocess} --masks={config.masks} shows them"
+                if preprocessor
+                else ""
+            )
+            on_ready(f"{config.model} on {dataset.describe()}{shown}\nrun directory {run_dir}")
 
         def on_start() -> None:
             wait_for_all("start")  # when none can be refused any more
@@ -95,10 +104,24 @@ def run_experiment(
             begin(run_dir)
             write_identity(run_dir, identity, devices=[device.device_kind for device in jax.devices()])
 
+        seen = as_seen(dataset, preprocessor, tell=logging.getLogger(__name__).info)
         trainer = train_svm if config.head in SVM else train
-        trained = trainer(config, dataset, run_dir, pretrained=backbone, on_start=on_start)
+        trained = trainer(config, seen, run_dir, pretrained=backbone, on_start=on_start)
         dataset.reading.refuse_change()
-        return _finish(config, dataset, backbone, trained, report=report)
+        return _finish(config, dataset, backbone, preprocessor, trained, report=report)
+
+
+def identity_of(
+    config: RunConfig, dataset: Dataset, backbone: Pretrained | None, preprocessor: Preprocessor | None
+) -> Identity:
+    """What must be the same each time a run is started."""
+    segmenter = preprocessor.segmenter if preprocessor else None
+    return Identity(
+        config,
+        dataset.facts.fingerprint,
+        backbone.describe() if backbone else None,
+        segmenter.about.sha256 if segmenter else "",
+    )
 
 
 def load_backbone(config: RunConfig) -> Pretrained | None:
@@ -113,7 +136,13 @@ def load_backbone(config: RunConfig) -> Pretrained | None:
 
 
 def _finish(
-    config: RunConfig, dataset: Dataset, backbone: Pretrained | None, trained: Trained, *, report: bool
+    config: RunConfig,
+    dataset: Dataset,
+    backbone: Pretrained | None,
+    preprocessor: Preprocessor | None,
+    trained: Trained,
+    *,
+    report: bool,
 ) -> Outcome:
     """Writes classifier, predictions, metrics and the page of a trained run."""
     # Imported here, so that training need not wait for what draws figures.
@@ -142,6 +171,7 @@ def _finish(
             step=trained.step,
         ),
         class_names=CLASS_NAMES,
+        preprocessor=preprocessor,
     )
     metrics = evaluate_run(predictions, leaky=facts.leaky, protocol=facts.protocol, leak=facts.leak, seed=config.seed)
     if not is_first():

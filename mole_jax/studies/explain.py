@@ -40,6 +40,7 @@ from mole_jax.runs.members import classifier_digest, is_ensemble, members_of
 from mole_jax.runs.read import Run, read_runs
 from mole_jax.studies.components import find_components
 from mole_jax.studies.shuffled_labels import trained_on_shuffled_labels
+from mole_jax.training.preprocessed import as_seen
 
 WHAT: Final = ("saliency", "pca")
 FEWEST: Final = 4  # images of the tests: an interval over fewer says nothing
@@ -93,7 +94,7 @@ def explain_run(request: Request, *, tell: Tell = lambda _: None) -> Path:
         raise UserError(f"{request.run_dir} is the ensemble of several runs; explain one of them, such as --run={one}")
     run = read_runs([request.run_dir], request.data_dir)[0]
     classifier = open_run(request.run_dir)
-    dataset = _dataset(run, classifier, request)
+    dataset = as_seen(_dataset(run, classifier, request), classifier.preprocessor, tell=tell)
     if "saliency" in request.what:
         explained = explain_classifier(classifier, layer=request.layer)
         names = chosen(explained, list(request.methods))
@@ -126,7 +127,9 @@ def _write_saliency(
 ) -> None:
     began = time.perf_counter()
     tell(f"{len(names)} method{'s are' if len(names) > 1 else ' is'} tested on {len(tested)} melanomas")
-    masks, no_masks = lesion_masks(dataset, [str(run.test.image_id[i]) for i in tested])
+    masks, no_masks = None, "The run sees its images preprocessed, and lesions are known in the images as they were."
+    if classifier.preprocessor is None:
+        masks, no_masks = lesion_masks(dataset, [str(run.test.image_id[i]) for i in tested])
     images = _images(run, dataset, tested)
     assert run.test.logit is not None, "a run writes its logits"
     explained.refuse_other_scores(explained.fed(images), run.test.logit[list(tested)], views=classifier.config.views)

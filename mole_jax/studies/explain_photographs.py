@@ -62,9 +62,10 @@ def explain_photographs(
     paths = list(photographs)
     for start in range(0, len(paths), AT_A_TIME):
         some = paths[start : start + AT_A_TIME]
-        images = np.stack([load_image(path).image for path in some])
+        photographed = np.stack([load_image(path).image for path in some])
+        images = classifier.seen(photographed)
         fed = explained.fed(images)
-        explained.refuse_other_scores(fed, classifier.logits(images), views=classifier.config.views)
+        explained.refuse_other_scores(fed, classifier.logits(photographed), views=classifier.config.views)
         maps = {method: METHODS[method].maps(explained, fed) for method in verdicts}
         for place, (path, image) in enumerate(zip(some, images, strict=True)):
             panels = {"the photograph\nas the network sees it": image} | {

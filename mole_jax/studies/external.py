@@ -1,6 +1,7 @@
 """A classifier on the images of another dataset: overlap, scores, and metrics at thresholds that stay its own."""
 
 import dataclasses
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
@@ -30,6 +31,7 @@ from mole_jax.runs.members import classifier_digest, members_of
 from mole_jax.runs.predictions import to_predictions
 from mole_jax.runs.read import Run, read_runs
 from mole_jax.training.predict import predict
+from mole_jax.training.preprocessed import as_seen, refuse_without_masks
 from mole_jax.training.views import sources_of
 
 OverlapRule = Literal["refuse", "exclude", "allow"]
@@ -77,6 +79,8 @@ def validate(request: Request) -> tuple[Path, Metrics]:
     run = read_runs([request.run_dir], None)[0]
     classifiers = [open_run(member) for member in members_of(request.run_dir)]
     dataset = open_dataset(request.data_dir, request.dataset)
+    for each in classifiers:
+        refuse_without_masks(each.preprocessor, dataset)
     splits = _splits(dataset, request.split)
     trained_on = _trained_on(run, request)
     overlap = None if trained_on is None else _overlap(trained_on, dataset, splits, request)
@@ -130,6 +134,7 @@ def score(classifier: Classifier, dataset: Dataset, splits: Sequence[Split]) -> 
     step = placement.jit(evaluation_step(network.model, network.normalize, views=views, stored=stored))
     variables = placement.everywhere(classifier.variables)
     wanted = dataclasses.replace(dataset, splits={split: dataset.splits[split] for split in splits})
+    wanted = as_seen(wanted, classifier.preprocessor, tell=logging.getLogger(__name__).info)
     sources = sources_of(network, wanted, placement, views=views)
     return {
         split: predict(

@@ -82,6 +82,11 @@ def as_ensemble(classifiers: Sequence[Classifier], run_dirs: Sequence[Path]) -> 
                 f"{run_dir} was trained with normalize='batch': it subtracts the mean of the images beside one, so a "
                 "photograph has no score of its own; train with --normalize=image, or evaluate it on a dataset"
             )
+        if classifier.preprocessor is not None and classifier.preprocessor.masks == "given":
+            raise UserError(
+                f"{run_dir} was trained with masks=given, and photographs have no masks beside them: evaluate it on a "
+                "dataset that was prepared with --masks=DIR, or train with --masks=kmeans or a segmenter"
+            )
     if len(classifiers) == 1:
         return Ensemble(tuple(classifiers), classifiers[0].decision)
     if len({classifier.origin.dataset_fingerprint for classifier in classifiers}) > 1:

@@ -8,12 +8,14 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
+from mole_jax.classifier.preprocess import load_preprocessor
 from mole_jax.config import RunConfig
 from mole_jax.data.dataset import load_dataset, with_fewer
 from mole_jax.data.loader import draw
 from mole_jax.errors import UserError
 from mole_jax.files.writing import open_binary_whole
 from mole_jax.inputs.pipeline import changed_images
+from mole_jax.training.preprocessed import refuse_without_masks
 from mole_jax.training.randomness import derive_key
 
 ROWS, DRAWS = 6, 8  # images, and random changes of each
@@ -28,7 +30,7 @@ def preview(config: RunConfig, path: Path) -> None:
     the compiled step makes them. Normalisation, which comes after, is not shown.
 
     Args:
-        config: `augment`, `dataset`, `data_dir`, `seed` and `balance` are read.
+        config: `augment`, `preprocess`, `masks`, `dataset`, `data_dir`, `seed` and `balance` are read.
         path: of a PNG or JPEG file that does not exist yet.
 
     Raises:
@@ -44,7 +46,13 @@ def preview(config: RunConfig, path: Path) -> None:
     labels = dataset.labels["train"]
     first = draw(labels, first=0, count=len(labels), seed=config.seed, balance=config.balance == "sampler")
     chosen = [int(i) for label in (1, 0) for i in first[labels[first] == label][: ROWS // 2]]
-    images = np.stack([dataset.splits["train"][i]["image"] for i in chosen])
+    records = [dataset.splits["train"][i] for i in chosen]
+    images = np.stack([record["image"] for record in records])
+    if (preprocessor := load_preprocessor(config)) is not None:
+        refuse_without_masks(preprocessor, dataset)
+        given = preprocessor.masks == "given"
+        masks = np.stack([record["mask"] for record in records]) if given else None
+        images, _ = preprocessor(images, masks)
     with open_binary_whole(path) as file:
         Image.fromarray(sheet(config, images, labels[chosen])).save(
             file, "PNG" if path.suffix.lower() == ".png" else "JPEG"

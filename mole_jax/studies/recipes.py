@@ -51,6 +51,11 @@ RECIPES: Final[dict[RecipeName, dict[str, Recipe]]] = {
         ),
         "mlp": Recipe({"l2": 1e-4}, "The paper's: Adam, batch 100, 20 epochs.", ".494: it dies in its first epoch"),
         "cnn": Recipe({}, "The paper's: Adam, batch 100, 20 epochs."),
+        "cnn_nasr": Recipe(
+            {"preprocess": "kmeans_blur"},
+            "Nasr-Esfahani et al. 2016, whose network the paper cites: on images whose skin is blurred by k-means' "
+            "masks. What training they chose is not known; this is the paper's CNN's.",
+        ),
         "cnn_released": Recipe({"normalize": "batch"}, "What the paper's released code trained, fed as it fed it."),
         "transfer": Recipe(
             {"epochs": 5, "normalize": "weights"},
@@ -128,7 +133,7 @@ def recipe(model: str, name: RecipeName = "paper", **options: Any) -> RunConfig:
     """A model's recipe, with options of your own over it.
 
     Args:
-        model: logistic, mlp, cnn, cnn_released or transfer.
+        model: logistic, mlp, cnn, cnn_released, cnn_nasr or transfer.
         name: "paper": as the paper has it; "tuned": what scored best here.
         options: fields of RunConfig.
 

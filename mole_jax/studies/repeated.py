@@ -8,6 +8,7 @@ from pathlib import Path
 
 import jax
 
+from mole_jax.classifier.preprocess import load_preprocessor
 from mole_jax.config import RunConfig
 from mole_jax.data.dataset import Dataset, load_dataset
 from mole_jax.errors import UserError
@@ -19,7 +20,7 @@ from mole_jax.processes import is_first, wait_for_all
 from mole_jax.runs.directory import METRICS, REPORT, begin, finish, hold, predictions_file, verify_run
 from mole_jax.runs.identity import Identity, is_finished_as, refuse_another_run, write_identity
 from mole_jax.runs.members import member_dir, refuse_single, write_members
-from mole_jax.studies.experiment import load_backbone, run_experiment
+from mole_jax.studies.experiment import identity_of, load_backbone, run_experiment
 
 
 @dataclass(frozen=True)
@@ -99,8 +100,7 @@ def _train(config: RunConfig, dataset: Dataset, words: str, on_ready: Callable[[
 
 
 def _identity(config: RunConfig, dataset: Dataset) -> Identity:
-    backbone = load_backbone(config)
-    return Identity(config, dataset.facts.fingerprint, backbone.describe() if backbone else None)
+    return identity_of(config, dataset, load_backbone(config), load_preprocessor(config))
 
 
 def _predictions(run_dir: Path) -> dict[str, Predictions]:

@@ -172,7 +172,8 @@ def job_of(directory: Path, trials: Sequence[Trial], commands: Commands) -> Job:
 
 def stackable(config: RunConfig) -> bool:
     """Whether a trial can share its pass over the images with others (`mole_jax.studies.stacked`)."""
-    return config.model == "logistic" and config.normalize != "batch" and not config.examples
+    alone = config.normalize == "batch" or config.examples or config.preprocess != "none"
+    return config.model == "logistic" and not alone
 
 
 def _together(trials: Sequence[Trial], stack: bool) -> list[list[Trial]]:

@@ -40,7 +40,7 @@ class Checkpoint(NamedTuple):
 
     Attributes:
         state: the train state after that step.
-        metrics: the metrics of the last validation, `validation_auroc` among them.
+        metrics: the metrics of the last validation, the one that tells the best among them.
     """
 
     state: TrainState
@@ -50,19 +50,20 @@ class Checkpoint(NamedTuple):
 class Checkpoints:
     """The checkpoints of one run directory; a context manager."""
 
-    def __init__(self, directory: Path, identity: str = "") -> None:
+    def __init__(self, directory: Path, identity: str = "", *, best_by: str = "validation_auroc") -> None:
         """Opens a directory, and makes it if it is missing.
 
         Args:
             directory: an absolute path.
             identity: of the run (`Identity.digest`); a checkpoint of another one is refused.
+            best_by: the metric whose highest value is the best checkpoint's.
 
         Raises:
             UserError: orbax cannot read what lies there.
         """
-        self._identity = identity
+        self._identity, self._best_by = identity, best_by
         try:
-            self._manager = self._open(directory)
+            self._manager = self._open(directory, best_by)
         except Exception as error:  # whatever orbax makes of a file that is damaged
             raise UserError(
                 f"{directory} has a checkpoint that cannot be read ({error}) and no digests to tell which; move that "
@@ -70,7 +71,7 @@ class Checkpoints:
             ) from error
 
     @staticmethod
-    def _open(directory: Path) -> ocp.CheckpointManager:
+    def _open(directory: Path, best_by: str) -> ocp.CheckpointManager:
         return ocp.CheckpointManager(
             directory,
             item_handlers={
@@ -84,12 +85,10 @@ class Checkpoints:
                     [
                         Policies.LatestN(1),
                         # A checkpoint without metrics was being removed when the process was killed.
-                        Policies.BestN(
-                            get_metric_fn=lambda m: m["validation_auroc"], n=1, keep_checkpoints_without_metrics=False
-                        ),
+                        Policies.BestN(get_metric_fn=lambda m: m[best_by], n=1, keep_checkpoints_without_metrics=False),
                     ]
                 ),
-                best_fn=lambda metrics: metrics["validation_auroc"],
+                best_fn=lambda metrics: metrics[best_by],
                 # The state's buffers are donated to the next step, which may overwrite them while an asynchronous
                 # save still reads.
                 enable_async_checkpointing=False,
@@ -113,7 +112,7 @@ class Checkpoints:
 
     @property
     def best_step(self) -> int:
-        """The step of the checkpoint with the highest validation AUROC."""
+        """The step of the checkpoint with the highest validation AUROC, or whatever tells the best."""
         return self._manager.best_step()
 
     def remove_unfinished(self) -> None:
@@ -160,7 +159,7 @@ class Checkpoints:
                 state=ocp.args.PyTreeSave(state, save_args=in_chunks), about=ocp.args.JsonSave(about)
             ),
             # A checkpoint from within an epoch has not been validated and must not be the best.
-            metrics={"validation_auroc": checkpoint.metrics["validation_auroc"] if validated else -1.0},
+            metrics={self._best_by: checkpoint.metrics[self._best_by] if validated else -1.0},
         )
         wait_for_all(f"checkpoint {step} is written")
         if is_first():

@@ -124,7 +124,7 @@ def train(
             if start:
                 log.tell(f"goes on at step {start:,} of {total:,} (epoch {start / per_epoch:g})")
             planned = plan(config, dataset, pretrained, placement, tell=log.tell)
-            stop = stack.enter_context(_stop_signals())  # before this a signal ends the process: nothing would be lost
+            stop = stack.enter_context(stop_signals())  # before this a signal ends the process: nothing would be lost
             step, phase, last, epochs = start, planned.phase_at(start), planned.phases[-1], [*log.epochs]
             if devices := placement.describe(phase.state):
                 log.tell(devices)
@@ -193,7 +193,7 @@ def train(
 
 
 @contextmanager
-def _stop_signals() -> Iterator[list[int]]:
+def stop_signals() -> Iterator[list[int]]:
     """Gives a list that is empty until SIGTERM, or Ctrl-C, comes.
 
     A second Ctrl-C ends the process at once, for those who do not want to wait for the step and the checkpoint.

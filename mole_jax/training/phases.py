@@ -30,9 +30,9 @@ from mole_jax.data.shards import Source
 from mole_jax.inputs.normalize import Inputs
 from mole_jax.models.base import Variables
 from mole_jax.placement import OnMesh, Placement
+from mole_jax.training.blocks import Tell
 from mole_jax.training.clock import Clock
 from mole_jax.training.device_data import belongs_on_device, from_device
-from mole_jax.training.feature_store import Tell
 from mole_jax.training.feed import Feed, from_loader
 from mole_jax.training.optimizer import build_optimizer
 from mole_jax.training.predict import predict

@@ -12,7 +12,8 @@ from mole_jax.data.records import Split
 from mole_jax.data.shards import Source
 from mole_jax.placement import Placement, one_device
 from mole_jax.processes import several
-from mole_jax.training.feature_store import FeatureStore, Tell
+from mole_jax.training.blocks import Tell
+from mole_jax.training.feature_store import FeatureStore
 
 
 class Views:

@@ -161,7 +161,7 @@ def drop_line(path, name):
         ),
         (
             lambda f: edit(f / "classifier.json", lambda a: a.update(format=1)),
-            r"has format 1 and this .* reads 2",
+            r"has format 1 and this .* reads 2 and 3",
         ),
         (
             lambda f: edit(f / "classifier.json", lambda a: a["inputs"].update(normalize="batch")),

@@ -103,3 +103,24 @@ def test_classes_of_ones_own(source, tmp_path):
     assert (result.returncode, result.stderr.count("\n")) == (2, 1)
     assert '--classes="' in result.stderr
     assert run(*flags, "--classes=1=1,0=0").returncode == 0
+
+
+def test_masks_are_a_part_of_the_dataset_and_said(source, tmp_path):
+    (tmp_path / "masks").mkdir()
+    for i in range(24):
+        pixels = np.zeros((20, 20), np.uint8)
+        pixels[5:15, 5 : 8 + i % 5] = 255 if i else 0
+        Image.fromarray(pixels).save(tmp_path / "masks" / f"{i}_segmentation.png")
+    flags = ("--dataset=mine", f"--source={source}", f"--data_dir={tmp_path / 'data'}")
+    result = run(*flags, f"--masks={tmp_path / 'masks'}")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "25 files = 23 prepared + 2 quarantined" in result.stdout
+    assert "each image has its lesion mask" in result.stdout
+    assert "its mask is empty" in (tmp_path / "data" / "mine" / "1.0.0" / "quarantine.csv").read_text()
+
+
+@pytest.mark.parametrize("flags", [[], ["--source=isic2018"]])
+def test_published_masks_are_those_of_dataverse(source, tmp_path, flags):
+    result = run("--dataset=mine", f"--source={source}", "--masks=published", f"--data_dir={tmp_path / 'data'}", *flags)
+    assert result.returncode == 2
+    assert "--masks=published are HAM10000's, which come with --source=dataverse" in result.stderr

@@ -40,7 +40,7 @@ def test_configs_are_read(read, listed):
 
 @pytest.mark.parametrize("config", [logistic(normalize="batch"), RunConfig(run_dir="x"), RunConfig(model="logistic")])
 def test_what_cannot_share_a_pass_is_refused(read, config):
-    with pytest.raises(UserError, match=r"1.json: only logistic regressions with a run_dir, and not normalize=batch"):
+    with pytest.raises(UserError, match=r"1.json: only logistic regressions with a run_dir share a pass, without"):
         read(logistic(), config)
 
 

@@ -11,7 +11,7 @@ from PIL import Image, ImageEnhance
 from scipy import ndimage
 
 from mole_jax.augmentation import Augmentation, parse
-from mole_jax.inputs.augment import augmented, draw
+from mole_jax.inputs.augment import augmented, augmented_pairs, draw
 from mole_jax.inputs.color import Color, recolored
 from mole_jax.inputs.geometry import Affine, resample
 from mole_jax.inputs.hide import blurred, cut_out
@@ -189,3 +189,26 @@ def test_each_image_has_a_draw_of_its_own_that_depends_on_key_and_place_alone():
 
 def test_nothing_is_changed_where_nothing_is_asked_for():
     np.testing.assert_array_equal(augmented(jnp.asarray(BYTES), parse("none"), jax.random.key(0)), BYTES)
+
+
+WORDS = ["dihedral", "rotate=180 shift=.1 zoom=.2", "dihedral rotate=90 crop=.5 color=.3 hue=.05 blur=1", "cutout=.3"]
+
+
+@pytest.mark.parametrize("words", WORDS)
+def test_a_mask_is_moved_as_its_image_and_nothing_else(words):
+    """An image that is its own mask: after changes of place alone both still agree."""
+    how = parse(words)
+    mask = np.zeros((6, SIDE, SIDE, 1), np.uint8)
+    mask[:, 4:15, 6:12] = 255
+    pairs = jnp.asarray(np.concatenate([np.repeat(mask, 3, axis=-1), mask], axis=-1))
+    key = jax.random.key(5)
+    moved = np.asarray(jax.jit(lambda pairs: augmented_pairs(pairs, how, key))(pairs))
+    assert set(np.unique(moved[..., 3])) <= {0, 255}
+    places = Augmentation(**{name: getattr(how, name) for name in ("dihedral", "rotate", "shift", "zoom", "crop")})
+    if places == how:
+        np.testing.assert_array_equal(moved[..., 0] >= 128, moved[..., 3] == 255)
+    # The image of the pair is what the image alone would be.
+    alone = np.asarray(jax.jit(lambda images: augmented(images, how, key))(pairs[..., :3]))
+    assert np.abs(moved[..., :3].astype(int) - alone).max() <= 1
+    if not how.moves and not how.dihedral:
+        np.testing.assert_array_equal(moved[..., 3:], mask)

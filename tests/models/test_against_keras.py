@@ -13,7 +13,7 @@ import pytest
 from keras import layers
 
 from mole_jax.config import RunConfig
-from mole_jax.models import cnn, cnn_released, logistic, mlp
+from mole_jax.models import cnn, cnn_nasr, cnn_released, logistic, mlp
 from mole_jax.training.optimizer import build_optimizer
 from mole_jax.training.steps import l2_penalty
 
@@ -36,6 +36,13 @@ def keras_cnn(blocks):
     return keras.Model(inputs, dense_stack(layers.Flatten()(x), (512, 32, 1)))
 
 
+def keras_nasr():
+    inputs = x = layers.Input((SIDE, SIDE, 3))
+    for channels in (20, 50):
+        x = layers.MaxPooling2D(2)(layers.Conv2D(channels, 5, activation="relu")(x))
+    return keras.Model(inputs, dense_stack(layers.Flatten()(x), (100, 50, 1)))
+
+
 def keras_mlp(widths):
     inputs = layers.Input((SIDE, SIDE, 3))
     return keras.Model(inputs, dense_stack(layers.Flatten()(inputs), widths, keras.regularizers.L2(1e-4)))
@@ -47,6 +54,7 @@ PAIRS = {
     "mlp": (lambda: mlp.model(widths=(16, 8, 4, 1)), lambda: keras_mlp((16, 8, 4, 1)), 1e-4),
     "cnn": (lambda: cnn.model(blocks=cnn.BLOCKS[:3]), lambda: keras_cnn(cnn.BLOCKS[:3]), 0.0),
     "cnn_released": (cnn_released.model, lambda: keras_cnn(cnn_released.BLOCKS), 0.0),
+    "cnn_nasr": (cnn_nasr.model, keras_nasr, 0.0),
 }
 
 

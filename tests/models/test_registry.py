@@ -22,6 +22,8 @@ PARAMETERS = {
     "mlp": 154_421_657,
     "cnn": 884_929,
     "cnn_released": 3_584 + 256 + 147_584 + 256 + 9_437_696 + 16_416 + 33,
+    # Images of 224 less 4, halved, less 4, halved: 53 * 53 * 50 inputs to 100;50;1.
+    "cnn_nasr": 76 * 20 + 501 * 50 + (53 * 53 * 50 + 1) * 100 + 101 * 50 + 51,
     # Batch norm on 2,048 channels; 7 * 7 * 2048 = 100,352 inputs to 4096;1024;256;32;1. Nothing of the backbone.
     "transfer": 2 * 2048 + 100_353 * 4096 + 4097 * 1024 + 1025 * 256 + 257 * 32 + 33,
 }

@@ -20,6 +20,7 @@ from mole_jax.files.sums import seal_all
 from mole_jax.inputs.normalize import Inputs, normalizer
 from mole_jax.models.transfer import WIDTHS, extract
 from mole_jax.training import feature_store
+from mole_jax.training.blocks import Blocks
 from mole_jax.training.feature_store import FEATURES, FeatureStore
 from mole_jax.training.loop import train
 
@@ -214,7 +215,7 @@ def test_a_killed_pass_goes_on_from_the_last_whole_block(own, tiny, computed, mo
     whole = store(own, tiny, "maps").sources(own)
     before = {split: [np.array(s[i]["image"]) for i in range(len(s))] for split, s in whole.items()}
     shutil.rmtree(store(own, tiny).directory)
-    write, count = FeatureStore._write, []
+    write, count = Blocks.write, []
 
     def stop_at_the_third_block(self, level, rows, digests):
         count.append(level)
@@ -222,7 +223,7 @@ def test_a_killed_pass_goes_on_from_the_last_whole_block(own, tiny, computed, mo
             raise KeyboardInterrupt
         write(self, level, rows, digests)
 
-    monkeypatch.setattr(FeatureStore, "_write", stop_at_the_third_block)
+    monkeypatch.setattr(Blocks, "write", stop_at_the_third_block)
     with pytest.raises(KeyboardInterrupt):
         store(own, tiny, "maps").sources(own)
     computed["maps"] = 0

@@ -90,6 +90,11 @@ def _contents(official: OfficialSource, folder: Path, limits: Limits) -> dict[st
     return contents
 
 
+def place(file: PublishedFile) -> str:
+    """Where a file's content lies below a download's folder."""
+    return f"{UNPACKED}/{_place(file)}"
+
+
 def _place(file: PublishedFile) -> str:
     room = "source" if file.of_source else "extra"
     return f"{room}/{PurePosixPath(file.name).stem if file.kind == 'zip' else file.name}"

@@ -17,7 +17,7 @@ from mole_jax.data.prepare.leaks import find_leak
 from mole_jax.data.prepare.looks import is_small, join_by_looks
 from mole_jax.data.prepare.moments import NO_MOMENTS
 from mole_jax.data.prepare.protocols import PROTOCOLS, check_source, check_splits, shuffle_key
-from mole_jax.data.prepare.scratch import IMAGE_BYTES
+from mole_jax.data.prepare.scratch import IMAGE_BYTES, MASK_BYTES, masks_beside
 from mole_jax.data.prepare.write_shards import describe, write_shards
 from mole_jax.data.records import CLASSES, SPLITS, Example, Placed, Quarantined, Record, Split
 from mole_jax.data.source.listing import Listing
@@ -36,6 +36,7 @@ class Settings:
         examples: how many images to choose, half of each class; 0: all.
         source_fingerprint: SHA-256 of the listing, in hex.
         by_looks: whether images that show one lesion are looked for by their pixels.
+        masks: SHA-256 over the paths and sizes of the lesion masks, in hex; "": no masks.
     """
 
     layout: str
@@ -44,6 +45,7 @@ class Settings:
     examples: int
     source_fingerprint: str
     by_looks: bool = False
+    masks: str = ""
 
 
 def build(
@@ -66,7 +68,7 @@ def build(
     candidates = select(listing.records, settings.examples, settings.seed)
     _check_classes(candidates, listing.quarantined)
     check_source(candidates, settings.protocol)
-    _check_space(folder, len(candidates))
+    _check_space(folder, len(candidates), with_masks=bool(settings.masks))
     # The name is this process's own: workers of a prepare that was just killed may still write to theirs.
     scratch = folder / f"scratch-{os.getpid()}"
     decoded = decode_all(
@@ -86,7 +88,7 @@ def build(
     protocol = PROTOCOLS[settings.protocol]
     placed = protocol.assign(examples, settings.seed)
     check_splits(placed, protocol.splits)
-    _check_space(folder, len(placed))
+    _check_space(folder, len(placed), with_masks=bool(settings.masks))
     placed = _augment(placed, scratch, len(candidates), seed=settings.seed, workers=workers)
     copies = sum(bool(example.augmented_from) for example, _ in placed)
     splits = _in_order(placed, settings.seed)
@@ -94,9 +96,15 @@ def build(
 
     written = write_shards(folder, name, {split: splits[split] for split in protocol.splits}, scratch, workers=workers)
     remove_file(scratch)
-    pixels = iter([digest.hex() for shard in written for digest in shard.digests])
+    remove_file(masks_beside(scratch))
+    pixels, masks = (
+        iter([digest.hex() for of_shard in digests for digest in of_shard])
+        for digests in ((shard.digests for shard in written), (shard.masks for shard in written))
+    )
     rows = [
-        ManifestRow.from_example(example, split, pixels=next(pixels)) for split in SPLITS for example in splits[split]
+        ManifestRow.from_example(example, split, pixels=next(pixels), mask=next(masks, ""))
+        for split in SPLITS
+        for example in splits[split]
     ]
     moments = sum((shard.moments for shard in written), NO_MOMENTS)
     facts = DatasetFacts(
@@ -158,11 +166,11 @@ def _joined(named: Sequence[Example], examples: Sequence[Example]) -> int:
 
 
 def _fingerprint(rows: Sequence[ManifestRow]) -> str:
-    """SHA-256 over ids, labels, lesions, splits and pixels, in hex."""
+    """SHA-256 over ids, labels, lesions, splits, pixels and masks, in hex."""
     digest = hashlib.sha256()
     for row in rows:
         identity = f"{row.split}\0{row.image_id}\0{row.lesion_id}\0{row.label}\0"
-        digest.update(identity.encode() + bytes.fromhex(row.pixels))
+        digest.update(identity.encode() + bytes.fromhex(row.pixels) + bytes.fromhex(row.mask))
     return digest.hexdigest()
 
 
@@ -190,9 +198,10 @@ def _check_classes(records: Sequence[Record], quarantined: Sequence[Quarantined]
             raise UserError(f"the source has no usable {name} image ({others}{first}); both classes are needed")
 
 
-def _check_space(folder: Path, images: int) -> None:
+def _check_space(folder: Path, images: int, *, with_masks: bool) -> None:
     """Asks for twice the pixels: the scratch file and the shards lie side by side for a while."""
-    needed, free = 2 * images * IMAGE_BYTES, shutil.disk_usage(folder).free
+    each = IMAGE_BYTES + (MASK_BYTES if with_masks else 0)
+    needed, free = 2 * images * each, shutil.disk_usage(folder).free
     if needed > free:
         raise UserError(
             f"{images} images need {needed / 1e9:.1f} GB and {str(folder.parent)!r} has {free / 1e9:.1f} GB free"

@@ -15,7 +15,7 @@ from jaxtyping import Float, UInt8
 
 from mole_jax.data.image_file import IMAGE_SIZE
 from mole_jax.data.prepare.protocols import shuffle_key
-from mole_jax.data.prepare.scratch import read_row, write_row
+from mole_jax.data.prepare.scratch import masks_beside, read_mask, read_row, write_mask, write_row
 from mole_jax.data.records import Example
 from mole_jax.workers import map_in_workers
 
@@ -45,7 +45,7 @@ class Affine(NamedTuple):
 
 
 def make_copies(copies: Sequence[Example], scratch: Path, first_row: int, *, seed: int, workers: int) -> list[Example]:
-    """Makes the pixels of copies, on all cores.
+    """Makes the pixels of copies, and their masks where there are any, on all cores.
 
     Args:
         copies: the copies as `Example.as_copy` makes them, each with the row of its original.
@@ -85,13 +85,13 @@ def draw_affine(seed: int, original: str, copy: int) -> Affine:
     )
 
 
-def apply_affine(image: UInt8[np.ndarray, "side side 3"], affine: Affine) -> UInt8[np.ndarray, "side side 3"]:
+def apply_affine(image: UInt8[np.ndarray, "side side c"], affine: Affine) -> UInt8[np.ndarray, "side side c"]:
     """Transforms a square image: linear interpolation, the nearest pixel beyond the edge, rounded to whole values."""
     from scipy import ndimage  # late: the processes that decode import this module too
 
     matrix, offset = _lookup(affine, image.shape[0])
     turned = np.empty(image.shape, np.float32)
-    for channel in range(3):
+    for channel in range(image.shape[-1]):
         ndimage.affine_transform(
             image[..., channel], matrix, offset, output=turned[..., channel], order=1, mode="nearest"
         )
@@ -113,6 +113,9 @@ def _make_one(job: tuple[Path, int, int, Example]) -> Example:
     affine = draw_affine(seed, example.augmented_from, example.copy)
     image = apply_affine(read_row(scratch, example.row), affine)
     write_row(scratch, row, image)
+    if (masks := masks_beside(scratch)).exists():
+        mask = read_mask(masks, example.row).astype(np.uint8)[..., None] * np.uint8(255)
+        write_mask(masks, row, apply_affine(mask, affine)[..., 0] >= 128)
     return dataclasses.replace(
         example, sha256=hashlib.sha256(image.data).hexdigest(), width=IMAGE_SIZE, height=IMAGE_SIZE, row=row
     )

@@ -10,6 +10,7 @@ from mole_jax.data.facts import DatasetFacts, read_facts
 from mole_jax.data.prepare.build import Settings, build
 from mole_jax.data.prepare.decode import Load
 from mole_jax.data.prepare.looks import ByLooks
+from mole_jax.data.prepare.masks import with_masks
 from mole_jax.data.prepare.protocols import choose_protocol
 from mole_jax.data.prepare.unchanged import what_changed
 from mole_jax.data.source.choices import NO_CHOICES, Choices
@@ -56,6 +57,7 @@ def prepare(
     overwrite: bool = False,
     choices: Choices = NO_CHOICES,
     group_by_looks: ByLooks = "auto",
+    masks: Path | None = None,
 ) -> PrepareSummary:
     """Prepares a dataset under data_dir/<name>/<version>.
 
@@ -76,6 +78,8 @@ def prepare(
         choices: what the user says of the source: its table, its class folders, which diagnoses are melanoma.
         group_by_looks: "on" to look for images that show one lesion and keep them together; "auto" where the source
             names neither lesions nor patients.
+        masks: the folder of the images' lesion masks, which become a part of each record; images without a usable one
+            are quarantined. None: no masks.
 
     Raises:
         UserError: a setting is wrong, the source is unusable, the disk is full, or another dataset of that name is
@@ -86,13 +90,20 @@ def prepare(
     if source is None:
         examples = examples or DEFAULT_EXAMPLES
     listing, load = _list(source, layout, examples, seed, choices)
+    masks_fingerprint = ""
+    if masks is not None:
+        if listing.layout in ("synthetic", "npz"):
+            raise UserError(
+                f"masks are for images that are files, and the layout {listing.layout} has none; drop --masks"
+            )
+        listing, load, masks_fingerprint = with_masks(listing, load, masks)
     splits = {record.given_split for record in listing.records} - {None}
     protocol = choose_protocol(protocol, listing.layout, has_splits=bool(splits))
     notes = listing.notes
     if protocol == "given" and splits == {"train", "test"}:
         notes += ("the source has no validation split: a quarter of training became it, by whole lesions and patients",)
     by_looks = group_by_looks == "on" or (group_by_looks == "auto" and not listing.grouped)
-    settings = Settings(listing.layout, protocol, seed, examples, listing.fingerprint, by_looks)
+    settings = Settings(listing.layout, protocol, seed, examples, listing.fingerprint, by_looks, masks_fingerprint)
     home, otherwise = data_dir / name, "give another --dataset name, or another --data_dir"
     with exclusive(
         home,
@@ -167,6 +178,7 @@ def _same_or_refuse(final: Path, settings: Settings, listing: Listing, load: Loa
         key, there, asked = differences[0]
         difference = {
             "source_fingerprint": "from another source or with other choices",
+            "masks": "with other lesion masks, or with and without them (--masks)",
             "by_looks": f"with{'' if there else 'out'} a search for lesions by their looks (--group_by_looks)",
         }.get(key, f"with {key}={there}, not {asked}")
     if difference:

@@ -12,10 +12,10 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from mole_jax.data.image_file import IMAGE_SHAPE
+from mole_jax.data.image_file import IMAGE_SHAPE, IMAGE_SIZE
 from mole_jax.data.manifest import ManifestRow
 from mole_jax.data.prepare.moments import NO_MOMENTS, Moments
-from mole_jax.data.prepare.scratch import read_row
+from mole_jax.data.prepare.scratch import masks_beside, read_mask, read_row
 from mole_jax.data.records import CLASSES, Example, Split
 from mole_jax.data.shards import shard_name
 from mole_jax.data.tf_example import encode
@@ -46,12 +46,14 @@ class WrittenShard(NamedTuple):
         split: the split that it belongs to.
         size: size of its records in bytes.
         digests: the SHA-256 of each record's pixels, in order.
+        masks: that of each record's mask; empty without masks.
         moments: moments of all its pixels; only the training split has some.
     """
 
     split: Split
     size: int
     digests: list[bytes]
+    masks: list[bytes]
     moments: Moments
 
 
@@ -118,7 +120,7 @@ def describe(
         by_split.setdefault(shard.split, []).append(shard)
     tfds.folder_dataset.write_metadata(
         data_dir=folder,
-        features=_features(),
+        features=_features(with_masks=any(shard.masks for shard in written)),
         split_infos=[
             tfds.core.SplitInfo(
                 name=split,
@@ -148,20 +150,26 @@ def _write(shard: Shard) -> WrittenShard:
     from array_record.python.array_record_module import ArrayRecordWriter
 
     size, digests, moments = 0, [], NO_MOMENTS
+    masks, of_masks = masks_beside(shard.scratch), list[bytes]()
+    with_masks = masks.exists()
     writer = ArrayRecordWriter(str(shard.path), WRITER_OPTIONS)
     for member in shard.members:
         image = read_row(shard.scratch, member.row)
-        record = encode(_record(ManifestRow.from_example(member, shard.split), image.tobytes()))
+        mask = read_mask(masks, member.row) if with_masks else None
+        row = ManifestRow.from_example(member, shard.split)
+        record = encode(_record(row, image.tobytes(), None if mask is None else mask.tobytes()))
         writer.write(record)
         size += len(record)
         digests.append(hashlib.sha256(image.data).digest())
+        if mask is not None:
+            of_masks.append(hashlib.sha256(mask.tobytes()).digest())
         if shard.split == "train":
             moments += Moments.of(image)
     writer.close()
-    return WrittenShard(shard.split, size, digests, moments)
+    return WrittenShard(shard.split, size, digests, of_masks, moments)
 
 
-def _record(row: ManifestRow, pixels: bytes) -> dict[str, bytes | float]:
+def _record(row: ManifestRow, pixels: bytes, mask: bytes | None) -> dict[str, bytes | float]:
     """One record's features; `_features` says the same to TFDS."""
     texts = ("image_id", "lesion_id", "source_path", "dx", "dx_type", "sex", "localization")
     return {
@@ -169,13 +177,15 @@ def _record(row: ManifestRow, pixels: bytes) -> dict[str, bytes | float]:
         "label": row.label,
         "age": row.age,
         **{name: getattr(row, name).encode() for name in texts},
+        **({} if mask is None else {"mask": mask}),
     }
 
 
-def _features() -> Any:
+def _features(*, with_masks: bool) -> Any:
     import tensorflow_datasets as tfds
 
     text = tfds.features.Text
+    mask = tfds.features.Tensor(shape=(IMAGE_SIZE, IMAGE_SIZE), dtype=np.uint8, encoding="bytes")
     return tfds.features.FeaturesDict(
         {
             # The default encoding would store every pixel as a 64-bit integer of a protocol buffer.
@@ -189,5 +199,6 @@ def _features() -> Any:
             "age": tfds.features.Scalar(np.float32),
             "sex": text(),
             "localization": text(),
+            **({"mask": mask} if with_masks else {}),
         }
     )

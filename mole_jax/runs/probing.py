@@ -1,0 +1,105 @@
+"""What `experiments.probe` leaves in a run's directory."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from mole_jax.evaluation.probing import Effect, Share
+from mole_jax.evaluation.schema import Subgroup
+from mole_jax.evaluation.statistics.intervals import Estimate
+from mole_jax.files.reading import read_record
+from mole_jax.files.sums import verify
+from mole_jax.runs.members import classifier_digest
+
+FOLDER: Final = "probes"  # also the kind of the folder
+PROBES: Final = "probes.json"
+SCORES: Final = "scores.csv"  # a row an image: its logit, as it is and after each change, its artefacts and skin tone
+SCHEMA: Final = 1
+
+
+@dataclass(frozen=True)
+class FoundArtefact:
+    """One kind of artefact.
+
+    Attributes:
+        name: for people.
+        least: the strength from which on an image counts as having it.
+        shares: in each split.
+        drawn_in: what drawing one into the images does to their scores.
+        taken_out: what taking it out of those that have it does; None where it cannot be, or too few have it.
+    """
+
+    name: str
+    least: float
+    shares: tuple[Share, ...]
+    drawn_in: Effect
+    taken_out: Effect | None
+
+
+@dataclass(frozen=True)
+class SkinTones:
+    """Figures by the tone of the skin around the lesion.
+
+    Attributes:
+        known: how many images show enough skin.
+        images: how many were looked at.
+        spread: median standard error of an image's angle, in degrees.
+        counts: split -> group -> images.
+        groups: figures of the test images by group, lightest first.
+    """
+
+    known: int
+    images: int
+    spread: float
+    counts: dict[str, dict[str, int]]
+    groups: tuple[Subgroup, ...]
+
+
+@dataclass(frozen=True)
+class Probes:
+    """The content of probes.json.
+
+    Attributes:
+        schema: of this file.
+        classifier: tells one classifier of a run from another.
+        dataset: whose images were used.
+        split: which of them.
+        masks: where the lesions' outlines are from, in words.
+        before: the AUROC on the images as they are.
+        threshold: of the main operating point; None: none.
+        point: its name.
+        verdict: one sentence.
+        changes: what each change does.
+        artefacts: who has them, and what they do.
+        skin: figures by skin tone.
+    """
+
+    schema: int
+    classifier: str
+    dataset: str
+    split: str
+    masks: str
+    before: Estimate
+    threshold: float | None
+    point: str
+    verdict: str
+    changes: tuple[Effect, ...]
+    artefacts: tuple[FoundArtefact, ...]
+    skin: SkinTones
+
+
+def read_probes(run_dir: Path) -> Probes | None:
+    """What was found; None where nothing was, or of an earlier classifier or release.
+
+    Raises:
+        UserError: a file is damaged.
+    """
+    folder, again = run_dir / FOLDER, f"python -m experiments.probe --run={run_dir} makes it again"
+    if not (folder / PROBES).is_file():
+        return None
+    verify(folder, FOLDER, again=again)
+    about: dict[str, Any] = read_record(folder / PROBES, dict[str, Any], remedy=again)
+    if about.get("schema") != SCHEMA or about.get("classifier") != classifier_digest(run_dir):
+        return None
+    found: Probes = read_record(folder / PROBES, Probes, remedy=again)
+    return found
