@@ -129,7 +129,7 @@ def test_help_shows_what_a_flag_will_be_for_the_model():
     assert "passes over the training split (transfer, paper recipe: 5)" in paper
     assert "(default: 100)" in paper
     tuned = command("run", "--help", "--model=transfer", "--recipe=tuned").stdout
-    assert "passes over the training split (transfer, tuned recipe: 20)" in tuned
+    assert "passes over the training split (transfer, tuned recipe: 1)" in tuned
 
 
 def test_a_model_without_that_recipe_is_told_so(data_dir, tmp_path):
