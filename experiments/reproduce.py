@@ -42,8 +42,8 @@ _KNOWN = [name for name in PROTOCOLS if name != "given"]
 PROTOCOL_NAMES = flags.DEFINE_list(
     "protocols", ["paper", "paper_by_lesion", "paper_clean", "grouped"], f"of {', '.join(_KNOWN)}"
 )
-_MODELS = RECIPES["paper"]
-MODEL_NAMES = flags.DEFINE_list("models", list(_MODELS), f"of {', '.join(_MODELS)}")
+_MODELS = [model for model in RECIPES["paper"] if any(each.model == model for of in SCALES.values() for each in of)]
+MODEL_NAMES = flags.DEFINE_list("models", _MODELS, f"of {', '.join(_MODELS)}")
 SCALE = flags.DEFINE_enum(
     "scale", "short", list(SCALES), "smoke: a test; short: all images, few epochs; full: the paper's epochs"
 )
