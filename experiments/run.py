@@ -8,7 +8,6 @@ The same command again goes on where it stopped. Exit status 75: stopped by SIGT
 it again.
 """
 
-import sys
 from functools import partial
 
 from absl import flags
@@ -17,8 +16,9 @@ from experiments import cli
 from experiments.flagged import configured, defaults_for, define_run_flags, recipe_lines, recipe_seeds
 from experiments.paths import given_path
 from experiments.photographs import warn_of_photographs
+from experiments.training import trained_or_status
 from mole_jax import xla
-from mole_jax.errors import TRY_AGAIN, UserError
+from mole_jax.errors import UserError
 from mole_jax.studies.recipes import KEEPS_MEMORY
 
 define_run_flags()
@@ -52,22 +52,21 @@ def command() -> int:
         return 0
     from mole_jax.processes import is_first, join, leaving_together
     from mole_jax.studies.experiment import Outcome, run_experiment
-    from mole_jax.studies.repeated import run_repeated
+    from mole_jax.studies.repeated import Repeated, run_repeated
     from mole_jax.training.epoch_metrics import NonFinite
     from mole_jax.training.loop import Interrupted
 
     if COORDINATOR.value:
         join(COORDINATOR.value, PROCESSES.value, PROCESS_ID.value)
-    try:
+    run = partial(run_repeated, seeds=seeds) if seeds > 1 else run_experiment
+
+    def train() -> Outcome | Repeated:
         with leaving_together(expected=(Interrupted, NonFinite)):
-            run = partial(run_repeated, seeds=seeds) if seeds > 1 else run_experiment
-            outcome = run(config, report=REPORT.value, on_ready=lambda line: print(line, flush=True))
-    except Interrupted as stop:
-        print(stop, file=sys.stderr)
-        return TRY_AGAIN
-    except NonFinite as stop:
-        print(f"error: {stop}", file=sys.stderr)
-        return 1
+            return run(config, report=REPORT.value, on_ready=lambda line: print(line, flush=True))
+
+    outcome = trained_or_status(train)
+    if isinstance(outcome, int):
+        return outcome
     if not is_first():
         return 0
     from mole_jax.evaluation.table import format_table

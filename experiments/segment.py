@@ -11,15 +11,15 @@ status 75: stopped by SIGTERM or Ctrl-C with everything saved, run it again.
 """
 
 import dataclasses
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from absl import flags
 
 from experiments import cli
+from experiments.training import trained_or_status
 from mole_jax import xla
-from mole_jax.errors import TRY_AGAIN, UserError
+from mole_jax.errors import UserError
 
 if TYPE_CHECKING:
     from mole_jax.evaluation.masks import MaskFigures
@@ -54,8 +54,6 @@ def command() -> int:
     """Trains and judges, or judges alone."""
     xla.configure()
     from mole_jax.studies.segmentation import judge_on, read_pairs, train_segmenter
-    from mole_jax.training.epoch_metrics import NonFinite
-    from mole_jax.training.loop import Interrupted
     from mole_jax.training.segmentation_config import SegmentConfig
 
     names = [field.name for field in dataclasses.fields(SegmentConfig)]
@@ -72,14 +70,9 @@ def command() -> int:
         known = f", {left_out:,} that it knows left out" if left_out else ""
         print(f"{pairs.source}{known}\n{line(masks, figures)}")
         return 0
-    try:
-        outcome = train_segmenter(config, on_ready=lambda text: print(text, flush=True))
-    except Interrupted as stop:
-        print(stop, file=sys.stderr)
-        return TRY_AGAIN
-    except NonFinite as stop:
-        print(f"error: {stop}", file=sys.stderr)
-        return 1
+    outcome = trained_or_status(lambda: train_segmenter(config, on_ready=lambda text: print(text, flush=True)))
+    if isinstance(outcome, int):
+        return outcome
     for what, figures in outcome.figures.items():
         print(line(what.replace("_", ", "), figures))
     print(

@@ -12,7 +12,7 @@ from jaxtyping import Int
 from mole_jax.data.facts import DatasetFacts, read_facts
 from mole_jax.data.manifest import ManifestRow, read_manifest
 from mole_jax.data.records import CLASSES, SPLITS, Split
-from mole_jax.data.shards import Part, Source, open_split
+from mole_jax.data.shards import Chosen, Source, open_split
 from mole_jax.data.versions import AGAIN, DATASET, Reading, dataset_directory
 from mole_jax.errors import UserError
 from mole_jax.files.sums import verify
@@ -106,7 +106,7 @@ def with_fewer(dataset: Dataset, examples: int, *, seed: int) -> Dataset:
     return dataclasses.replace(
         dataset,
         rows={**dataset.rows, "train": [dataset.rows["train"][place] for place in places]},
-        splits={**dataset.splits, "train": Part(dataset.splits["train"], places)},
+        splits={**dataset.splits, "train": Chosen([(dataset.splits["train"], place) for place in places.tolist()])},
     )
 
 

@@ -1,11 +1,10 @@
 """A prepared dataset on disk, as it is read: ArrayRecord shards of `tf.train.Example` records, a TFDS directory."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Int
 
 from mole_jax.data.image_file import IMAGE_SHAPE
 from mole_jax.data.records import SPLITS
@@ -51,25 +50,21 @@ class ShardSource:
         return {"image": image, "label": record["label"], **mask}
 
 
-class Part:
-    """Some of the records of another source."""
+class Chosen:
+    """Some records of several sources, as one source."""
 
-    def __init__(self, whole: Source, places: Int[np.ndarray, " n"]) -> None:
-        """Names them.
-
-        Args:
-            whole: the other source.
-            places: of the records in it, in the order in which they stand here.
-        """
-        self._whole, self._places = whole, places
+    def __init__(self, places: Sequence[tuple[Source, int]]) -> None:
+        """Names them: a source and the record's place in it, each."""
+        self._places = places
 
     def __len__(self) -> int:
         """The number of records."""
         return len(self._places)
 
     def __getitem__(self, index: int, /) -> Mapping[str, Any]:
-        """Reads one record."""
-        return self._whole[int(self._places[index])]
+        """One record."""
+        source, row = self._places[index]
+        return source[row]
 
 
 def shard_name(name: str, split: str, shard: int, shards: int) -> str:

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from jaxtyping import Float
 from scipy.special import expit
 
 from mole_jax.errors import UserError
@@ -13,6 +14,14 @@ from mole_jax.evaluation.schema import Repeats
 from mole_jax.evaluation.statistics.area import cluster_auroc, cluster_mean_auroc
 
 JUDGED = ("validation", "test")
+
+
+def mean_logits(of_members: Sequence[Float[np.ndarray, " n"]]) -> Float[np.ndarray, " n"]:
+    """The mean logit of each image over some members; of one member its own, to the last bit."""
+    if len(of_members) == 1:
+        return of_members[0]
+    mean: Float[np.ndarray, " n"] = np.mean([each.astype(np.float64) for each in of_members], axis=0)
+    return mean
 
 
 def ensemble(members: Sequence[Predictions]) -> Predictions:
@@ -28,7 +37,7 @@ def ensemble(members: Sequence[Predictions]) -> Predictions:
     for other in members[1:]:
         if set(other.image_id) != set(first.image_id):
             raise UserError(f"{first.source} and {other.source} are not of the same images, which an ensemble needs")
-    logits = np.mean([logits_of(member.aligned_to(first.image_id)) for member in members], axis=0)
+    logits = mean_logits([logits_of(member.aligned_to(first.image_id)) for member in members])
     return dataclasses.replace(first, logit=logits, score=expit(logits), source="the averaged scores")
 
 

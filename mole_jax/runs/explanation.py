@@ -1,14 +1,11 @@
 """What `experiments.explain` leaves in a run's directory: the tests of its maps, its pictures and its components."""
 
-import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from mole_jax.evaluation.statistics.intervals import Estimate
-from mole_jax.files.reading import read_record
-from mole_jax.files.sums import verify
-from mole_jax.runs.members import classifier_digest
+from mole_jax.runs.findings import read_finding
 
 SCHEMA: Final = 1
 FOLDER: Final = "explain"  # in the run's directory, and the kind of what lies in it
@@ -217,16 +214,4 @@ def read_components(run_dir: Path) -> Components | None:
 
 
 def _read(run_dir: Path, name: str, kind: Any) -> Any:
-    folder, again = run_dir / FOLDER, f"python -m experiments.explain --run={run_dir} makes it again"
-    if not (folder / name).is_file():
-        return None
-    verify(folder, FOLDER, again=again)
-    about: dict[str, Any] = read_record(folder / name, dict[str, Any], remedy=again)
-    if about.get("schema") != SCHEMA or about.get("classifier") != classifier_digest(run_dir):
-        logging.getLogger(__name__).warning(
-            "%s is of an earlier classifier of this run, or of another release, and is left out; %s",
-            folder / name,
-            again,
-        )
-        return None
-    return read_record(folder / name, kind, remedy=again)
+    return read_finding(run_dir, FOLDER, name, kind, schema=SCHEMA, command="explain")

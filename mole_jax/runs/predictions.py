@@ -1,11 +1,15 @@
 """From a run's logits to the predictions CSV that evaluation, and any other tool, starts from."""
 
+from collections.abc import Mapping
+from pathlib import Path
+
 import numpy as np
 from jaxtyping import Float
 from scipy.special import expit
 
 from mole_jax.data.manifest import ManifestRow
-from mole_jax.evaluation.predictions import METADATA, Predictions
+from mole_jax.evaluation.predictions import METADATA, Predictions, write_predictions
+from mole_jax.runs.directory import predictions_file
 
 
 def to_predictions(rows: list[ManifestRow], logits: Float[np.ndarray, " n"]) -> Predictions:
@@ -25,3 +29,11 @@ def to_predictions(rows: list[ManifestRow], logits: Float[np.ndarray, " n"]) -> 
         logit=wide,
         metadata={name: column(name) for name in METADATA},
     )
+
+
+def write_splits(run_dir: Path, predictions: Mapping[str, Predictions]) -> None:
+    """Writes the predictions of each split into a run's directory."""
+    for split, of_split in predictions.items():
+        path = predictions_file(run_dir, split)
+        path.parent.mkdir(exist_ok=True)
+        write_predictions(path, of_split)

@@ -2,14 +2,12 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from mole_jax.evaluation.probing import Effect, Share
 from mole_jax.evaluation.schema import Subgroup
 from mole_jax.evaluation.statistics.intervals import Estimate
-from mole_jax.files.reading import read_record
-from mole_jax.files.sums import verify
-from mole_jax.runs.members import classifier_digest
+from mole_jax.runs.findings import read_finding
 
 FOLDER: Final = "probes"  # also the kind of the folder
 PROBES: Final = "probes.json"
@@ -94,12 +92,5 @@ def read_probes(run_dir: Path) -> Probes | None:
     Raises:
         UserError: a file is damaged.
     """
-    folder, again = run_dir / FOLDER, f"python -m experiments.probe --run={run_dir} makes it again"
-    if not (folder / PROBES).is_file():
-        return None
-    verify(folder, FOLDER, again=again)
-    about: dict[str, Any] = read_record(folder / PROBES, dict[str, Any], remedy=again)
-    if about.get("schema") != SCHEMA or about.get("classifier") != classifier_digest(run_dir):
-        return None
-    found: Probes = read_record(folder / PROBES, Probes, remedy=again)
+    found: Probes | None = read_finding(run_dir, FOLDER, PROBES, Probes, schema=SCHEMA, command="probe")
     return found

@@ -10,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 from jaxtyping import Float
 
+from mole_jax.data.dataset import Dataset, open_dataset
 from mole_jax.data.facts import DatasetFacts, read_facts
 from mole_jax.data.manifest import read_manifest
 from mole_jax.data.versions import dataset_directory
@@ -112,6 +113,20 @@ def read_runs(paths: Sequence[Path], data_dir: Path | None) -> list[Run]:
     if len(set(names)) < len(names):
         names = [str(path) for path in resolved]
     return [_read_run(*parts, data_dir) for parts in zip(paths, names, keys_of(names), strict=True)]
+
+
+def dataset_of(run: Run) -> Dataset:
+    """Opens the dataset that a run was trained on, all of it.
+
+    Raises:
+        UserError: it is not at hand.
+    """
+    if run.images.directory is None:
+        raise UserError(
+            f"the images of {run.config['dataset']!r} that {run.path} was tested on are needed and not at hand "
+            f"({run.images.reason.rstrip('.')}); give --data_dir, or prepare the dataset again"
+        )
+    return open_dataset(run.images.directory.parents[1], run.config["dataset"])
 
 
 def keys_of(names: Sequence[str]) -> list[str]:

@@ -22,10 +22,10 @@ from mole_jax.evaluation.predictions import Predictions
 from mole_jax.evaluation.schema import Metrics
 from mole_jax.placement import placement_of
 from mole_jax.processes import is_first, wait_for_all
-from mole_jax.runs.directory import METRICS, REPORT, begin, finish, hold, predictions_file, refuse_changed_past
+from mole_jax.runs.directory import METRICS, REPORT, begin, finish, hold, refuse_changed_past
 from mole_jax.runs.identity import Identity, refuse_another_run, write_identity
 from mole_jax.runs.members import refuse_ensemble
-from mole_jax.runs.predictions import to_predictions
+from mole_jax.runs.predictions import to_predictions, write_splits
 from mole_jax.runs.tracking import refuse_untrackable
 from mole_jax.training.loop import Trained, refuse_fewer_epochs, train
 from mole_jax.training.preprocessed import as_seen, refuse_without_masks
@@ -146,7 +146,6 @@ def _finish(
 ) -> Outcome:
     """Writes classifier, predictions, metrics and the page of a trained run."""
     # Imported here, so that training need not wait for what draws figures.
-    from mole_jax.evaluation.predictions import write_predictions
     from mole_jax.evaluation.summary import evaluate_run, write_metrics
     from mole_jax.explain.weight_picture import save_weight_picture
     from mole_jax.report.page import write_report
@@ -176,10 +175,7 @@ def _finish(
     metrics = evaluate_run(predictions, leaky=facts.leaky, protocol=facts.protocol, leak=facts.leak, seed=config.seed)
     if not is_first():
         return Outcome(config, run_dir, classifier, predictions, metrics, None, trained.timing)
-    for split, of_split in predictions.items():
-        path = predictions_file(run_dir, split)
-        path.parent.mkdir(exist_ok=True)
-        write_predictions(path, of_split)
+    write_splits(run_dir, predictions)
     save(classifier, run_dir)
     write_metrics(run_dir / METRICS, metrics)
     if config.model == "logistic":

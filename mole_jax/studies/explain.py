@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from mole_jax.classifier.classifier import Classifier
 from mole_jax.classifier.storage import open_run
-from mole_jax.data.dataset import Dataset, open_dataset, with_fewer
+from mole_jax.data.dataset import Dataset, with_fewer
 from mole_jax.data.source.synthetic import synthetic_mask
 from mole_jax.errors import UserError
 from mole_jax.evaluation.cross_fitting import cutoff
@@ -37,7 +37,7 @@ from mole_jax.runs.explanation import (
     Saliency,
 )
 from mole_jax.runs.members import classifier_digest, is_ensemble, members_of
-from mole_jax.runs.read import Run, read_runs
+from mole_jax.runs.read import Run, dataset_of, read_runs
 from mole_jax.studies.components import find_components
 from mole_jax.studies.shuffled_labels import trained_on_shuffled_labels
 from mole_jax.training.preprocessed import as_seen
@@ -94,7 +94,8 @@ def explain_run(request: Request, *, tell: Tell = lambda _: None) -> Path:
         raise UserError(f"{request.run_dir} is the ensemble of several runs; explain one of them, such as --run={one}")
     run = read_runs([request.run_dir], request.data_dir)[0]
     classifier = open_run(request.run_dir)
-    dataset = as_seen(_dataset(run, classifier, request), classifier.preprocessor, tell=tell)
+    learnt_from = with_fewer(dataset_of(run), classifier.config.examples, seed=classifier.config.seed)
+    dataset = as_seen(learnt_from, classifier.preprocessor, tell=tell)
     if "saliency" in request.what:
         explained = explain_classifier(classifier, layer=request.layer)
         names = chosen(explained, list(request.methods))
@@ -212,18 +213,6 @@ def _tested(run: Run, request: Request) -> list[int]:
             f"need {FEWEST}: explain a run on a larger dataset, or give --what=pca"
         )
     return [int(i) for i in tested]
-
-
-def _dataset(run: Run, classifier: Classifier, request: Request) -> Dataset:
-    """The dataset with those of its training images that the run learned from."""
-    name = run.config["dataset"]
-    if run.images.directory is None:
-        raise UserError(
-            f"the images of {name!r} that {request.run_dir} was tested on are needed and not at hand "
-            f"({run.images.reason.rstrip('.')}); give --data_dir, or prepare the dataset again"
-        )
-    whole = open_dataset(run.images.directory.parents[1], name)
-    return with_fewer(whole, classifier.config.examples, seed=classifier.config.seed)
 
 
 def _images(run: Run, dataset: Dataset, rows: Sequence[int]) -> UInt8[np.ndarray, "n 224 224 3"]:

@@ -20,6 +20,7 @@ from mole_jax.errors import UserError
 from mole_jax.evaluation.clinical import write_calibrated_scores
 from mole_jax.evaluation.external import evaluate_external
 from mole_jax.evaluation.predictions import read_predictions, write_predictions
+from mole_jax.evaluation.repeats import mean_logits
 from mole_jax.evaluation.schema import Metrics
 from mole_jax.evaluation.summary import write_metrics
 from mole_jax.files.changes import remove_file
@@ -86,8 +87,7 @@ def validate(request: Request) -> tuple[Path, Metrics]:
     overlap = None if trained_on is None else _overlap(trained_on, dataset, splits, request)
     excluded = overlap.matches if overlap is not None and request.overlap == "exclude" else ()
     left_out = {match.image_id for match in excluded}
-    of_each = [np.concatenate(list(score(each, dataset, splits).values())) for each in classifiers]
-    logits = of_each[0] if len(of_each) == 1 else np.mean([each.astype(np.float64) for each in of_each], axis=0)
+    logits = mean_logits([np.concatenate(list(score(each, dataset, splits).values())) for each in classifiers])
     rows = [row for split in splits for row in dataset.rows[split]]
     kept = [i for i, row in enumerate(rows) if row.image_id not in left_out]
     if not kept:

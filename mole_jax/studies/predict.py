@@ -19,7 +19,7 @@ from mole_jax.classifier.network import BATCH_SIZE
 from mole_jax.data.image_file import LoadedImage, UnusableImageError, load_image
 from mole_jax.errors import UserError
 from mole_jax.evaluation.predictions import read_predictions
-from mole_jax.evaluation.repeats import ensemble
+from mole_jax.evaluation.repeats import ensemble, mean_logits
 from mole_jax.runs.directory import predictions_file, verify_run
 from mole_jax.workers import cores, in_workers
 
@@ -170,10 +170,7 @@ def _score(ensemble: Ensemble, images: Sequence[np.ndarray], prevalence: float |
     if not images:
         return
     of_members: list[Float[np.ndarray, " n"]] = [member.logits(np.stack(images)) for member in ensemble.members]
-    # The mean of one is the one, to the last bit.
-    logits = (
-        of_members[0] if len(of_members) == 1 else np.mean([each.astype(np.float64) for each in of_members], axis=0)
-    )
+    logits = mean_logits(of_members)
     scores = expit(logits.astype(np.float64))
     calibrated = risk = np.full(len(images), np.nan)
     called: list[bool | None] = [None] * len(images)

@@ -1,7 +1,7 @@
 """Asks a run what its scores rest on: images are changed, artefacts drawn in and taken out, skins told apart."""
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final, Literal
@@ -14,22 +14,23 @@ from mole_jax.artefacts.kinds import ARTEFACTS
 from mole_jax.artefacts.seen import Seen, seen_in
 from mole_jax.artefacts.skin_tone import GROUPS
 from mole_jax.classifier.classifier import Classifier
+from mole_jax.classifier.preprocess import Preprocessor
 from mole_jax.classifier.storage import open_run
-from mole_jax.data.dataset import Dataset, open_dataset
+from mole_jax.data.dataset import Dataset
 from mole_jax.data.records import SPLITS, Split
 from mole_jax.errors import UserError
 from mole_jax.evaluation.predictions import Predictions
 from mole_jax.evaluation.probing import Share, effect, share, verdict
+from mole_jax.evaluation.repeats import mean_logits
 from mole_jax.evaluation.statistics.area import cluster_auroc
 from mole_jax.evaluation.subgroups import estimates_by_level
 from mole_jax.files.csv_table import write_rows
 from mole_jax.files.sums import claim, refuse_foreign, seal
 from mole_jax.files.writing import write_json
-from mole_jax.inputs.kmeans import kmeans_mask
 from mole_jax.runs.members import classifier_digest, members_of
 from mole_jax.runs.predictions import to_predictions
 from mole_jax.runs.probing import FOLDER, PROBES, SCHEMA, SCORES, FoundArtefact, Probes, SkinTones
-from mole_jax.runs.read import Run, read_runs
+from mole_jax.runs.read import Run, dataset_of, read_runs
 from mole_jax.studies.changes import CHANGES, HIDDEN_LESION
 from mole_jax.workers import cores, in_workers
 
@@ -74,7 +75,7 @@ def probe_run(request: Request, *, tell: Tell = lambda _: None) -> tuple[Path, P
     refuse_foreign(folder, FOLDER, [PROBES, SCORES], alone=True, otherwise=OTHERWISE)
     run = read_runs([request.run_dir], request.data_dir)[0]
     classifiers = [open_run(member) for member in members_of(request.run_dir)]
-    dataset = _dataset(run, request)
+    dataset = dataset_of(run)
     given = request.masks == "given" or (request.masks == "auto" and _has_masks(dataset))
     if given and not _has_masks(dataset):
         raise UserError(
@@ -83,11 +84,17 @@ def probe_run(request: Request, *, tell: Tell = lambda _: None) -> tuple[Path, P
         )
     drawn = {split: _draw(dataset, split, request) for split in SPLITS if split in dataset.rows}
     tell(f"looking for artefacts in {sum(map(len, drawn.values())):,} images")
-    looked = {split: _look(dataset, split, rows, given=given) for split, rows in drawn.items()}
-    rows = drawn["test"]
-    images = np.stack([dataset.splits["test"][row]["image"] for row in rows])
-    masks = np.stack([_mask(dataset, "test", row, given=given) for row in rows])
-    before = to_predictions([dataset.rows["test"][row] for row in rows], _logits(classifiers, images))
+    finder = None if given else Preprocessor("lesion_only", "kmeans")
+    of_test = list(_pairs(dataset, "test", drawn["test"], finder))
+    pairs = {
+        split: of_test if split == "test" else _pairs(dataset, split, rows, finder) for split, rows in drawn.items()
+    }
+    looked = {
+        split: list(in_workers(seen_in, of_split, workers=cores(), name_of=lambda _: "an image"))
+        for split, of_split in pairs.items()
+    }
+    images, masks = (np.stack(parts) for parts in zip(*of_test, strict=True))
+    before = to_predictions([dataset.rows["test"][row] for row in drawn["test"]], _logits(classifiers, images))
     threshold = run.at[run.main]["threshold"] if run.main in run.at else None
     columns: dict[str, Sequence[object]] = {"image_id": before.image_id.tolist(), "label": before.label.tolist()}
     assert before.logit is not None
@@ -195,25 +202,16 @@ def _skin(
 def _logits(classifiers: Sequence[Classifier], images: UInt8[np.ndarray, "n 224 224 3"]) -> Float[np.ndarray, " n"]:
     parts = [images[start : start + AT_A_TIME] for start in range(0, len(images), AT_A_TIME)]
     bar = functools.partial(tqdm, desc="scoring", leave=False, disable=None)
-    of_each = [np.concatenate([each.logits(part) for part in bar(parts)]) for each in classifiers]
-    return of_each[0] if len(of_each) == 1 else np.mean([each.astype(np.float64) for each in of_each], axis=0)
+    return mean_logits([np.concatenate([each.logits(part) for part in bar(parts)]) for each in classifiers])
 
 
-def _look(dataset: Dataset, split: Split, rows: Sequence[int], *, given: bool) -> list[Seen]:
-    jobs = ((dataset.splits[split][row]["image"], _mask(dataset, split, row, given=given)) for row in rows)
-    return list(in_workers(seen_in, jobs, workers=cores(), name_of=lambda _: "an image"))
-
-
-def _mask(dataset: Dataset, split: Split, row: int, *, given: bool) -> Bool[np.ndarray, "224 224"]:
-    record = dataset.splits[split][row]
-    return record["mask"] if given else np.asarray(_kmeans()(record["image"]))
-
-
-@functools.cache
-def _kmeans() -> Callable[[UInt8[np.ndarray, "224 224 3"]], object]:
-    import jax
-
-    return jax.jit(kmeans_mask)
+def _pairs(
+    dataset: Dataset, split: Split, rows: Sequence[int], finder: Preprocessor | None
+) -> Iterator[tuple[UInt8[np.ndarray, "224 224 3"], Bool[np.ndarray, "224 224"]]]:
+    """Images and where their lesions are: as the dataset has it, or as it is found."""
+    for row in rows:
+        record = dataset.splits[split][row]
+        yield record["image"], record["mask"] if finder is None else finder.find(record["image"][None])[0]
 
 
 def _has_masks(dataset: Dataset) -> bool:
@@ -225,13 +223,3 @@ def _draw(dataset: Dataset, split: Split, request: Request) -> list[int]:
     if not request.images or request.images >= count:
         return list(range(count))
     return sorted(np.random.default_rng(request.seed).choice(count, request.images, replace=False).tolist())
-
-
-def _dataset(run: Run, request: Request) -> Dataset:
-    name = run.config["dataset"]
-    if run.images.directory is None:
-        raise UserError(
-            f"the images of {name!r} that {request.run_dir} was tested on are needed and not at hand "
-            f"({run.images.reason.rstrip('.')}); give --data_dir, or prepare the dataset again"
-        )
-    return open_dataset(run.images.directory.parents[1], name)

@@ -12,7 +12,7 @@ from mole_jax.classifier.preprocess import load_preprocessor
 from mole_jax.config import RunConfig
 from mole_jax.data.dataset import Dataset, load_dataset
 from mole_jax.errors import UserError
-from mole_jax.evaluation.predictions import Predictions, read_predictions, write_predictions
+from mole_jax.evaluation.predictions import Predictions, read_predictions
 from mole_jax.evaluation.repeats import ensemble, repeats
 from mole_jax.evaluation.schema import Metrics
 from mole_jax.evaluation.summary import evaluate_run, write_metrics
@@ -20,6 +20,7 @@ from mole_jax.processes import is_first, wait_for_all
 from mole_jax.runs.directory import METRICS, REPORT, begin, finish, hold, predictions_file, verify_run
 from mole_jax.runs.identity import Identity, is_finished_as, refuse_another_run, write_identity
 from mole_jax.runs.members import member_dir, refuse_single, write_members
+from mole_jax.runs.predictions import write_splits
 from mole_jax.studies.experiment import identity_of, load_backbone, run_experiment
 
 
@@ -119,10 +120,7 @@ def _written(run_dir: Path, predictions: dict[str, Predictions], metrics: Metric
         return Repeated(run_dir, metrics, None)
     from mole_jax.report.page import write_report  # draws figures, for which training need not wait
 
-    for split, of_split in predictions.items():
-        path = predictions_file(run_dir, split)
-        path.parent.mkdir(exist_ok=True)
-        write_predictions(path, of_split)
+    write_splits(run_dir, predictions)
     write_metrics(run_dir / METRICS, metrics)
     finish(run_dir)
     return Repeated(run_dir, metrics, write_report([run_dir], run_dir / REPORT) if report else None)

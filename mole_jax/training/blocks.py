@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int, Shaped, UInt8
 
-from mole_jax.data.shards import Source
 from mole_jax.errors import UserError
 from mole_jax.files.changes import SUMS, is_ours, remove_folder
 from mole_jax.files.folder import new_folder, publish
@@ -58,23 +57,6 @@ class StoredSource:
         """One record: `image` holds the row."""
         block, row = self._places[index]
         return {"image": self._blocks[block].rows[row], "label": self._labels[index]}
-
-
-class Chosen:
-    """Some records of several sources, as one source."""
-
-    def __init__(self, places: Sequence[tuple[Source, int]]) -> None:
-        """Names them: a source and the record's place in it, each."""
-        self._places = places
-
-    def __len__(self) -> int:
-        """The number of records."""
-        return len(self._places)
-
-    def __getitem__(self, index: int, /) -> Mapping[str, Any]:
-        """One record."""
-        source, row = self._places[index]
-        return source[row]
 
 
 class Blocks:

@@ -20,12 +20,12 @@ from mole_jax.classifier.scoring import feature_batch_size
 from mole_jax.data.dataset import Dataset
 from mole_jax.data.loader import evaluation_batches
 from mole_jax.data.records import Split
-from mole_jax.data.shards import Source
+from mole_jax.data.shards import Chosen, Source
 from mole_jax.errors import UserError, full_disk_explained
 from mole_jax.files.lock import exclusive
 from mole_jax.models.transfer import Level
 from mole_jax.placement import Placement, one_device
-from mole_jax.training.blocks import Blocks, Chosen, StoredSource, Tell, index, places_of
+from mole_jax.training.blocks import Blocks, StoredSource, Tell, index, places_of
 
 FOLDER: Final = "_features"  # no dataset can have a name that begins so
 FEATURES: Final = "features"  # the kind of a block's folder

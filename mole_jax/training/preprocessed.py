@@ -21,10 +21,10 @@ from mole_jax.data.dataset import Dataset
 from mole_jax.data.image_file import IMAGE_SIZE
 from mole_jax.data.prepare.moments import NO_MOMENTS, Moments
 from mole_jax.data.records import Split
-from mole_jax.data.shards import Source
+from mole_jax.data.shards import Chosen, Source
 from mole_jax.errors import UserError, full_disk_explained
 from mole_jax.files.lock import exclusive
-from mole_jax.training.blocks import Blocks, Chosen, StoredSource, Tell, index, places_of
+from mole_jax.training.blocks import Blocks, StoredSource, Tell, index, places_of
 
 FOLDER: Final = "_preprocessed"  # no dataset can have a name that begins so
 IMAGES: Final = "images"  # the kind of a block's folder
