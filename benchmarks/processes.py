@@ -29,7 +29,7 @@ WEAK = 32  # images a step and process
 
 def question(setting: Setting) -> Question:
     """The question."""
-    images, epochs = (64, 2) if setting.quick else (1000, 3)
+    images, epochs = (512, 2) if setting.quick else (1000, 3)
     data_dir = prepare_dataset(setting, write_folder(setting, images), f"images_{images}")
     common = {"data_dir": str(data_dir), "dataset": f"images_{images}", "epochs": epochs}
     return Question(

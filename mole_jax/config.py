@@ -70,6 +70,13 @@ class RunConfig:
     label_smoothing: float = option(
         0.0, "melanomas count as 1 - half of this, others as half of it, in the loss", low=0, high=0.9
     )
+    diagnosis_weight: float = option(
+        0.0,
+        "transfer: of a second loss, for telling apart what is no melanoma: nevi, keratoses, carcinomas and so on; "
+        "0: none",
+        low=0,
+        transfer=True,
+    )
     l2: float = option(0.0, "times the sum of squares of all kernels and biases, added to the loss", low=0)
     loss_reduction: Literal["mean", "sum"] = option(
         "mean", "over the batch; the paper's own logistic regression used the sum"
@@ -252,6 +259,11 @@ class RunConfig:
             )
 
     def _refuse_for_svm(self) -> None:
+        if self.diagnosis_weight:
+            raise UserError(
+                f"head={self.head!r} tells two classes apart, and diagnosis_weight={self.diagnosis_weight:g} is for "
+                "heads that are trained step by step; give --head=linear or --head=pooled"
+            )
         if not self.l2:
             raise UserError(
                 f"head={self.head!r} needs --l2, the weight of its squared norm; give one such as --l2=1e-3"

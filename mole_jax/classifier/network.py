@@ -22,6 +22,7 @@ from mole_jax.inputs.normalize import Inputs, Normalize, normalizer
 from mole_jax.models import MODELS
 from mole_jax.models.base import Model, Variables
 from mole_jax.models.transfer import BACKBONE, Level, extract, features_of, on_features, on_images
+from mole_jax.vocabulary.diagnoses import GROUPS
 
 # Half precision keeps three digits at half the space: 10,000 maps of 7x7x2048 are 2 GB, their averages 82 MB.
 FEATURE_DTYPES: Final[dict[Level, str]] = {"maps": "float16", "pooled": "float32", "levels": "float32"}
@@ -132,6 +133,7 @@ def build_network(
         "dropout": config.dropout,
         "bn_momentum": config.bn_momentum,
         "dtype": config.compute_dtype,
+        "classes": 1 + len(GROUPS) if config.diagnosis_weight else 1,
     }
     if stage == "head":
         frozen = Frozen(backbone, inputs, features_of(config.head, config.levels), config.compute_dtype)

@@ -16,6 +16,7 @@ from mole_jax.data.shards import Chosen, Source, open_split
 from mole_jax.data.versions import AGAIN, DATASET, Reading, dataset_directory
 from mole_jax.errors import UserError
 from mole_jax.files.sums import verify
+from mole_jax.vocabulary.diagnoses import GROUPS, group
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,17 @@ class Dataset:
     def labels(self) -> dict[Split, Int[np.ndarray, "..."]]:
         """0 mole, 1 melanoma, for each record of each split."""
         return {split: np.array([row.label for row in rows], np.int32) for split, rows in self.rows.items()}
+
+    @functools.cached_property
+    def diagnoses(self) -> dict[Split, Int[np.ndarray, "..."]]:
+        """What each record of each split shows: 1 melanoma, 2 and more a group of what is no melanoma (GROUPS[0] is 2),
+        0 what is none and of no known group.
+        """
+        numbers = {"": 0} | {name: 2 + i for i, name in enumerate(GROUPS)}
+        return {
+            split: np.array([1 if row.label else numbers[group(row.dx)] for row in rows], np.int32)
+            for split, rows in self.rows.items()
+        }
 
     def pixel_digests(self, split: Split) -> list[bytes]:
         """The SHA-256 of each record's pixels, in order: the manifest's, or computed where it has none."""

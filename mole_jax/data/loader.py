@@ -129,7 +129,7 @@ def train_batches(
 
     Args:
         source: the records.
-        labels: of each of them, 0 or 1.
+        labels: of each of them, 0 or 1, by which they are drawn.
         batch_size: images a batch.
         start: of the steps, the first.
         end: of the steps, the one after the last.

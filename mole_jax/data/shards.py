@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+from jaxtyping import Int
 
 from mole_jax.data.image_file import IMAGE_SHAPE
 from mole_jax.data.records import SPLITS
@@ -65,6 +66,22 @@ class Chosen:
         """One record."""
         source, row = self._places[index]
         return source[row]
+
+
+class Relabelled:
+    """The records of a source with other labels."""
+
+    def __init__(self, source: Source, labels: Int[np.ndarray, " n"]) -> None:
+        """Gives record i the label i."""
+        self._source, self._labels = source, labels
+
+    def __len__(self) -> int:
+        """The number of records."""
+        return len(self._source)
+
+    def __getitem__(self, index: int, /) -> Mapping[str, Any]:
+        """One record."""
+        return {**self._source[index], "label": int(self._labels[index])}
 
 
 def shard_name(name: str, split: str, shard: int, shards: int) -> str:

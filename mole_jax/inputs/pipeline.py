@@ -12,20 +12,20 @@ from mole_jax.inputs.normalize import Normalize
 
 def training_inputs(
     images: Shaped[Array, "batch ..."],
-    targets: Float[Array, " batch"],
+    targets: Float[Array, "batch ..."],
     mask: Bool[Array, " batch"],
     *,
     normalize: Normalize,
     augment: Augmentation,
     key: jax.Array,
-) -> tuple[Shaped[Array, "batch ..."], Float[Array, " batch"]]:
-    """What a training step feeds its network, and how much of each image is melanoma.
+) -> tuple[Shaped[Array, "batch ..."], Float[Array, "batch ..."]]:
+    """What a training step feeds its network, and how much of each image shows what.
 
     Normalisation comes last, so that what it reads from an image (its mean, say) is of the image that is fed.
 
     Args:
         images: uint8 [batch, height, width, 3]; or stored features, with `augment` none.
-        targets: 1 for a melanoma, 0 for anything else.
+        targets: 1 for what an image shows, 0 for what it does not; of one class or of several.
         mask: False for padding.
         normalize: from bytes to floats.
         augment: how images are changed at random.
@@ -36,8 +36,8 @@ def training_inputs(
 
 
 def changed_images(
-    images: Shaped[Array, "batch ..."], targets: Float[Array, " batch"], augment: Augmentation, key: jax.Array
-) -> tuple[Shaped[Array, "batch ..."], Float[Array, " batch"]]:
+    images: Shaped[Array, "batch ..."], targets: Float[Array, "batch ..."], augment: Augmentation, key: jax.Array
+) -> tuple[Shaped[Array, "batch ..."], Float[Array, "batch ..."]]:
     """Images and targets after all random changes, those of one image first, then those of two."""
     if augment == Augmentation():
         return images, targets

@@ -50,12 +50,38 @@ class Trainable(Protocol):
         ...
 
 
+@runtime_checkable
+class Scores(Protocol):
+    """As `Apply`, but for the scores of all classes: melanoma first, then, in a network of more than one score, the
+    groups of what is none. Their softmax is the probabilities.
+    """
+
+    def __call__(
+        self, variables: Variables, images: Float[Array, "batch ..."], *, train: bool, key: jax.Array | None = None
+    ) -> tuple[Float[Array, "batch classes"], Any]:
+        """Gives (scores [batch, classes], the new batch statistics)."""
+        ...
+
+
 class Model(NamedTuple):
-    """A classifier of images: label 1 is melanoma, label 0 everything else. Pure functions."""
+    """A classifier of images: label 1 is melanoma, label 0 everything else. Pure functions.
+
+    `apply` gives `melanoma_logits` of `scores`.
+    """
 
     init: Init
     apply: Apply
     trainable: Trainable
+    scores: Scores
+
+
+def melanoma_logits(scores: Float[Array, "batch classes"]) -> Float[Array, " batch"]:
+    """The log odds of melanoma against all else. A single score is that; of several, whose softmax is the
+    probabilities, it is the first minus the log of the sum of the others' exponentials.
+    """
+    if scores.shape[1] == 1:
+        return scores[:, 0]
+    return scores[:, 0] - jax.nn.logsumexp(scores[:, 1:], axis=1)
 
 
 def all_trainable(params: Any) -> Any:
@@ -64,10 +90,10 @@ def all_trainable(params: Any) -> Any:
 
 
 def from_linen(module: nn.Module, *, trainable: Trainable = all_trainable, chunked: bool = False) -> Model:
-    """Wraps a Linen module whose call is (images, *, train) -> [batch, 1] as a Model.
+    """Wraps a Linen module whose call is (images, *, train) -> [batch, classes] as a Model.
 
     Args:
-        module: the network, whose call gives the logits.
+        module: the network, whose call gives the scores; of one class alone, melanoma's log odds.
         trainable: gives the mask of the trained parameters; by default all are trained.
         chunked: whether inference goes through `in_chunks`: for networks whose activations outweigh their parameters.
     """
@@ -76,15 +102,26 @@ def from_linen(module: nn.Module, *, trainable: Trainable = all_trainable, chunk
         variables = module.init(key, jnp.zeros(input_shape, jnp.float32), train=False)
         return {"params": variables["params"], "batch_stats": variables.get("batch_stats", {})}
 
-    def apply(
+    def scores(
         variables: Variables, images: Float[Array, "batch ..."], *, train: bool, key: jax.Array | None = None
-    ) -> tuple[Float[Array, " batch"], Any]:
+    ) -> tuple[Float[Array, "batch classes"], Any]:
         rngs = None if key is None else {"dropout": key}
         if not train:
             infer = partial(module.apply, variables, train=False)
-            logits = in_chunks(infer, images) if chunked else infer(images)
-            return logits[:, 0], variables["batch_stats"]
-        logits, updated = module.apply(variables, images, train=True, rngs=rngs, mutable=["batch_stats"])
-        return logits[:, 0], updated.get("batch_stats", {})
+            return in_chunks(infer, images) if chunked else infer(images), variables["batch_stats"]
+        found, updated = module.apply(variables, images, train=True, rngs=rngs, mutable=["batch_stats"])
+        return found, updated.get("batch_stats", {})
 
-    return Model(init, apply, trainable)
+    return Model(init, logits_of(scores), trainable, scores)
+
+
+def logits_of(scores: Scores) -> Apply:
+    """The `apply` of a model with such scores."""
+
+    def apply(
+        variables: Variables, images: Float[Array, "batch ..."], *, train: bool, key: jax.Array | None = None
+    ) -> tuple[Float[Array, " batch"], Any]:
+        found, stats = scores(variables, images, train=train, key=key)
+        return melanoma_logits(found), stats
+
+    return apply

@@ -17,18 +17,19 @@ from jaxtyping import Array, Float
 
 from mole_jax.backbones.base import Architecture
 from mole_jax.chunks import in_chunks
-from mole_jax.models.base import Model, Variables, from_linen
+from mole_jax.models.base import Model, Variables, from_linen, logits_of
 from mole_jax.models.layers import Dense
 
 HeadKind = Literal["paper", "pooled", "linear", "svm", "svm_rbf"]
 # The features that a head takes: maps [height, width, channels], their average [channels], or the averages of the maps
 # of all levels of the backbone, side by side [their channels].
 Level = Literal["maps", "pooled", "levels"]
-# Neurons of the fully connected layers; the paper's on the flattened 7x7x2048 map, the others on its average.
+# Neurons of the fully connected layers before the last; the paper's on the flattened 7x7x2048 map, the others on its
+# average.
 WIDTHS: dict[HeadKind, tuple[int, ...]] = {
-    "paper": (4096, 1024, 256, 32, 1),
-    "pooled": (256, 32, 1),
-    **dict.fromkeys(("linear", "svm", "svm_rbf"), (1,)),
+    "paper": (4096, 1024, 256, 32),
+    "pooled": (256, 32),
+    **dict.fromkeys(("linear", "svm", "svm_rbf"), ()),
 }
 BN_EPSILON = 1e-3  # Keras' default
 FOURIER = 4096  # random features of the RBF kernel: it is met to about one in the root of this, .016
@@ -64,16 +65,18 @@ class Head(nn.Module):
         dropout: share of each fully connected layer's inputs that is dropped in training, 0..1.
         bn_momentum: share of the old moving statistics that an update keeps, 0..1.
         dtype: type of the activations, float32 or bfloat16.
+        classes: number of scores; 1: melanoma's log odds alone.
     """
 
     kind: HeadKind
     dropout: float
     bn_momentum: float
     dtype: DTypeLike
+    classes: int = 1
 
     @nn.compact
-    def __call__(self, features: Float[Array, "batch *map channels"], *, train: bool) -> Float[Array, "batch 1"]:
-        """Gives the logits."""
+    def __call__(self, features: Float[Array, "batch *map channels"], *, train: bool) -> Float[Array, "batch classes"]:
+        """Gives the scores."""
         x = nn.BatchNorm(
             use_running_average=not train,
             momentum=self.bn_momentum,
@@ -84,7 +87,7 @@ class Head(nn.Module):
         x = x.reshape(x.shape[0], -1).astype(self.dtype)
         if self.kind == "svm_rbf":
             x = _Fourier(name="fourier")(x)
-        widths = WIDTHS[self.kind]
+        widths = (*WIDTHS[self.kind], self.classes)
         for i, width in enumerate(widths, start=1):
             x = nn.Dropout(self.dropout, deterministic=not train)(x)
             x = Dense(width, name=f"fc{i}", dtype=self.dtype)(x)
@@ -115,7 +118,7 @@ class _OnFeatures(nn.Module):
     head: Mapping[str, Any]
 
     @nn.compact
-    def __call__(self, features: Float[Array, "batch *map channels"], *, train: bool) -> Float[Array, "batch 1"]:
+    def __call__(self, features: Float[Array, "batch *map channels"], *, train: bool) -> Float[Array, "batch classes"]:
         return Head(**self.head, name="head")(features, train=train)
 
 
@@ -126,7 +129,7 @@ class _OnImages(nn.Module):
     train_bn: bool
 
     @nn.compact
-    def __call__(self, images: Float[Array, "batch height width 3"], *, train: bool) -> Float[Array, "batch 1"]:
+    def __call__(self, images: Float[Array, "batch height width 3"], *, train: bool) -> Float[Array, "batch classes"]:
         settings = {"dtype": self.head["dtype"], "bn_momentum": self.head["bn_momentum"]}
         backbone = self.architecture.network(**settings, name=BACKBONE)
         _, named = backbone(images, train=train and self.train_bn)
@@ -135,10 +138,16 @@ class _OnImages(nn.Module):
 
 
 def on_features(
-    head: HeadKind, *, dropout: float = 0.0, bn_momentum: float = 0.99, dtype: DTypeLike = jnp.float32
+    head: HeadKind,
+    *,
+    dropout: float = 0.0,
+    bn_momentum: float = 0.99,
+    dtype: DTypeLike = jnp.float32,
+    classes: int = 1,
 ) -> Model:
     """The head alone; its `apply` takes the features that `features_of(head)` names instead of images."""
-    return from_linen(_OnFeatures({"kind": head, "dropout": dropout, "bn_momentum": bn_momentum, "dtype": dtype}))
+    settings = {"kind": head, "dropout": dropout, "bn_momentum": bn_momentum, "dtype": dtype, "classes": classes}
+    return from_linen(_OnFeatures(settings))
 
 
 def on_images(
@@ -152,6 +161,7 @@ def on_images(
     dropout: float = 0.0,
     bn_momentum: float = 0.99,
     dtype: DTypeLike = jnp.float32,
+    classes: int = 1,
 ) -> Model:
     """Backbone and head.
 
@@ -166,8 +176,9 @@ def on_images(
         dropout: share of each fully connected layer's inputs that is dropped in training, 0..1.
         bn_momentum: share of the old moving statistics that an update keeps, 0..1.
         dtype: type of the activations, float32 or bfloat16.
+        classes: number of scores; 1: melanoma's log odds alone.
     """
-    settings = {"kind": head, "dropout": dropout, "bn_momentum": bn_momentum, "dtype": dtype}
+    settings = {"kind": head, "dropout": dropout, "bn_momentum": bn_momentum, "dtype": dtype, "classes": classes}
     trained, level = trained_layers(architecture, unfreeze), features_of(head, levels)
 
     def trainable(params: Any) -> Any:
@@ -185,21 +196,21 @@ def on_images(
         # Compiling the draws of 53 kernels takes long, and their numbers would be thrown away.
         images = jax.ShapeDtypeStruct(tuple(input_shape), jnp.float32)
         features = jax.eval_shape(lambda x: extract(architecture, backbone, x, level, dtype=dtype), images)[level]
-        of_head = on_features(head, dtype=dtype).init(key, input_shape=features.shape)
+        of_head = on_features(head, dtype=dtype, classes=classes).init(key, input_shape=features.shape)
         return {kind: {BACKBONE: jax.tree.map(jnp.asarray, backbone[kind]), **of_head[kind]} for kind in of_head}
 
-    def apply(
+    def scores(
         variables: Variables, images: Float[Array, "batch height width 3"], *, train: bool, key: jax.Array | None = None
-    ) -> tuple[Float[Array, " batch"], Any]:
+    ) -> tuple[Float[Array, "batch classes"], Any]:
         # What is frozen gets no gradient, so that the backward pass ends at the first layer that is trained.
         params = jax.tree.map(
             lambda p, trains: p if trains else jax.lax.stop_gradient(p),
             variables["params"],
             trainable(variables["params"]),
         )
-        return plain.apply({**variables, "params": params}, images, train=train, key=key)
+        return plain.scores({**variables, "params": params}, images, train=train, key=key)
 
-    return Model(init, apply, trainable)
+    return Model(init, logits_of(scores), trainable, scores)
 
 
 def extract(

@@ -81,7 +81,7 @@ def model(widths: Sequence[int] = WIDTHS) -> Model:
         logits, updated = module.apply(variables, images, train=True, mutable=["batch_stats"])
         return logits, updated["batch_stats"]
 
-    return Model(init, apply, all_trainable)
+    return Model(init, apply, all_trainable, scores=apply)  # one class, a score a pixel
 
 
 def scaled(images: Array) -> Float[Array, "..."]:

@@ -72,7 +72,7 @@ def from_device(
     Args:
         train_step: a pure function, from `mole_jax.training.steps.train_step`.
         source: the training split; it is read here, as a whole.
-        labels: its labels, 0 or 1, in the order of its records.
+        labels: of each of its records, 0 or 1, by which they are drawn.
         config: `batch_size`, `seed`, `balance` and `profile` are read; with a profile, each call is one step.
         placement: where the state lies, and the split goes.
         shapes: the state's.
@@ -80,7 +80,7 @@ def from_device(
     """
     size = config.batch_size
     most = 1 if config.profile else max(1, STRETCH // size)
-    split = placement.everywhere({"image": _read(source), "label": labels})
+    split = placement.everywhere(_read(source))
     advance = _advance(train_step, most, placement, shapes)
     step = start
 
@@ -114,13 +114,14 @@ def _advance(train_step: TrainStep, most: int, placement: Placement, shapes: Tra
     return placement.jit_step(advance, shapes)
 
 
-def _read(source: Source) -> np.ndarray:
-    """The images or features of all records, as one array."""
+def _read(source: Source) -> dict[str, np.ndarray]:
+    """The images or features of all records, and their labels, each as one array."""
     first = _first(source)
-    whole = np.empty((len(source), *first.shape), first.dtype)
+    images, labels = np.empty((len(source), *first.shape), first.dtype), np.empty(len(source), np.int32)
     for i in range(len(source)):
-        whole[i] = source[i]["image"]
-    return whole
+        record = source[i]
+        images[i], labels[i] = record["image"], record["label"]
+    return {"image": images, "label": labels}
 
 
 def _first(source: Source) -> np.ndarray:

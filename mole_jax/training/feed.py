@@ -33,7 +33,7 @@ def from_loader(
     Args:
         train_step: the training step, compiled for the placement.
         source: the training split.
-        labels: its labels, 0 or 1, in the order of its records.
+        labels: of each of its records, 0 or 1, by which they are drawn.
         config: the run's config; `batch_size`, `seed` and `balance` are read.
         clock: counts the time spent waiting for images.
         placement: where the state lies, and the batches go.

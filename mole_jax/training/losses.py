@@ -8,7 +8,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from mole_jax.config import RunConfig
 
@@ -38,6 +38,24 @@ def hinge(margins: Float[Array, " batch"]) -> Float[Array, " batch"]:
 def squared_hinge(margins: Float[Array, " batch"]) -> Float[Array, " batch"]:
     """The square of `hinge`, the default of scikit-learn's LinearSVC."""
     return hinge(margins) ** 2
+
+
+def targets_of(labels: Int[Array, " batch"], groups: int) -> Float[Array, "batch classes"]:
+    """What each image shows, as the scores of a network stand: melanoma, then the groups of what is none.
+
+    Args:
+        labels: 1 for a melanoma, 0 for what is none and of no known group, 2 and more for the groups.
+        groups: how many there are; 0: melanoma alone.
+    """
+    return jax.nn.one_hot(labels - 1, 1 + groups)
+
+
+def of_groups(scores: Float[Array, "batch groups"], shares: Float[Array, "batch groups"]) -> Float[Array, " batch"]:
+    """The cross-entropy of the groups of what is no melanoma among each other; 0 where the group is not known.
+
+    With it and `cross_entropy` of `melanoma_logits`, an image costs what the softmax over all classes costs.
+    """
+    return -(shares * jax.nn.log_softmax(scores, axis=1)).sum(axis=1)
 
 
 def build_loss(config: RunConfig) -> Loss:

@@ -26,7 +26,7 @@ from mole_jax.config import RunConfig
 from mole_jax.data.dataset import Dataset
 from mole_jax.data.loader import steps_per_epoch
 from mole_jax.data.records import Split
-from mole_jax.data.shards import Source
+from mole_jax.data.shards import Relabelled, Source
 from mole_jax.inputs.normalize import Inputs
 from mole_jax.models.base import Variables
 from mole_jax.placement import OnMesh, Placement
@@ -111,6 +111,9 @@ def plan(
     inputs = inputs_of(config, channel_mean=dataset.facts.channel_mean, backbone=backbone)
     first, *second = ends(config, len(dataset.splits["train"]))
     network = build_network(config, inputs, backbone, stage=first_stage(config))
+    if config.diagnosis_weight:
+        known = int((dataset.diagnoses["train"] > 0).sum())
+        tell(f"the diagnoses of {known:,} of {len(dataset.rows['train']):,} training images are known by group")
     phases = [_phase(config, dataset, (0, first), network, placement, tell=tell)]
     if second:
         if network.frozen and dataclasses.replace(config.augmentation, dihedral=False) != Augmentation():
@@ -149,6 +152,8 @@ def _phase(
     positions = stored_positions(config) if stored else 0
     step = train_step(model, optimizer, normalize, config, class_weights=weights, begins=begins, positions=positions)
     train = sources_of(network, dataset, placement, views=max(1, positions), tell=tell)["train"]
+    if config.diagnosis_weight:
+        train = Relabelled(train, dataset.diagnoses["train"])
     # As many images for each device as for one alone; but where a score depends on its batch, that stays what it is.
     batch_size = network.batch_size * (1 if config.normalize == "batch" else placement.shares)
     averaged = config.ema > 0

@@ -13,11 +13,12 @@ from mole_jax.augmentation import Augmentation
 from mole_jax.config import RunConfig
 from mole_jax.inputs.normalize import Normalize
 from mole_jax.inputs.pipeline import of_one_position, training_inputs
-from mole_jax.models.base import DeviceBatch, Model
+from mole_jax.models.base import DeviceBatch, Model, melanoma_logits
 from mole_jax.training.average import moved
-from mole_jax.training.losses import build_loss
+from mole_jax.training.losses import build_loss, of_groups, targets_of
 from mole_jax.training.randomness import derive_key
 from mole_jax.training.state import Sums, TrainState
+from mole_jax.vocabulary.diagnoses import GROUPS
 
 EFFECTIVE = 0.999
 TrainStep = Callable[[TrainState, DeviceBatch], tuple[TrainState, Float[Array, ""]]]
@@ -73,34 +74,40 @@ def train_step(
         model: the model to train.
         optimizer: the optimiser, built for the model's parameters.
         normalize: turns uint8 images into normalised floats.
-        config: the run's config; `augment`, the loss, `l2`, `loss_reduction`, `ema` and `seed` are read.
+        config: the run's config; `augment`, the losses, `l2`, `loss_reduction`, `ema` and `seed` are read.
         class_weights: weights of a mole's and of a melanoma's loss.
         begins: the number of steps of the run before the phase that this is a step of.
         positions: of each image, in which the batch holds its stored features; 0 where it holds images.
     """
     loss_of, augment = build_loss(config), Augmentation() if positions else config.augmentation
+    groups = len(GROUPS) if config.diagnosis_weight else 0
     of_mole, of_melanoma = (np.float32(weight) for weight in class_weights)
 
     def step(state: TrainState, batch: DeviceBatch) -> tuple[TrainState, Float[Array, ""]]:
         key, given = derive_key(config.seed, "augment", state.step), batch["image"]
-        inputs, targets = training_inputs(
+        inputs, shown = training_inputs(
             of_one_position(given, key) if positions > 1 else given,
-            batch["label"].astype(jnp.float32),
+            targets_of(batch["label"], groups),
             batch["mask"],
             normalize=normalize,
             augment=augment,
             key=key,
         )
+        targets = shown[:, 0]
         weights = targets * of_melanoma + (1 - targets) * of_mole
 
         def objective(params: Any) -> tuple[Float[Array, ""], tuple[Any, Any, Any]]:
-            logits, stats = model.apply(
+            scores, stats = model.scores(
                 {"params": params, "batch_stats": state.batch_stats},
                 inputs,
                 train=True,
                 key=derive_key(config.seed, "dropout", state.step),
             )
-            losses = weights * loss_of(logits, targets)
+            logits = melanoma_logits(scores)
+            losses = loss_of(logits, targets)
+            if groups:
+                losses += config.diagnosis_weight * of_groups(scores[:, 1:], shown[:, 1:])
+            losses *= weights
             penalty = (
                 config.l2 * l2_penalty(params, model.trainable(params)) if config.l2 else jnp.zeros((), jnp.float32)
             )

@@ -12,11 +12,22 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from mole_jax.errors import UserError
 from mole_jax.vocabulary.words import is_unknown, plain
 
+# What is no melanoma, as HAM10000 and ISIC 2018 group it: solar lentigines are among the keratoses, actinic keratoses
+# and Bowen's disease among the squamous cell carcinomas.
+GROUPS: Final = (
+    "nevus",
+    "keratosis",
+    "basal cell carcinoma",
+    "squamous cell carcinoma",
+    "dermatofibroma",
+    "vascular lesion",
+    "other",
+)
 VERDICTS: Final[dict[str, int | None]] = {"melanoma": 1, "not melanoma": 0, "unknown": None}
 LISTED: Final = 12
 # Between a broader diagnosis and a narrower one.
@@ -104,11 +115,31 @@ class Decisions:
 NO_DECISIONS: Final = Decisions()
 
 
+class Meaning(NamedTuple):
+    """What a word of diagnoses.csv says.
+
+    Attributes:
+        verdict: a key of VERDICTS.
+        group: of what is no melanoma one of GROUPS, "" where the word does not tell.
+    """
+
+    verdict: str
+    group: str
+
+
 @functools.cache
-def vocabulary() -> dict[str, str]:
-    """The words of diagnoses.csv, as `words.plain` writes them, each with its verdict, a key of VERDICTS."""
+def vocabulary() -> dict[str, Meaning]:
+    """The words of diagnoses.csv, as `words.plain` writes them."""
     with (Path(__file__).parent / "diagnoses.csv").open(encoding="utf-8", newline="") as file:
-        return {row["spelling"]: row["verdict"] for row in csv.DictReader(file)}
+        return {row["spelling"]: Meaning(row["verdict"], row["group"]) for row in csv.DictReader(file)}
+
+
+def group(diagnosis: str) -> str:
+    """Which of GROUPS a diagnosis belongs to; "" for a melanoma, and where nothing is known of it."""
+    for part in _narrowest_first(diagnosis):
+        if meaning := vocabulary().get(plain(part)):
+            return meaning.group
+    return ""
 
 
 def _narrowest_first(diagnosis: str) -> list[str]:
@@ -126,4 +157,7 @@ def _word(text: str) -> str:
 
 
 def _verdict(diagnosis: str) -> str | None:
-    return "unknown" if is_unknown(diagnosis) else vocabulary().get(plain(diagnosis))
+    if is_unknown(diagnosis):
+        return "unknown"
+    meaning = vocabulary().get(plain(diagnosis))
+    return meaning.verdict if meaning else None

@@ -54,7 +54,7 @@ def test_an_image_has_the_same_logit_alone_and_in_its_split(dataset, tiny, tmp_p
 def test_the_score_of_maps_goes_through_the_precision_in_which_they_are_stored(dataset, tiny, tmp_path, monkeypatch):
     from mole_jax.models.transfer import WIDTHS
 
-    monkeypatch.setitem(WIDTHS, "paper", (8, 1))
+    monkeypatch.setitem(WIDTHS, "paper", (8,))
     config = dataclasses.replace(TRANSFER, head="paper", epochs=1)
     trained = train(config, dataset, tmp_path, pretrained=tiny)
     network, score = scorer_of(config, trained, tiny)

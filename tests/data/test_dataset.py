@@ -1,9 +1,12 @@
 """A part of the training images: drawn once, by class, the smaller within the larger."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from mole_jax.data.dataset import with_fewer
+from mole_jax.data.shards import Relabelled
 from mole_jax.errors import UserError
 
 
@@ -38,3 +41,14 @@ def test_the_smallest_part_has_both_classes_and_0_is_all(dataset):
 def test_a_part_that_cannot_be_is_refused(dataset, examples):
     with pytest.raises(UserError, match=rf"examples={examples:,}: the training split of 'synthetic' has \d+ images"):
         with_fewer(dataset, examples, seed=0)
+
+
+def test_what_each_record_shows_by_group(dataset):
+    words = {"mel": 1, "nv": 2, "bkl": 3, "wart": 8, "benign": 0, "": 0}
+    rows = [dataclasses.replace(dataset.rows["train"][0], dx=dx, label=int(dx == "mel")) for dx in words]
+    given = dataclasses.replace(dataset, rows={"train": rows})
+    assert given.diagnoses["train"].tolist() == list(words.values())
+    relabelled = Relabelled(dataset.splits["train"], given.diagnoses["train"])
+    assert [relabelled[i]["label"] for i in range(6)] == list(words.values())
+    np.testing.assert_array_equal(relabelled[3]["image"], dataset.splits["train"][3]["image"])
+    assert len(relabelled) == len(dataset.splits["train"])

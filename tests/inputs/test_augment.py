@@ -127,6 +127,10 @@ def test_mixing_by_hand():
         expected[i][patch] = before[i][patch]
     np.testing.assert_array_equal(patched, expected)
     np.testing.assert_allclose(labels, [0.25, 0.75, 1, 36 / 576, 0, 0.75], atol=1e-6)
+    several = jnp.stack([targets, 1 - targets], axis=1)
+    for mixed_targets in (mixed_up(images, several, share)[1], mixed_patches(images, several, share, place)[1]):
+        np.testing.assert_allclose(mixed_targets.sum(axis=1), 1, rtol=1e-6)
+    np.testing.assert_allclose(mixed_up(images, several, share)[1][:, 0], [1, 0.25, 1, 0.4, 0, 1], atol=1e-6)
     for augment in (Augmentation(mixup=0.4), Augmentation(cutmix=1.0)):
         drawn, labels = jax.jit(lambda x, y, augment=augment: mixed(x, y, augment, jax.random.key(0)))(images, targets)
         assert not np.array_equal(drawn, images)

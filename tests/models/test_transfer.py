@@ -39,7 +39,7 @@ def images(n=6, seed=0):
 @pytest.fixture
 def narrow(monkeypatch):
     """The paper's head with fewer neurons."""
-    monkeypatch.setitem(WIDTHS, "paper", (8, 4, 1))
+    monkeypatch.setitem(WIDTHS, "paper", (8, 4))
 
 
 @pytest.mark.parametrize("head", HEADS)
@@ -55,9 +55,10 @@ def test_the_head_by_hand(head, narrow):
     params, stats = variables["params"]["head"], variables["batch_stats"]["head"]["bn"]
     y = (x - stats["mean"]) / np.sqrt(stats["var"] + 1e-3) * params["bn"]["scale"] + params["bn"]["bias"]
     y = y.reshape(5, -1)
-    for i, _ in enumerate(WIDTHS[head], start=1):
+    layers = len(WIDTHS[head]) + 1
+    for i in range(1, layers + 1):
         y = y @ params[f"fc{i}"]["kernel"] + params[f"fc{i}"]["bias"]
-        y = np.maximum(y, 0) if i < len(WIDTHS[head]) else y
+        y = np.maximum(y, 0) if i < layers else y
     ours, same_stats = model.apply(variables, jnp.asarray(x), train=False)
     np.testing.assert_allclose(ours, y[:, 0], rtol=2e-5)
     jax.tree.map(np.testing.assert_array_equal, same_stats, variables["batch_stats"])

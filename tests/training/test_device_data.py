@@ -77,8 +77,10 @@ def test_a_run_is_the_same_up_to_rounding(config, dataset, tmp_path):
         assert off == pytest.approx(same, rel=1e-3, abs=1e-3)
 
 
-def test_stored_features_go_there_too(dataset, tiny, tmp_path):
+@pytest.mark.parametrize("diagnosis_weight", [0.0, 1.0])
+def test_stored_features_go_there_too(dataset, tiny, tmp_path, diagnosis_weight):
     config = RunConfig(model="transfer", weights="random", normalize="weights", head="linear", batch_size=8, epochs=3)
+    config = dataclasses.replace(config, diagnosis_weight=diagnosis_weight)
     a = train(config, dataset, tmp_path / "off", pretrained=tiny)
     close(a, train(on(config), dataset, tmp_path / "on", pretrained=tiny))
 

@@ -254,7 +254,7 @@ def test_a_folder_that_cannot_be_written_is_named(own, tiny):
 
 @pytest.mark.parametrize("head", ["paper", "pooled", "linear"])
 def test_training_from_stored_features_is_training_from_images(head, dataset, tiny, tmp_path, monkeypatch):
-    monkeypatch.setitem(WIDTHS, "paper", (8, 1))
+    monkeypatch.setitem(WIDTHS, "paper", (8,))
     config = dataclasses.replace(CONFIG, head=head, l2=0.01, weight_decay=0.01)
     for run in ("stored", "direct"):
         (tmp_path / run).mkdir()

@@ -32,6 +32,7 @@ TODAY = dataclasses.replace(
     **{"schedule": "cosine", "warmup_epochs": 0.5, "ema": 0.9, "layer_decay": 0.1, "backbone_bn": "trained"},
     **{"clip_norm": 1.0, "label_smoothing": 0.1, "weight_decay": 0.01, "loss": "focal", "balance": "effective"},
     augment="strong size=64",
+    diagnosis_weight=0.5,
 )
 
 

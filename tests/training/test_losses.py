@@ -8,7 +8,8 @@ import pytest
 from sklearn.metrics import hinge_loss, log_loss
 
 from mole_jax.config import RunConfig
-from mole_jax.training.losses import build_loss
+from mole_jax.models.base import melanoma_logits
+from mole_jax.training.losses import build_loss, of_groups, targets_of
 from mole_jax.training.steps import class_weights
 
 LOGITS = jnp.asarray([-7.0, -1.5, -0.2, 0.0, 0.4, 1.0, 6.0, 80.0])
@@ -48,6 +49,21 @@ def test_label_smoothing_is_optax():
     smoothed = optax.smooth_labels(jax.nn.one_hot(LABELS.astype(int), 2), 0.2)
     two = optax.softmax_cross_entropy(jnp.stack([jnp.zeros(8), LOGITS], axis=1), smoothed)
     np.testing.assert_allclose(loss(label_smoothing=0.2), two, rtol=1e-5)
+
+
+def test_with_the_groups_an_image_costs_the_softmax_over_all_classes():
+    labels = jnp.asarray([1, 2, 4, 3, 0])  # a melanoma, three groups, and one that is not known
+    scores = jnp.asarray(np.random.default_rng(0).normal(0, 3, (5, 4)), jnp.float32)
+    shown = targets_of(labels, 3)
+    np.testing.assert_array_equal(shown, [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 1], [0, 0, 1, 0], [0, 0, 0, 0]])
+    np.testing.assert_array_equal(targets_of(labels, 0), [[1], [0], [0], [0], [0]])
+    costs = loss(melanoma_logits(scores), shown[:, 0]) + of_groups(scores[:, 1:], shown[:, 1:])
+    np.testing.assert_allclose(
+        costs[:4], optax.softmax_cross_entropy_with_integer_labels(scores, labels - 1)[:4], rtol=1e-5
+    )
+    no_melanoma = 1 - jax.nn.softmax(scores)[4, 0]  # which of them it is costs nothing where nobody knows
+    np.testing.assert_allclose(costs[4], -jnp.log(no_melanoma), rtol=1e-5)
+    assert np.isfinite(jax.grad(lambda x: of_groups(x, shown[:, 1:]).sum())(1e4 * scores[:, 1:])).all()
 
 
 def test_weights_are_one_on_average_and_effective_ones_milder():

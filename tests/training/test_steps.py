@@ -1,5 +1,6 @@
 """The train step: traced once, and its loss, penalty, weights and mask by hand."""
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,9 +12,11 @@ from mole_jax.classifier.scoring import evaluation_step
 from mole_jax.config import RunConfig
 from mole_jax.inputs.normalize import Inputs, normalizer
 from mole_jax.models import mlp
+from mole_jax.models.base import from_linen
 from mole_jax.training.optimizer import build_optimizer
 from mole_jax.training.state import initial_state
 from mole_jax.training.steps import l2_penalty, train_step
+from mole_jax.vocabulary.diagnoses import GROUPS
 
 SHAPE = (1, 8, 8, 3)
 MODEL = mlp.model(widths=(4, 1))
@@ -28,26 +31,26 @@ def batch(seed, n=6):
     }
 
 
-def setup(*, trainable=True, class_weights=(1.0, 1.0), model=MODEL, **settings):
+def setup(*, trainable=True, class_weights=(1.0, 1.0), network=MODEL, **settings):
     config = RunConfig(**{"model": "mlp", "optimizer": "sgd", "learning_rate": 0.5, **settings})
-    shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), input_shape=SHAPE))["params"]
+    shapes = jax.eval_shape(lambda: network.init(jax.random.key(0), input_shape=SHAPE))["params"]
     mask = jax.tree.map(lambda _: True, shapes) if trainable is True else trainable
     optimizer = build_optimizer(config, mask)
-    state = initial_state(model, optimizer, seed=config.seed, input_shape=SHAPE, averaged=config.ema > 0)
+    state = initial_state(network, optimizer, seed=config.seed, input_shape=SHAPE, averaged=config.ema > 0)
     normalize = normalizer(inputs_of(config, channel_mean=(0.5, 0.5, 0.5), backbone=None))
     return state, jax.jit(
-        train_step(model, optimizer, normalize, config, class_weights=class_weights), donate_argnums=0
+        train_step(network, optimizer, normalize, config, class_weights=class_weights), donate_argnums=0
     )
 
 
 def test_the_step_is_traced_once():
     traces = []
 
-    def counting_apply(*args, **kwargs):
+    def counting(*args, **kwargs):
         traces.append(1)
-        return MODEL.apply(*args, **kwargs)
+        return MODEL.scores(*args, **kwargs)
 
-    state, step = setup(model=MODEL._replace(apply=counting_apply), optimizer="adam")
+    state, step = setup(network=MODEL._replace(scores=counting), optimizer="adam")
     for seed in range(4):
         state, _ = step(state, jax.device_put(batch(seed)))
     assert len(traces) == 1
@@ -82,6 +85,44 @@ def test_loss_and_update_by_hand(reduction, weights):
     )
     assert float(new.epoch.images) == 6
     np.testing.assert_allclose(new.epoch.loss, 6 * mean_loss, rtol=1e-5)
+
+
+def test_a_step_that_learns_the_groups_by_hand():
+    class Flat(nn.Module):
+        @nn.compact
+        def __call__(self, images, *, train):
+            del train
+            return nn.Dense(1 + len(GROUPS))(images.reshape(len(images), -1))
+
+    network = from_linen(Flat())
+    state, step = setup(
+        network=network,
+        class_weights=(0.75, 1.5),
+        model="transfer",
+        head="linear",
+        feature_cache="off",
+        normalize="imagenet",
+        diagnosis_weight=1.0,
+    )
+    given = batch(0) | {"label": np.asarray([1, 2, 3, 8, 4, 1], np.int32)}
+    normalize = normalizer(Inputs("torchvision"))
+
+    def by_hand(params):
+        images = normalize(jnp.asarray(given["image"]), jnp.ones(6, bool))
+        scores, _ = network.scores({"params": params, "batch_stats": {}}, images, train=True)
+        losses = optax.softmax_cross_entropy_with_integer_labels(scores, given["label"] - 1)
+        return (losses * jnp.where(given["label"] == 1, 1.5, 0.75)).mean()
+
+    before = jax.tree.map(np.array, state.params)
+    value, gradients = jax.value_and_grad(by_hand)(jax.tree.map(jnp.asarray, before))
+    new, loss = step(state, jax.device_put(given))
+    np.testing.assert_allclose(loss, value, rtol=1e-5)
+    jax.tree.map(
+        lambda after, was, g: np.testing.assert_allclose(after, was - 0.5 * g, rtol=1e-4, atol=1e-6),
+        new.params,
+        before,
+        gradients,
+    )
 
 
 def test_a_frozen_parameter_stays_bit_for_bit_and_has_no_moments():

@@ -82,6 +82,11 @@ def test_the_whole_head_is_scikit_learn_s_on_the_stored_features(dataset, tiny, 
             {"finetune_epochs": 1},
             "head='svm' is solved on stored features, which fine-tuning would change; give",
         ),
+        (
+            {"diagnosis_weight": 1.0},
+            "head='svm' tells two classes apart, and diagnosis_weight=1 is for heads that are trained step by step; "
+            "give --head=linear or --head=pooled",
+        ),
         ({"feature_cache": "off"}, "head='svm' is solved on stored features: give --feature_cache=auto"),
         ({"augment": "pham"}, "augment='pham' changes images, and a head on stored features sees none"),
     ],

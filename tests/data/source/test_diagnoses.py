@@ -9,7 +9,7 @@ from mole_jax.data.source.choices import Choices
 from mole_jax.data.source.listing import list_source
 from mole_jax.errors import UserError
 from mole_jax.vocabulary import diagnoses
-from mole_jax.vocabulary.diagnoses import NO_DECISIONS, VERDICTS, Decisions, vocabulary
+from mole_jax.vocabulary.diagnoses import GROUPS, NO_DECISIONS, VERDICTS, Decisions, group, vocabulary
 from mole_jax.vocabulary.words import is_unknown, plain
 
 MELANOMA = ["mel", "MEL", "Melanoma", " melanoma ", "melanoma_in_situ", "Melanoma In Situ", "melanoma (in situ)"]
@@ -56,6 +56,24 @@ def test_the_vocabulary_is_in_order():
         rows = list(csv.DictReader(file))
     assert len(vocabulary()) == len(rows), "no spelling twice"
     assert all(row["spelling"] == plain(row["spelling"]) and row["verdict"] in VERDICTS and row["sets"] for row in rows)
+    for row in rows:
+        groups = (*GROUPS, "") if row["verdict"] == "not melanoma" else ("",)
+        assert row["group"] in groups, row
+
+
+def test_groups_of_what_is_no_melanoma():
+    ham10000 = {
+        "nv": "nevus",
+        "bkl": "keratosis",
+        "bcc": "basal cell carcinoma",
+        "akiec": "squamous cell carcinoma",
+        "df": "dermatofibroma",
+        "vasc": "vascular lesion",
+        "mel": "",
+    }
+    assert {text: group(text) for text in ham10000} == ham10000
+    assert group("Benign::Benign melanocytic proliferations::Nevus::Nevus, Spitz") == "nevus"
+    assert [group(text) for text in ("benign", "unknown", "", "no word of it", "Wart")] == ["", "", "", "", "other"]
 
 
 def test_what_the_user_decides_goes_before_the_vocabulary():
