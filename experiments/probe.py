@@ -7,8 +7,6 @@ hairs, rulers, ink, dark corners and bubbles drawn into them. The results lie in
 gets a chapter about them.
 """
 
-from typing import get_args
-
 from absl import flags
 
 from experiments import cli
@@ -16,7 +14,6 @@ from experiments.paths import given_path
 from mole_jax.errors import UserError
 
 FLAGS = flags.FLAGS
-MASKS = ("auto", "given", "kmeans")
 
 
 def command() -> None:
@@ -27,14 +24,13 @@ def command() -> None:
 
     xla.configure()
     from mole_jax.report.page import write_report
-    from mole_jax.studies.probe import Masks, Request, probe_run
+    from mole_jax.studies.probe import Request, probe_run
 
-    assert get_args(Masks) == MASKS
     run_dir = given_path(FLAGS.run)
     request = Request(
         run_dir=run_dir,
         data_dir=given_path(FLAGS.data_dir) if FLAGS.data_dir else None,
-        masks=FLAGS.masks,
+        masks=FLAGS.masks if FLAGS.masks in ("auto", "given", "kmeans") else str(given_path(FLAGS.masks)),
         images=FLAGS.images,
         seed=FLAGS.seed,
     )
@@ -49,7 +45,12 @@ def define_flags() -> None:
     """Defines this command's flags."""
     flags.DEFINE_string("run", None, "the directory of a finished run, or of an ensemble of seeds")
     flags.DEFINE_string("data_dir", None, "where its dataset lies; default: where the run had it")
-    flags.DEFINE_enum("masks", "auto", MASKS, "outlines of lesions; auto: the dataset's where it has any, else k-means")
+    flags.DEFINE_string(
+        "masks",
+        "auto",
+        "outlines of lesions: given, the dataset's own; kmeans; the directory of a segmenter; auto: given where there "
+        "are any, else kmeans",
+    )
     flags.DEFINE_integer("images", 0, "of each split, drawn at random; 0: all", 0)
     flags.DEFINE_integer("seed", 0, "of that draw, and of what is drawn into images", 0)
 

@@ -108,21 +108,32 @@ def share(split: str, images: Predictions, strength: Float[np.ndarray, " n"], fo
     )
 
 
-def verdict(hidden: Effect, before: Estimate) -> str:
+def verdict(hidden: Effect, outline: Effect, gain: Estimate, before: Estimate) -> str:
     """What the AUROC without the lesion says, in one sentence.
+
+    Whoever hides a lesion still shows how large it is and of what shape, so that the outline alone is what an AUROC
+    without it is to be compared with.
 
     Args:
         hidden: with the lesion hidden.
+        outline: with nothing but the hidden area left.
+        gain: the AUROC of the one less that of the other.
         before: the AUROC on the images as they are.
     """
     with_it, without = _text(before), _text(hidden.auroc)
     low, high = hidden.auroc["low"], hidden.auroc["high"]
     if low is None or high is None or before["low"] is None:
         return f"With the lesion hidden the AUROC is {without}, and {with_it} as it is: too few lesions to say more."
+    if low > 0.5 and gain["low"] is not None and gain["low"] > 0:
+        return (
+            f"With the lesion hidden the run still reaches an AUROC of {without}, of {with_it} with it, and of "
+            f"{_text(outline.auroc)} from the outline of what is hidden: part of what it knows is not the lesion."
+        )
     if low > 0.5:
         return (
-            f"With the lesion hidden the run still reaches an AUROC of {without}, of {with_it} with it: part of what "
-            "it knows is not the lesion."
+            f"With the lesion hidden the run still reaches an AUROC of {without}, of {with_it} with it, but the "
+            f"outline of what is hidden gives {_text(outline.auroc)}: it may know no more than the lesion's size and "
+            "shape."
         )
     if high < 0.5:
         return (

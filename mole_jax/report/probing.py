@@ -6,7 +6,7 @@ from typing import Any
 from mole_jax.evaluation.probing import Effect
 from mole_jax.report.figures.roc_figure import point_name
 from mole_jax.report.parts import Part, Row, Table, estimate_columns, estimate_text, interval_text
-from mole_jax.runs.probing import FoundArtefact, Probes, read_probes
+from mole_jax.runs.probing import FoundArtefact, Probes, SkinTones, read_probes
 from mole_jax.runs.read import Run
 
 HEADS = (
@@ -20,8 +20,10 @@ HEADS = (
 )
 CHANGES_CAPTION = (
     "The test images, changed, scored again; thresholds stay. A change that no eye minds (colours, a frame) and that "
-    "moves many calls shows what the run is sensitive to. Black pixels are none that it has seen in training, so that "
-    "a lower AUROC has two causes; that anything is left without the lesion has one. Outlines of lesions: {masks}."
+    "moves many calls shows what the run is sensitive to. It has seen no black areas in training, so that a lower "
+    "AUROC has two causes. What is left without the lesion has two as well: the skin, and the outline of what is "
+    "hidden, whose size and shape are the lesion's; the outline is scored alone, black on grey. Outlines of lesions: "
+    "{masks}."
 )
 ARTEFACTS_CAPTION = (
     "How many images have each, by class: an artefact that melanomas have more often is a shortcut that a network may "
@@ -113,9 +115,6 @@ def _skin(run: Run, found: Probes) -> Part:
         )
         for group in skin.groups
     ]
-    seen = ", ".join(
-        f"{name} {sum(of[name] for of in skin.counts.values()):,}" for name in next(iter(skin.counts.values()))
-    )
     return Part(
         f"skin-{run.key}",
         f"By the tone of the skin: {run.name}",
@@ -130,10 +129,19 @@ def _skin(run: Run, found: Probes) -> Part:
                 for name, of in estimate_columns(key, [group[key] for group in skin.groups]).items()
             },
         },
-        lead=(
-            f"{skin.known:,} of {skin.images:,} images show enough skin: {seen}. An image's angle is known within "
-            f"{skin.spread:.1f} degrees (median standard error over its skin)."
-        ),
+        lead=_lead(skin),
+    )
+
+
+def _lead(skin: SkinTones) -> str:
+    if skin.spread is None:
+        return f"None of the {skin.images:,} images shows enough skin around its lesion."
+    seen = ", ".join(
+        f"{name} {sum(of[name] for of in skin.counts.values()):,}" for name in next(iter(skin.counts.values()))
+    )
+    return (
+        f"{skin.known:,} of {skin.images:,} images show enough skin: {seen}. An image's angle is known within "
+        f"{skin.spread:.1f} degrees (median standard error over its skin)."
     )
 
 

@@ -41,14 +41,14 @@ class SkinTones:
     Attributes:
         known: how many images show enough skin.
         images: how many were looked at.
-        spread: median standard error of an image's angle, in degrees.
+        spread: median standard error of an image's angle, in degrees; None where none shows enough skin.
         counts: split -> group -> images.
         groups: figures of the test images by group, lightest first.
     """
 
     known: int
     images: int
-    spread: float
+    spread: float | None
     counts: dict[str, dict[str, int]]
     groups: tuple[Subgroup, ...]
 

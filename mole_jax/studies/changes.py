@@ -15,6 +15,7 @@ from mole_jax.inputs.lesion import preprocessed
 
 FRAME: Final = 12  # pixels
 BLUR: Final = 4.0  # pixels, the deviation of a Gaussian: of what is smaller nothing is left
+GREY: Final = 128
 Change = Callable[[Image224, Bool[np.ndarray, "224 224"]], Image224]
 
 
@@ -24,6 +25,11 @@ def _hidden(how: str) -> Change:
         return preprocessed(image, mask, how)
 
     return lambda image, mask: np.asarray(apply(jnp.asarray(image), jnp.asarray(mask)))
+
+
+def _outline(image: Image224, mask: Bool[np.ndarray, "224 224"]) -> UInt8[np.ndarray, "224 224 3"]:
+    """What hiding a lesion still tells: the black area, on nothing."""
+    return np.where(mask[..., None], np.uint8(0), np.full_like(image, GREY))
 
 
 def _blurred(image: Image224, _: Bool[np.ndarray, "224 224"]) -> UInt8[np.ndarray, "224 224 3"]:
@@ -43,8 +49,10 @@ def _frame_alone(image: Image224, _: Bool[np.ndarray, "224 224"]) -> UInt8[np.nd
 
 
 HIDDEN_LESION: Final = "lesion hidden"
+OUTLINE: Final = "outline of the lesion alone"
 CHANGES: Final[dict[str, Change]] = {
     HIDDEN_LESION: _hidden("lesion_masked_out"),
+    OUTLINE: _outline,
     "box around the lesion hidden": _hidden("border_only"),
     "skin hidden": _hidden("lesion_only"),
     f"outermost {FRAME} pixels alone": _frame_alone,

@@ -4,7 +4,7 @@ import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
@@ -15,6 +15,7 @@ from mole_jax.artefacts.seen import Seen, seen_in
 from mole_jax.artefacts.skin_tone import GROUPS
 from mole_jax.classifier.classifier import Classifier
 from mole_jax.classifier.preprocess import Preprocessor
+from mole_jax.classifier.segmenter import open_segmenter
 from mole_jax.classifier.storage import open_run
 from mole_jax.data.dataset import Dataset
 from mole_jax.data.records import SPLITS, Split
@@ -22,7 +23,7 @@ from mole_jax.errors import UserError
 from mole_jax.evaluation.predictions import Predictions
 from mole_jax.evaluation.probing import Share, effect, share, verdict
 from mole_jax.evaluation.repeats import mean_logits
-from mole_jax.evaluation.statistics.area import cluster_auroc
+from mole_jax.evaluation.statistics.area import cluster_auroc, cluster_auroc_difference
 from mole_jax.evaluation.subgroups import estimates_by_level
 from mole_jax.files.csv_table import write_rows
 from mole_jax.files.sums import claim, refuse_foreign, seal
@@ -31,10 +32,9 @@ from mole_jax.runs.members import classifier_digest, members_of
 from mole_jax.runs.predictions import to_predictions
 from mole_jax.runs.probing import FOLDER, PROBES, SCHEMA, SCORES, FoundArtefact, Probes, SkinTones
 from mole_jax.runs.read import Run, dataset_of, read_runs
-from mole_jax.studies.changes import CHANGES, HIDDEN_LESION
+from mole_jax.studies.changes import CHANGES, HIDDEN_LESION, OUTLINE
 from mole_jax.workers import cores, in_workers
 
-Masks = Literal["auto", "given", "kmeans"]
 OTHERWISE: Final = "move it elsewhere"
 FEWEST: Final = 20  # images with an artefact, for what taking it out does
 AT_A_TIME: Final = 64
@@ -50,14 +50,15 @@ class Request:
     Attributes:
         run_dir: of a finished run.
         data_dir: where its dataset lies; None: where the run had it.
-        masks: where the lesions' outlines are from; auto: the dataset's where it has any, else k-means.
+        masks: where the lesions' outlines are from: "given", the dataset's; "kmeans"; "auto", the dataset's where it
+            has any, else k-means; or the directory of a trained segmenter.
         images: how many of each split, drawn at random; 0: all.
         seed: of that draw and of what is drawn into images.
     """
 
     run_dir: Path
     data_dir: Path | None = None
-    masks: Masks = "auto"
+    masks: str = "auto"
     images: int = 0
     seed: int = 0
 
@@ -69,22 +70,16 @@ def probe_run(request: Request, *, tell: Tell = lambda _: None) -> tuple[Path, P
         The folder, and what was found.
 
     Raises:
-        UserError: the run is not finished, or its dataset is not at hand or has no masks.
+        UserError: the run is not finished, its dataset is not at hand or has no masks, or there is no segmenter.
     """
     folder = request.run_dir / FOLDER
     refuse_foreign(folder, FOLDER, [PROBES, SCORES], alone=True, otherwise=OTHERWISE)
     run = read_runs([request.run_dir], request.data_dir)[0]
     classifiers = [open_run(member) for member in members_of(request.run_dir)]
     dataset = dataset_of(run)
-    given = request.masks == "given" or (request.masks == "auto" and _has_masks(dataset))
-    if given and not _has_masks(dataset):
-        raise UserError(
-            f"--masks=given: the dataset {dataset.facts.name!r} has no masks; prepare it with --masks=FOLDER, or give "
-            "--masks=kmeans"
-        )
+    finder, outlines = _finder(request.masks, dataset)
     drawn = {split: _draw(dataset, split, request) for split in SPLITS if split in dataset.rows}
     tell(f"looking for artefacts in {sum(map(len, drawn.values())):,} images")
-    finder = None if given else Preprocessor("lesion_only", "kmeans")
     of_test = list(_pairs(dataset, "test", drawn["test"], finder))
     pairs = {
         split: of_test if split == "test" else _pairs(dataset, split, rows, finder) for split, rows in drawn.items()
@@ -114,18 +109,20 @@ def probe_run(request: Request, *, tell: Tell = lambda _: None) -> tuple[Path, P
     skin = _skin(dataset, drawn, looked, before, run, threshold)
     columns["skin_angle"] = [None if of.tone is None else round(of.tone.angle, 2) for of in looked["test"]]
     columns["skin_group"] = [UNKNOWN if of.tone is None else of.tone.group for of in looked["test"]]
-    hidden = next(each for each in changes if each.name == HIDDEN_LESION)
+    by_name = dict(zip(CHANGES, changes, strict=True))
+    hidden, outline = (np.array(columns[f"logit, {name}"], np.float64) for name in (HIDDEN_LESION, OUTLINE))
+    gain = cluster_auroc_difference(hidden, outline, before.label, before.groups)[0]
     as_they_are = cluster_auroc(before.score, before.label, before.groups)
     found = Probes(
         schema=SCHEMA,
         classifier=classifier_digest(request.run_dir) or "",
         dataset=dataset.facts.name,
         split="test",
-        masks="the dataset's own" if given else "k-means of the image's colours",
+        masks=outlines,
         before=as_they_are,
         threshold=threshold,
         point=run.main,
-        verdict=verdict(hidden, as_they_are),
+        verdict=verdict(by_name[HIDDEN_LESION], by_name[OUTLINE], gain, as_they_are),
         changes=tuple(changes),
         artefacts=tuple(artefacts),
         skin=skin,
@@ -190,7 +187,7 @@ def _skin(
     return SkinTones(
         known=len(known),
         images=len(tones),
-        spread=float(np.median([tone.spread for tone in known])) if known else float("nan"),
+        spread=float(np.median([tone.spread for tone in known])) if known else None,
         counts={
             str(split): {name: sum(of.tone is not None and of.tone.group == name for of in found) for name in names}
             for split, found in looked.items()
@@ -214,8 +211,19 @@ def _pairs(
         yield record["image"], record["mask"] if finder is None else finder.find(record["image"][None])[0]
 
 
-def _has_masks(dataset: Dataset) -> bool:
-    return bool(dataset.facts.masks)
+def _finder(masks: str, dataset: Dataset) -> tuple[Preprocessor | None, str]:
+    """What finds the lesions, None where the dataset has their masks; and where their outlines are from, in words."""
+    given = bool(dataset.facts.masks)
+    if masks == "given" and not given:
+        raise UserError(
+            f"--masks=given: the dataset {dataset.facts.name!r} has no masks; prepare it with --masks=FOLDER, or give "
+            "--masks=kmeans or the directory of a segmenter"
+        )
+    if masks == "given" or (masks == "auto" and given):
+        return None, "the dataset's own"
+    if masks in ("auto", "kmeans"):
+        return Preprocessor("lesion_only", "kmeans"), "k-means of the image's colours"
+    return Preprocessor("lesion_only", "segmenter", open_segmenter(masks)), "a trained segmenter"
 
 
 def _draw(dataset: Dataset, split: Split, request: Request) -> list[int]:

@@ -7,6 +7,7 @@ from sklearn.metrics import roc_auc_score
 
 from mole_jax.evaluation.predictions import Predictions
 from mole_jax.evaluation.probing import effect, share, verdict
+from mole_jax.evaluation.statistics.area import cluster_auroc_difference
 
 RNG = np.random.default_rng(0)
 LABEL = (np.arange(120) % 3 == 0).astype(int)
@@ -40,17 +41,20 @@ def test_a_share_is_by_class():
 
 
 @pytest.mark.parametrize(
-    ("weight", "text"),
+    ("weight", "of_outline", "text"),
     [
-        (1.0, "part of what it knows is not the lesion"),
-        (0.0, "nothing shows that the run knows melanomas by what is around them"),
-        (-1.0, "worse than chance"),
+        (1.0, 0.0, "part of what it knows is not the lesion"),
+        (1.0, 1.0, "it may know no more than the lesion's size and shape"),
+        (0.0, 0.0, "nothing shows that the run knows melanomas by what is around them"),
+        (-1.0, 0.0, "worse than chance"),
     ],
 )
-def test_the_verdict_follows_the_interval(weight, text):
-    before = scored(LOGIT)
-    hidden = effect("lesion hidden", before, weight * LOGIT + 0.1 * RNG.normal(size=120), None)
-    sentence = verdict(hidden, effect("", before, LOGIT, None).auroc)
+def test_the_verdict_follows_the_intervals(weight, of_outline, text):
+    before, rng = scored(LOGIT), np.random.default_rng(1)
+    logits = [share * LOGIT + 0.1 * rng.normal(size=120) for share in (weight, of_outline)]
+    hidden, outline = (effect("", before, each, None) for each in logits)
+    gain = cluster_auroc_difference(*logits, LABEL, before.groups)[0]
+    sentence = verdict(hidden, outline, gain, effect("", before, LOGIT, None).auroc)
     assert text in sentence
     assert f"{hidden.auroc['value']:.3f}" in sentence
 
@@ -58,4 +62,4 @@ def test_the_verdict_follows_the_interval(weight, text):
 def test_too_few_lesions_have_no_verdict():
     few = scored(LOGIT).take(np.arange(6))
     hidden = effect("lesion hidden", few, LOGIT[:6], None)
-    assert "too few lesions to say more" in verdict(hidden, hidden.auroc)
+    assert "too few lesions to say more" in verdict(hidden, hidden, hidden.difference, hidden.auroc)

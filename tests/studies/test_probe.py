@@ -4,12 +4,16 @@ import csv
 import dataclasses
 import json
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from mole_jax.artefacts.constancy import grey_world, shades_of_grey
+from mole_jax.classifier.segmenter import save_segmenter
 from mole_jax.config import RunConfig
 from mole_jax.errors import UserError
+from mole_jax.models import unet
 from mole_jax.report.page import write_report
 from mole_jax.runs.probing import read_probes
 from mole_jax.studies import probe
@@ -88,6 +92,30 @@ def test_masks_that_are_not_there_are_refused(probed):
         UserError, match="--masks=given: the dataset 'synthetic' has no masks; prepare it with --masks="
     ):
         probe_run(Request(probed[0].run_dir, masks="given"))
+
+
+def test_a_segmenter_finds_the_lesions(probed, monkeypatch, tmp_path):
+    """One that says "lesion" everywhere: then nothing is left where the lesion is hidden."""
+    variables = unet.model().init(jax.random.key(0), input_shape=(1, 32, 32, 3))
+    out = variables["params"]["out"]
+    out["kernel"], out["bias"] = jnp.zeros_like(out["kernel"]), jnp.ones_like(out["bias"])
+    save_segmenter(variables, tmp_path, side=32, trained_on="nothing")
+    hidden = []
+    logits = probe._logits
+
+    def spying(classifiers, images):
+        hidden.append(np.ptp(images.reshape(len(images), -1, 3), axis=1).max() == 0)
+        return logits(classifiers, images)
+
+    monkeypatch.setattr(probe, "_logits", spying)
+    _, found = probe_run(Request(probed[0].run_dir, masks=str(tmp_path), images=6))
+    assert found.masks == "a trained segmenter"
+    assert found.skin.spread is None
+    page = write_report([probed[0].run_dir], tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "None of the 18 images shows enough skin around its lesion." in page
+    assert hidden[1 + list(CHANGES).index("lesion hidden")]
+    with pytest.raises(UserError, match="there is no segmenter in 'nowhere'"):
+        probe_run(Request(probed[0].run_dir, masks="nowhere"))
 
 
 def test_probes_of_an_earlier_classifier_are_not_shown(probed, tmp_path):
