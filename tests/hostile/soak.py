@@ -3,9 +3,10 @@
     python tests/hostile/soak.py --victim=prepare --kills=50 --seed=0
     python tests/hostile/soak.py --mixed --minutes=60
 
-The victims: `prepare` (images to shards), `train` (logistic regression with many checkpoints, to the report) and
-`features` (the stored features of a small frozen network). Prints a line for each trial: one to three kills, then the
-same command to its end. Exit status 1 if a trial left other bytes, or anything beside them.
+The victims: `prepare` (images to shards), `train` (logistic regression with many checkpoints, to the report), `seeds`
+(two of these and their ensemble) and `features` (the stored features of a small frozen network). Prints a line for each
+trial: one to three kills, then the same command to its end. Exit status 1 if a trial left other bytes, or anything
+beside them.
 """
 
 import argparse
@@ -219,6 +220,32 @@ def _train(work: Path) -> Victim:
     )
 
 
+def _seeds(work: Path) -> Victim:
+    data = _synthetic(work)
+    flags = ["--model=logistic", "--learning_rate=0.001", "--batch_size=6", "--epochs=4", "--checkpoint_every=4"]
+
+    def result(where: Path) -> dict[str, object]:
+        run = where / "run"
+        assert (run / "report.html").stat().st_size
+        return {**_hashes(run, "**/predictions/*.csv"), **_hashes(run, "**/metrics.json")}
+
+    def stage(where: Path) -> str:
+        seeds = where / "run" / "seeds"
+        ready = len(list(seeds.glob("*/metrics.json")))
+        begun = len(list(seeds.glob("*/config.json")))
+        return "with both seeds" if ready == 2 else "at the second seed" if begun == 2 else "at the first seed"
+
+    return Victim(
+        libraries=(*TRAINING, "mole_jax.training.loop", "mole_jax.evaluation.summary", "mole_jax.report.page"),
+        run=lambda where: _command(
+            "experiments.run", *flags, "--seeds=2", f"--data_dir={data}", f"--run_dir={where / 'run'}"
+        ),
+        begun=lambda where: any((where / "run" / "seeds").glob("*/config.json")),
+        result=result,
+        stage=stage,
+    )
+
+
 def _features(work: Path) -> Victim:
     data = _synthetic(work)
 
@@ -259,7 +286,12 @@ def store_features(data: Path) -> None:
     feature_store.FeatureStore(data, frozen).sources(load_dataset(data, "synthetic"))
 
 
-VICTIMS: dict[str, Callable[[Path], Victim]] = {"prepare": _prepare, "train": _train, "features": _features}
+VICTIMS: dict[str, Callable[[Path], Victim]] = {
+    "prepare": _prepare,
+    "train": _train,
+    "seeds": _seeds,
+    "features": _features,
+}
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ SOAK = Path(__file__).with_name("soak.py")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("victim", "kills"), [("prepare", 3), ("train", 2), ("features", 2)])
+@pytest.mark.parametrize(("victim", "kills"), [("prepare", 3), ("train", 2), ("seeds", 2), ("features", 2)])
 def test_killed_at_random_moments(victim, kills):
     command = [sys.executable, str(SOAK), f"--victim={victim}", f"--kills={kills}"]
     result = subprocess.run(command, capture_output=True, text=True)
