@@ -35,12 +35,15 @@ from mole_jax.training.loop import train
 from mole_jax.training.optimizer import build_optimizer
 from mole_jax.training.state import initial_state
 from mole_jax.training.steps import train_step
+from mole_jax.vocabulary.diagnoses import GROUPS
 
 MESHES = ("1", "2", "8")
 PARTED = ("mlp", "transfer")  # models with a layer that is parted on a mesh of 4x2
 STEPS, BATCH, SIDE = 20, 8, 18
 TINY = ResNetConfig(stage_sizes=(2, 1), width=4)
 SMALL = 1024  # numbers in a kernel that is parted here
+CHANGED = {"model": "transfer", "head": "linear", "feature_cache": "off", "augment": "strong mixup=.2"}
+CHANGED |= {"diagnosis_weight": 1.0, "ema": 0.9, "clip_norm": 1.0}
 LOGISTIC = RunConfig(model="logistic", batch_size=8, epochs=2, learning_rate=1e-4)
 HEAD = RunConfig(model="transfer", weights="random", normalize="weights", head="pooled", batch_size=8, epochs=2)
 
@@ -55,6 +58,7 @@ def models():
         "cnn_released": (cnn_released.model(), image, {"normalize": "batch"}),
         "transfer": (on_features("pooled", dropout=0.2), (64,), {"model": "transfer"}),
         "fine_tuned": (on_images(TINY, "linear", unfreeze=0.5), image, {"model": "transfer", "balance": "weights"}),
+        "changed": (on_images(TINY, "linear", unfreeze=1.0, classes=1 + len(GROUPS)), image, CHANGED),
     }
 
 
@@ -69,7 +73,7 @@ def steps(model, shape, settings, mesh):
     normalize = normalizer(inputs_of(config, channel_mean=(0.5, 0.5, 0.5), backbone=None))
     if len(shape) == 1:
         normalize = _features
-    state = at.state(initial_state(model, optimizer, seed=0, input_shape=(1, *shape)))
+    state = at.state(initial_state(model, optimizer, seed=0, input_shape=(1, *shape), averaged=config.ema > 0))
     lies = jax.tree.map(lambda leaf: leaf.sharding, state)
     step = at.jit_step(train_step(model, optimizer, normalize, config, class_weights=(0.75, 1.5)), state)
     random, losses = np.random.default_rng(0), []

@@ -24,7 +24,7 @@ LOSSES, TOLERANCE = 1e-4, 2e-3
 FLAGS = "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0"
 PAPER_HEAD = 415_515_969  # parameters
 FIRST_LAYER = 7 * 7 * 2048 * 4096
-MODELS = ("logistic", "mlp", "cnn", "cnn_released", "transfer", "fine_tuned")
+MODELS = ("logistic", "mlp", "cnn", "cnn_released", "transfer", "fine_tuned", "changed")
 
 
 @pytest.fixture(scope="module")
