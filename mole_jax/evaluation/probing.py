@@ -120,20 +120,19 @@ def verdict(hidden: Effect, outline: Effect, gain: Estimate, before: Estimate) -
         gain: the AUROC of the one less that of the other.
         before: the AUROC on the images as they are.
     """
-    with_it, without = _text(before), _text(hidden.auroc)
+    with_it, without, alone = (estimate_text(auroc) for auroc in (before, hidden.auroc, outline.auroc))
     low, high = hidden.auroc["low"], hidden.auroc["high"]
     if low is None or high is None or before["low"] is None:
         return f"With the lesion hidden the AUROC is {without}, and {with_it} as it is: too few lesions to say more."
     if low > 0.5 and gain["low"] is not None and gain["low"] > 0:
         return (
             f"With the lesion hidden the run still reaches an AUROC of {without}, of {with_it} with it, and of "
-            f"{_text(outline.auroc)} from the outline of what is hidden: part of what it knows is not the lesion."
+            f"{alone} from the outline of what is hidden: part of what it knows is not the lesion."
         )
     if low > 0.5:
         return (
             f"With the lesion hidden the run still reaches an AUROC of {without}, of {with_it} with it, but the "
-            f"outline of what is hidden gives {_text(outline.auroc)}: it may know no more than the lesion's size and "
-            "shape."
+            f"outline of what is hidden gives {alone}: it may know no more than the lesion's size and shape."
         )
     if high < 0.5:
         return (
@@ -146,7 +145,8 @@ def verdict(hidden: Effect, outline: Effect, gain: Estimate, before: Estimate) -
     )
 
 
-def _text(estimate: Estimate) -> str:
+def estimate_text(estimate: Estimate) -> str:
+    """An AUROC and its interval, for people."""
     if estimate["value"] is None:
         return "undefined"
     interval = "" if estimate["low"] is None else f" ({estimate['low']:.3f}–{estimate['high']:.3f})"

@@ -48,14 +48,21 @@ def _frame_alone(image: Image224, _: Bool[np.ndarray, "224 224"]) -> UInt8[np.nd
     return frame
 
 
+def within_frame(masks: Bool[np.ndarray, "n 224 224"]) -> Bool[np.ndarray, " n"]:
+    """Which lesions end before the outermost pixels begin."""
+    inside = slice(FRAME, -FRAME)
+    return masks.sum(axis=(1, 2)) == masks[:, inside, inside].sum(axis=(1, 2))
+
+
 HIDDEN_LESION: Final = "lesion hidden"
 OUTLINE: Final = "outline of the lesion alone"
+FRAME_ALONE: Final = f"outermost {FRAME} pixels alone"
 CHANGES: Final[dict[str, Change]] = {
     HIDDEN_LESION: _hidden("lesion_masked_out"),
     OUTLINE: _outline,
     "box around the lesion hidden": _hidden("border_only"),
     "skin hidden": _hidden("lesion_only"),
-    f"outermost {FRAME} pixels alone": _frame_alone,
+    FRAME_ALONE: _frame_alone,
     f"outermost {FRAME} pixels hidden": _framed,
     "blurred": _blurred,
     "colours by grey world": lambda image, _: grey_world(image),

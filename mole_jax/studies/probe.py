@@ -21,7 +21,7 @@ from mole_jax.data.dataset import Dataset
 from mole_jax.data.records import SPLITS, Split
 from mole_jax.errors import UserError
 from mole_jax.evaluation.predictions import Predictions
-from mole_jax.evaluation.probing import Share, effect, share, verdict
+from mole_jax.evaluation.probing import Share, effect, estimate_text, share, verdict
 from mole_jax.evaluation.repeats import mean_logits
 from mole_jax.evaluation.statistics.area import cluster_auroc, cluster_auroc_difference
 from mole_jax.evaluation.subgroups import estimates_by_level
@@ -32,7 +32,7 @@ from mole_jax.runs.members import classifier_digest, members_of
 from mole_jax.runs.predictions import to_predictions
 from mole_jax.runs.probing import FOLDER, PROBES, SCHEMA, SCORES, FoundArtefact, Probes, SkinTones
 from mole_jax.runs.read import Run, dataset_of, read_runs
-from mole_jax.studies.changes import CHANGES, HIDDEN_LESION, OUTLINE
+from mole_jax.studies.changes import CHANGES, FRAME_ALONE, HIDDEN_LESION, OUTLINE, within_frame
 from mole_jax.workers import cores, in_workers
 
 OTHERWISE: Final = "move it elsewhere"
@@ -99,17 +99,21 @@ def probe_run(request: Request, *, tell: Tell = lambda _: None) -> tuple[Path, P
         changed = np.stack([change(image, mask) for image, mask in zip(images, masks, strict=True)])
         columns[f"logit, {name}"] = (logits := _logits(classifiers, changed)).tolist()
         changes.append(effect(name, before, logits, threshold))
-        tell(f"{name}: AUROC {changes[-1].auroc['value']:.3f}")
+        if name == FRAME_ALONE and FEWEST <= (within := within_frame(masks)).sum() < len(within):
+            # Large lesions reach the edge, so that what is seen there may be lesion after all.
+            name = f"{name}, where no lesion reaches them"
+            changes.append(effect(name, before.select(within), logits[within], threshold))
+        tell(f"{name}: AUROC {estimate_text(changes[-1].auroc)}")
     artefacts = []
     for kind in ARTEFACTS:
         artefacts.append(
             _artefact(kind, classifiers, dataset, drawn, looked, images, before, threshold, columns, request.seed)
         )
-        tell(f"{ARTEFACTS[kind].name}: drawn in, AUROC {artefacts[-1].drawn_in.auroc['value']:.3f}")
+        tell(f"{ARTEFACTS[kind].name}: drawn in, AUROC {estimate_text(artefacts[-1].drawn_in.auroc)}")
     skin = _skin(dataset, drawn, looked, before, run, threshold)
     columns["skin_angle"] = [None if of.tone is None else round(of.tone.angle, 2) for of in looked["test"]]
     columns["skin_group"] = [UNKNOWN if of.tone is None else of.tone.group for of in looked["test"]]
-    by_name = dict(zip(CHANGES, changes, strict=True))
+    by_name = {each.name: each for each in changes}
     hidden, outline = (np.array(columns[f"logit, {name}"], np.float64) for name in (HIDDEN_LESION, OUTLINE))
     gain = cluster_auroc_difference(hidden, outline, before.label, before.groups)[0]
     as_they_are = cluster_auroc(before.score, before.label, before.groups)

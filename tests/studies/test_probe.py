@@ -17,7 +17,7 @@ from mole_jax.models import unet
 from mole_jax.report.page import write_report
 from mole_jax.runs.probing import read_probes
 from mole_jax.studies import probe
-from mole_jax.studies.changes import CHANGES, FRAME
+from mole_jax.studies.changes import CHANGES, FRAME, FRAME_ALONE, within_frame
 from mole_jax.studies.experiment import run_experiment
 from mole_jax.studies.probe import Request, probe_run
 from mole_jax.studies.repeated import run_repeated
@@ -78,6 +78,26 @@ def test_a_score_that_rests_on_the_lesion_alone_changes_with_it_alone(probed, mo
     assert by_name[f"outermost {FRAME} pixels hidden"].called_otherwise["value"] == 0
     assert by_name["lesion hidden"].typical > 0.3
     assert {of.name: of.drawn_in.typical for of in found.artefacts}["dark corners"] == pytest.approx(0, abs=0.01)
+
+
+def test_what_is_seen_at_the_edge_is_also_told_of_lesions_that_end_before_it(probed, monkeypatch):
+    masks = np.zeros((3, 224, 224), bool)
+    masks[0, FRAME:-FRAME, FRAME:-FRAME] = masks[1, FRAME - 1 : 40, 50:60] = masks[2, 60, -FRAME] = True
+    assert within_frame(masks).tolist() == [True, False, False]
+    monkeypatch.setattr(probe, "FEWEST", 2)
+    monkeypatch.setattr(probe, "within_frame", lambda masks: np.arange(len(masks)) < 4)
+    _, found = probe_run(Request(probed[0].run_dir, images=6))
+    edge = [each for each in found.changes if each.name.startswith(FRAME_ALONE)]
+    assert [(each.name, each.images) for each in edge] == [
+        (FRAME_ALONE, 6),
+        (f"{FRAME_ALONE}, where no lesion reaches them", 4),
+    ]
+
+
+def test_images_of_one_class_alone_have_no_figures_and_no_crash(probed):
+    _, found = probe_run(Request(probed[0].run_dir, images=1))
+    assert found.before["value"] is None
+    assert "AUROC is undefined" in found.verdict
 
 
 def test_an_ensemble_of_seeds_is_probed_by_its_mean(config, tmp_path):
