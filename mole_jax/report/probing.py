@@ -12,7 +12,7 @@ from mole_jax.runs.read import Run
 HEADS = (
     "",
     "AUROC",
-    "less than as they are",
+    "change",
     "sensitivity",
     "specificity",
     "called otherwise",
@@ -53,13 +53,14 @@ def _parts(run: Run, found: Probes) -> list[Part]:
 
 
 def _changes(run: Run, found: Probes) -> Part:
-    as_they_are = Row(["as they are", estimate_text(found.before), *[""] * (len(HEADS) - 2)])
+    of = found.before
+    as_they_are = Row([of.name, estimate_text(of.auroc), "", _share(of.sensitivity), _share(of.specificity), "", ""])
     return Part(
         f"changes-{run.key}",
         f"Images changed: {run.name}",
         CHANGES_CAPTION.format(masks=found.masks) + _threshold(found),
         table=Table(HEADS, [as_they_are, *map(_row, found.changes)]),
-        numbers=_numbers(found.changes),
+        numbers=_numbers([found.before, *found.changes]),
         lead=found.verdict,
     )
 

@@ -6,13 +6,12 @@ from typing import Final
 
 from mole_jax.evaluation.probing import Effect, Share
 from mole_jax.evaluation.schema import Subgroup
-from mole_jax.evaluation.statistics.intervals import Estimate
 from mole_jax.runs.findings import read_finding
 
 FOLDER: Final = "probes"  # also the kind of the folder
 PROBES: Final = "probes.json"
 SCORES: Final = "scores.csv"  # a row an image: its logit, as it is and after each change, its artefacts and skin tone
-SCHEMA: Final = 1
+SCHEMA: Final = 2
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ class Probes:
         dataset: whose images were used.
         split: which of them.
         masks: where the lesions' outlines are from, in words.
-        before: the AUROC on the images as they are.
+        before: the images as they are.
         threshold: of the main operating point; None: none.
         point: its name.
         verdict: one sentence.
@@ -77,7 +76,7 @@ class Probes:
     dataset: str
     split: str
     masks: str
-    before: Estimate
+    before: Effect
     threshold: float | None
     point: str
     verdict: str

@@ -23,7 +23,7 @@ from mole_jax.errors import UserError
 from mole_jax.evaluation.predictions import Predictions
 from mole_jax.evaluation.probing import Share, effect, estimate_text, share, verdict
 from mole_jax.evaluation.repeats import mean_logits
-from mole_jax.evaluation.statistics.area import cluster_auroc, cluster_auroc_difference
+from mole_jax.evaluation.statistics.area import cluster_auroc_difference
 from mole_jax.evaluation.subgroups import estimates_by_level
 from mole_jax.files.csv_table import write_rows
 from mole_jax.files.sums import claim, refuse_foreign, seal
@@ -116,7 +116,7 @@ def probe_run(request: Request, *, tell: Tell = lambda _: None) -> tuple[Path, P
     by_name = {each.name: each for each in changes}
     hidden, outline = (np.array(columns[f"logit, {name}"], np.float64) for name in (HIDDEN_LESION, OUTLINE))
     gain = cluster_auroc_difference(hidden, outline, before.label, before.groups)[0]
-    as_they_are = cluster_auroc(before.score, before.label, before.groups)
+    as_they_are = effect("as they are", before, before.logit, threshold)
     found = Probes(
         schema=SCHEMA,
         classifier=classifier_digest(request.run_dir) or "",
@@ -126,7 +126,7 @@ def probe_run(request: Request, *, tell: Tell = lambda _: None) -> tuple[Path, P
         before=as_they_are,
         threshold=threshold,
         point=run.main,
-        verdict=verdict(by_name[HIDDEN_LESION], by_name[OUTLINE], gain, as_they_are),
+        verdict=verdict(by_name[HIDDEN_LESION], by_name[OUTLINE], gain, as_they_are.auroc),
         changes=tuple(changes),
         artefacts=tuple(artefacts),
         skin=skin,

@@ -43,7 +43,7 @@ def test_scores_are_the_runs_own_and_change_with_the_images(probed):
     test = outcome.predictions["test"]
     assert [row["image_id"] for row in rows] == test.image_id.tolist()
     np.testing.assert_allclose([float(row["logit"]) for row in rows], test.logit, rtol=1e-6)
-    assert found.before["value"] == outcome.metrics["splits"]["test"]["auroc"]["value"]
+    assert found.before.auroc["value"] == outcome.metrics["splits"]["test"]["auroc"]["value"]
     assert [each.name for each in found.changes] == list(CHANGES)
     for each in (*found.changes, *(of.drawn_in for of in found.artefacts)):
         assert each.typical > 0, each.name
@@ -96,7 +96,7 @@ def test_what_is_seen_at_the_edge_is_also_told_of_lesions_that_end_before_it(pro
 
 def test_images_of_one_class_alone_have_no_figures_and_no_crash(probed):
     _, found = probe_run(Request(probed[0].run_dir, images=1))
-    assert found.before["value"] is None
+    assert found.before.auroc["value"] is None
     assert "AUROC is undefined" in found.verdict
 
 
@@ -141,7 +141,7 @@ def test_a_segmenter_finds_the_lesions(probed, monkeypatch, tmp_path):
 def test_probes_of_an_earlier_classifier_are_not_shown(probed, tmp_path):
     path = probed[1] / "probes.json"
     found = json.loads(path.read_text())
-    assert found["schema"] == 1
+    assert found["schema"] == 2
     assert read_probes(tmp_path) is None
 
 
