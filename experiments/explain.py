@@ -31,7 +31,7 @@ def command() -> None:
         raise UserError("--what is empty; give --what=saliency,pca, or one of them")
     if FLAGS.images < FEWEST:
         raise UserError(f"--images={FLAGS.images} is too few for an interval; give {FEWEST} or more")
-    of_maps = [name for name in ("methods", "layer", "shuffle_labels") if FLAGS[name].present]
+    of_maps = [name for name in ("methods", "layer", "shuffle_labels", "masks") if FLAGS[name].present]
     if of_maps and "saliency" not in FLAGS.what:
         raise UserError(f"--{of_maps[0]} is for maps, and --what=pca makes none; give --what=saliency,pca")
     from mole_jax import xla
@@ -53,6 +53,7 @@ def command() -> None:
         layer=FLAGS.layer,
         data_dir=data_dir,
         shuffle_labels=FLAGS.shuffle_labels,
+        masks=given_path(FLAGS.masks) if FLAGS.masks else None,
     )
     folder = explain_run(request, tell=tqdm.write)
     page = write_explanation_page(run_dir)
@@ -78,6 +79,9 @@ def define_flags() -> None:
         "shuffle_labels",
         False,
         "train the run once more on shuffled labels first, as long as the run took, and compare the maps",
+    )
+    flags.DEFINE_string(
+        "masks", None, "directory of a segmenter that outlines the lesions (default: the dataset's own masks, if any)"
     )
     flags.DEFINE_string("data_dir", None, "where the run's dataset lies (default: as the run had it)")
 

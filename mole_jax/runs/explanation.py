@@ -7,7 +7,7 @@ from typing import Any, Final
 from mole_jax.evaluation.statistics.intervals import Estimate
 from mole_jax.runs.findings import read_finding
 
-SCHEMA: Final = 1
+SCHEMA: Final = 2
 FOLDER: Final = "explain"  # in the run's directory, and the kind of what lies in it
 SALIENCY: Final = "saliency.json"
 COMPONENTS: Final = "components.json"
@@ -122,7 +122,7 @@ class Saliency:
         random_insertion: of showing them.
         lesion_area: mean share of an image that its lesion covers; None where lesions are not known.
         centre: share of images whose middle lies in the lesion.
-        no_masks: why lesions are not known, one sentence; else "".
+        lesions: where their outlines are from, or why they are not known, one sentence.
         methods: the results.
         pictures: test images with their maps.
         seconds: that all took.
@@ -140,7 +140,7 @@ class Saliency:
     random_insertion: tuple[float, ...]
     lesion_area: float | None
     centre: float | None
-    no_masks: str
+    lesions: str
     methods: tuple[MethodResult, ...]
     pictures: tuple[Picture, ...]
     seconds: float

@@ -12,6 +12,8 @@ from jaxtyping import Bool, UInt8
 from tqdm import tqdm
 
 from mole_jax.classifier.classifier import Classifier
+from mole_jax.classifier.preprocess import Preprocessor
+from mole_jax.classifier.segmenter import open_segmenter
 from mole_jax.classifier.storage import open_run
 from mole_jax.data.dataset import Dataset, with_fewer
 from mole_jax.data.source.synthetic import synthetic_mask
@@ -62,6 +64,7 @@ class Request:
         layer: that Grad-CAM reads; "": the last feature map.
         data_dir: where the run's dataset lies; None: where the run had it.
         shuffle_labels: whether the run is trained again on shuffled labels first, for that test.
+        masks: the directory of a segmenter that outlines the lesions; None: as the dataset has them, if it does.
     """
 
     run_dir: Path
@@ -71,6 +74,7 @@ class Request:
     layer: str = ""
     data_dir: Path | None = None
     shuffle_labels: bool = False
+    masks: Path | None = None
 
 
 def explain_run(request: Request, *, tell: Tell = lambda _: None) -> Path:
@@ -85,7 +89,7 @@ def explain_run(request: Request, *, tell: Tell = lambda _: None) -> Path:
 
     Raises:
         UserError: the run is not finished, its dataset is not at hand or has too few melanomas, or the network does not
-            allow what was asked for.
+            allow what was asked for, or there is no segmenter.
     """
     folder = request.run_dir / FOLDER
     refuse_foreign(folder, FOLDER, alone=True, otherwise=OTHERWISE)
@@ -97,13 +101,15 @@ def explain_run(request: Request, *, tell: Tell = lambda _: None) -> Path:
     learnt_from = with_fewer(dataset_of(run), classifier.config.examples, seed=classifier.config.seed)
     dataset = as_seen(learnt_from, classifier.preprocessor, tell=tell)
     if "saliency" in request.what:
+        masks = request.masks
+        finder = None if masks is None else Preprocessor("lesion_only", "segmenter", open_segmenter(masks))
         explained = explain_classifier(classifier, layer=request.layer)
         names = chosen(explained, list(request.methods))
         tested = _tested(run, request)
         if request.shuffle_labels:
             tell("training on shuffled labels, as the run was trained")
         twin = trained_on_shuffled_labels(classifier, dataset) if request.shuffle_labels else None
-        _write_saliency(folder, request, run, dataset, classifier, explained, names, tested, twin, tell)
+        _write_saliency(folder, request, run, dataset, classifier, explained, names, tested, twin, finder, tell)
     if "pca" in request.what:
         found, pictures = find_components(classifier, dataset, classifier_digest(request.run_dir), tell=tell)
         claim(folder, FOLDER, [COMPONENTS, *pictures], alone=True, otherwise=OTHERWISE)
@@ -124,13 +130,14 @@ def _write_saliency(
     names: Sequence[str],
     tested: Sequence[int],
     twin: Classifier | None,
+    finder: Preprocessor | None,
     tell: Tell,
 ) -> None:
     began = time.perf_counter()
     tell(f"{len(names)} method{'s are' if len(names) > 1 else ' is'} tested on {len(tested)} melanomas")
-    masks, no_masks = None, "The run sees its images preprocessed, and lesions are known in the images as they were."
+    masks, lesions = None, "The run sees its images preprocessed, and lesions are known in the images as they were."
     if classifier.preprocessor is None:
-        masks, no_masks = lesion_masks(dataset, [str(run.test.image_id[i]) for i in tested])
+        masks, lesions = lesion_masks(dataset, [str(run.test.image_id[i]) for i in tested], finder)
     images = _images(run, dataset, tested)
     assert run.test.logit is not None, "a run writes its logits"
     explained.refuse_other_scores(explained.fed(images), run.test.logit[list(tested)], views=classifier.config.views)
@@ -160,7 +167,7 @@ def _write_saliency(
         random_insertion=tuple(bench.by_chance[1].mean(axis=0).tolist()),
         lesion_area=None if masks is None else float(masks.mean()),
         centre=None if masks is None else centre_hits(masks),
-        no_masks=no_masks,
+        lesions=lesions,
         methods=tuple(results),
         pictures=tuple(pictures),
         seconds=time.perf_counter() - began,
@@ -189,17 +196,23 @@ def shown_images(run: Run, many: int) -> list[tuple[str, int]]:
     return [*missed[: many // 2], *found[: many - min(len(missed), many // 2)]]
 
 
-def lesion_masks(dataset: Dataset, image_ids: Sequence[str]) -> tuple[Bool[np.ndarray, "n 224 224"] | None, str]:
-    """Where the lesions are in some test images: as the dataset has it, or as they were drawn; None and why where that
-    is not known.
+def lesion_masks(
+    dataset: Dataset, image_ids: Sequence[str], finder: Preprocessor | None = None
+) -> tuple[Bool[np.ndarray, "n 224 224"] | None, str]:
+    """Where the lesions are in some test images, as a segmenter finds them, the dataset has them, or they were drawn;
+    None where that is not known. And a sentence that says which, or why not.
     """
     source, places = dataset.splits["test"], {row.image_id: i for i, row in enumerate(dataset.rows["test"])}
+    if finder is not None:
+        images = np.stack([source[places[name]]["image"] for name in image_ids])
+        return finder.find(images), "A trained segmenter outlines the lesions."
     if "mask" in source[0]:
-        return np.stack([source[places[name]]["mask"] for name in image_ids]), ""
+        return np.stack([source[places[name]]["mask"] for name in image_ids]), "The dataset outlines the lesions."
     if dataset.facts.layout != "synthetic":
         return None, f"The lesions of {dataset.facts.name} are not outlined."
     labels = {row.image_id: row.label for row in dataset.rows["test"]}
-    return np.stack([synthetic_mask(dataset.facts.seed, name, labels[name]) for name in image_ids]), ""
+    drawn = np.stack([synthetic_mask(dataset.facts.seed, name, labels[name]) for name in image_ids])
+    return drawn, "The lesions are where they were drawn."
 
 
 def _tested(run: Run, request: Request) -> list[int]:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mole_jax.classifier.preprocess import Preprocessor
 from mole_jax.config import RunConfig
 from mole_jax.data.dataset import load_dataset
 from mole_jax.data.prepare.prepare import prepare
@@ -68,7 +69,8 @@ def test_what_was_found_is_written_whole_and_typed(explained, made):
     rows = {row.image_id: row for row in load_dataset(made / "data", "synthetic").rows["test"]}
     assert {rows[name].label for name in found.tested} == {1}
     assert len({rows[name].lesion_id for name in found.tested}) == 4
-    assert 0.05 < found.lesion_area < 0.6 and found.centre > 0.5 and found.no_masks == ""
+    assert 0.05 < found.lesion_area < 0.6 and found.centre > 0.5
+    assert found.lesions == "The lesions are where they were drawn."
     for result in found.methods:
         assert -1 <= result.shuffled_labels <= 1
         assert result.pointing is not None and 0 <= result.pointing.inside <= 1
@@ -83,8 +85,13 @@ def test_what_was_found_is_written_whole_and_typed(explained, made):
 def test_masks_lie_where_lesions_were_drawn(made):
     dataset = load_dataset(made / "data", "synthetic")
     rows = dataset.rows["test"]
-    masks, _ = lesion_masks(dataset, [row.image_id for row in rows])
+    masks, where = lesion_masks(dataset, [row.image_id for row in rows])
+    assert where == "The lesions are where they were drawn."
     images = np.stack([dataset.splits["test"][i]["image"] for i in range(len(rows))]).astype(float)
+    finder = Preprocessor("lesion_only", "kmeans")
+    found, where = lesion_masks(dataset, [row.image_id for row in rows], finder)
+    np.testing.assert_array_equal(found, finder.find(images.astype(np.uint8)))
+    assert where == "A trained segmenter outlines the lesions."
     darker = [image[~mask].mean() - image[mask].mean() for image, mask in zip(images, masks, strict=True)]
     assert np.mean(np.array(darker) > 10) > 0.9, "lesions are darker than the skin around them"
 
@@ -191,6 +198,8 @@ def test_sheets_of_new_photographs_carry_the_verdicts(call, copied, made, tmp_pa
         (["--run={run}", "--layer=conv1"], "--layer=conv1: the network of the run run has no such map"),
         (["--run={run}", "--data_dir=nowhere"], "are needed and not at hand .* give --data_dir, or prepare"),
         (["--run=nowhere"], "there is no directory nowhere"),
+        (["--run={run}", "--masks=nowhere"], "there is no segmenter in 'nowhere'"),
+        (["--run={run}", "--masks=nowhere", "--what=pca"], "--masks is for maps"),
     ],
 )
 def test_a_mistake_is_a_sentence(call, made, flags, message):

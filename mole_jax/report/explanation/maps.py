@@ -93,10 +93,10 @@ def _labels_text(run: Run, found: Saliency) -> str:
 
 def _lesion_text(found: Saliency) -> str:
     if found.lesion_area is None or found.centre is None:
-        return f"{found.no_masks} So it is not known how much of a map lies in the lesion."
+        return f"{found.lesions} So it is not known how much of a map lies in the lesion."
     return (
-        f"Lesions cover {found.lesion_area:.0%} of the images, and a map that always points at the middle would score "
-        f"{found.centre:.0%}."
+        f"{found.lesions} They cover {found.lesion_area:.0%} of the images, and a map that always points at the middle "
+        f"would score {found.centre:.0%}."
     )
 
 
