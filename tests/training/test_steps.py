@@ -43,6 +43,13 @@ def setup(*, trainable=True, class_weights=(1.0, 1.0), network=MODEL, **settings
     )
 
 
+def went_down(before, gradients, after):
+    """Plain gradient descent at the rate that `setup` gives."""
+    jax.tree.map(
+        lambda x, g, y: np.testing.assert_allclose(y, x - 0.5 * g, rtol=1e-4, atol=1e-6), before, gradients, after
+    )
+
+
 def test_the_step_is_traced_once():
     traces = []
 
@@ -77,12 +84,7 @@ def test_loss_and_update_by_hand(reduction, weights):
     gradients, mean_loss = jax.grad(by_hand, has_aux=True)(jax.tree.map(jnp.asarray, params))
     new, loss = step(state, jax.device_put(given))
     np.testing.assert_allclose(loss, mean_loss, rtol=1e-5)
-    jax.tree.map(
-        lambda after, before, g: np.testing.assert_allclose(after, before - 0.5 * g, rtol=1e-4, atol=1e-6),
-        new.params,
-        params,
-        gradients,
-    )
+    went_down(params, gradients, new.params)
     assert float(new.epoch.images) == 6
     np.testing.assert_allclose(new.epoch.loss, 6 * mean_loss, rtol=1e-5)
 
@@ -117,12 +119,7 @@ def test_a_step_that_learns_the_groups_by_hand():
     value, gradients = jax.value_and_grad(by_hand)(jax.tree.map(jnp.asarray, before))
     new, loss = step(state, jax.device_put(given))
     np.testing.assert_allclose(loss, value, rtol=1e-5)
-    jax.tree.map(
-        lambda after, was, g: np.testing.assert_allclose(after, was - 0.5 * g, rtol=1e-4, atol=1e-6),
-        new.params,
-        before,
-        gradients,
-    )
+    went_down(before, gradients, new.params)
 
 
 def test_a_frozen_parameter_stays_bit_for_bit_and_has_no_moments():
