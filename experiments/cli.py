@@ -14,7 +14,7 @@ import textwrap
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 from absl import flags
 
@@ -73,7 +73,7 @@ def main(
         if DEBUG.present and DEBUG.value:
             traceback.print_exc()
         if interrupted:  # by us, or by a library that has turned the interruption into an error of its own
-            status = _say_interrupted(interrupted[0], goes_on)
+            _leave(_say_interrupted(interrupted[0], goes_on))
         elif (sentence := _explain(error)) is not None:
             print(f"error: {visible(' '.join(sentence.split()))}", file=sys.stderr)
             status = 2
@@ -121,12 +121,23 @@ def _arose_in(error: BaseException, file: str) -> bool:
 
 
 def _say_interrupted(number: int, goes_on: bool) -> int:
+    for signal_number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM):
+        signal.signal(signal_number, signal.SIG_IGN)  # it is heard
     again = "; the same command goes on where it stopped" if goes_on else "; nothing is half-written"
     if number == signal.SIGINT:
         print(f"interrupted{again}", file=sys.stderr)
         return 130
     print(f"stopped by SIGTERM{again}", file=sys.stderr)
     return TRY_AGAIN if goes_on else 143
+
+
+def _leave(status: int) -> NoReturn:
+    """Ends the process at once: an orderly exit waits for threads, and one that was interrupted while it started, or
+    while it held a lock, would be waited for without end. The blocks that hold files have closed them by now.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 class _AboveTheBar(logging.Handler):

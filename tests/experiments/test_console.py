@@ -118,3 +118,10 @@ def test_a_signal_that_comes_while_python_cleans_up_is_not_lost():
 def test_sigterm_is_a_sentence_and_a_status():
     result = command("import os, signal; os.kill(os.getpid(), signal.SIGTERM)")
     assert (result.returncode, result.stderr) == (143, "stopped by SIGTERM; nothing is half-written\n")
+
+
+def test_an_interrupted_command_waits_for_no_thread():
+    thread = "threading.Thread(target=lambda: time.sleep(5) or print('waited for', flush=True)).start()"
+    result = command(f"import os, signal, threading, time; {thread}; os.kill(os.getpid(), signal.SIGTERM)")
+    assert (result.returncode, result.stdout) == (143, "")
+    assert result.stderr == "stopped by SIGTERM; nothing is half-written\n"
