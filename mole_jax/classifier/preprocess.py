@@ -2,6 +2,7 @@
 
 import functools
 import logging
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -110,6 +111,20 @@ def load_preprocessor(config: RunConfig) -> Preprocessor | None:
     if config.masks == "given":
         return Preprocessor(config.preprocess, "given")
     return Preprocessor(config.preprocess, "segmenter", open_segmenter(config.masks))
+
+
+def lesion_finder(masks: str | os.PathLike[str]) -> Preprocessor:
+    """What finds the lesions of any images.
+
+    Args:
+        masks: "kmeans", or the directory of a segmenter.
+
+    Raises:
+        UserError: there is no such segmenter.
+    """
+    if masks == "kmeans":
+        return Preprocessor("lesion_only", "kmeans")
+    return Preprocessor("lesion_only", "segmenter", open_segmenter(masks))
 
 
 def warn_of_unfound(found: Bool[np.ndarray, " n"]) -> str:

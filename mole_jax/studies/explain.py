@@ -12,8 +12,7 @@ from jaxtyping import Bool, UInt8
 from tqdm import tqdm
 
 from mole_jax.classifier.classifier import Classifier
-from mole_jax.classifier.preprocess import Preprocessor
-from mole_jax.classifier.segmenter import open_segmenter
+from mole_jax.classifier.preprocess import Preprocessor, lesion_finder
 from mole_jax.classifier.storage import open_run
 from mole_jax.data.dataset import Dataset, with_fewer
 from mole_jax.data.source.synthetic import synthetic_mask
@@ -102,7 +101,7 @@ def explain_run(request: Request, *, tell: Tell = lambda _: None) -> Path:
     dataset = as_seen(learnt_from, classifier.preprocessor, tell=tell)
     if "saliency" in request.what:
         masks = request.masks
-        finder = None if masks is None else Preprocessor("lesion_only", "segmenter", open_segmenter(masks))
+        finder = None if masks is None else lesion_finder(masks)
         explained = explain_classifier(classifier, layer=request.layer)
         names = chosen(explained, list(request.methods))
         tested = _tested(run, request)

@@ -14,8 +14,7 @@ from mole_jax.artefacts.kinds import ARTEFACTS
 from mole_jax.artefacts.seen import Seen, seen_in
 from mole_jax.artefacts.skin_tone import GROUPS
 from mole_jax.classifier.classifier import Classifier
-from mole_jax.classifier.preprocess import Preprocessor
-from mole_jax.classifier.segmenter import open_segmenter
+from mole_jax.classifier.preprocess import Preprocessor, lesion_finder
 from mole_jax.classifier.storage import open_run
 from mole_jax.data.dataset import Dataset
 from mole_jax.data.records import SPLITS, Split
@@ -226,8 +225,8 @@ def _finder(masks: str, dataset: Dataset) -> tuple[Preprocessor | None, str]:
     if masks == "given" or (masks == "auto" and given):
         return None, "the dataset's own"
     if masks in ("auto", "kmeans"):
-        return Preprocessor("lesion_only", "kmeans"), "k-means of the image's colours"
-    return Preprocessor("lesion_only", "segmenter", open_segmenter(masks)), "a trained segmenter"
+        return lesion_finder("kmeans"), "k-means of the image's colours"
+    return lesion_finder(masks), "a trained segmenter"
 
 
 def _draw(dataset: Dataset, split: Split, request: Request) -> list[int]:

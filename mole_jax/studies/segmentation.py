@@ -13,8 +13,8 @@ import numpy as np
 from jaxtyping import Int
 from tqdm import tqdm
 
-from mole_jax.classifier.preprocess import Preprocessor
-from mole_jax.classifier.segmenter import Segmenter, open_segmenter, save_segmenter
+from mole_jax.classifier.preprocess import Preprocessor, lesion_finder
+from mole_jax.classifier.segmenter import Segmenter, save_segmenter
 from mole_jax.data.dataset import load_dataset
 from mole_jax.data.pairs import Pairs, load_pairs, pairs_of, part_of
 from mole_jax.data.records import SPLITS
@@ -85,7 +85,7 @@ def train_segmenter(config: SegmentConfig, *, on_ready: Callable[[str], None] = 
         segmenter = save_segmenter(variables, run_dir, side=config.side, trained_on=pairs.source)
         by_network = Preprocessor("lesion_only", "segmenter", segmenter)
         figures = {split: judge(by_network, pairs, pairs.splits[split]) for split in ("validation", "test")}
-        figures["test_kmeans"] = judge(Preprocessor("lesion_only", "kmeans"), pairs, pairs.splits["test"])
+        figures["test_kmeans"] = judge(lesion_finder("kmeans"), pairs, pairs.splits["test"])
         write_json(run_dir / METRICS, figures)
         seal(run_dir, SEGMENTATION)
     return Segmented(run_dir, segmenter, figures)
@@ -112,9 +112,9 @@ def judge_on(masks: str, pairs: Pairs) -> tuple[MaskFigures, int]:
     Raises:
         UserError: there is no such segmenter, it is not known what it has learnt from, or all of these.
     """
+    finder = lesion_finder(masks)
     if masks == "kmeans":
-        return judge(Preprocessor("lesion_only", "kmeans"), pairs, np.arange(len(pairs.names))), 0
-    finder = Preprocessor("lesion_only", "segmenter", open_segmenter(masks))
+        return judge(finder, pairs, np.arange(len(pairs.names))), 0
     seen = _seen(Path(masks))
     known = {group for group, digest in zip(pairs.groups.tolist(), pairs.digests(), strict=True) if digest in seen}
     new = np.flatnonzero([group not in known for group in pairs.groups.tolist()])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mole_jax.classifier.preprocess import Preprocessor
+from mole_jax.classifier.preprocess import lesion_finder
 from mole_jax.config import RunConfig
 from mole_jax.data.dataset import load_dataset
 from mole_jax.data.prepare.prepare import prepare
@@ -88,7 +88,7 @@ def test_masks_lie_where_lesions_were_drawn(made):
     masks, where = lesion_masks(dataset, [row.image_id for row in rows])
     assert where == "The lesions are where they were drawn."
     images = np.stack([dataset.splits["test"][i]["image"] for i in range(len(rows))]).astype(float)
-    finder = Preprocessor("lesion_only", "kmeans")
+    finder = lesion_finder("kmeans")
     found, where = lesion_masks(dataset, [row.image_id for row in rows], finder)
     np.testing.assert_array_equal(found, finder.find(images.astype(np.uint8)))
     assert where == "A trained segmenter outlines the lesions."
