@@ -3,10 +3,11 @@
     python -m experiments.explain --run=runs/NAME
     python -m experiments.explain --run=runs/NAME --what=saliency --images=16 --methods=grad_cam,occlusion
 
-saliency: maps of melanomas that the run missed and found, by seven methods. Each method is tested on other melanomas of
-the test split: against a network made random, against turned images, and by hiding what it points to. A method that
-fails is crossed out. pca: principal components of the pixels and of the network's features, and how well the first few
-tell melanomas from the rest. The results lie in runs/NAME/explain, with a page; the run's report gets a section.
+saliency: maps of melanomas that the run missed and found, by eight methods or those that the network allows. Each is
+tested on other melanomas of the test split: against a network made random, against turned images, and by hiding what
+it points to. A method that fails is crossed out. pca: principal components of the pixels and of the network's features,
+and how well the first few tell melanomas from the rest. The results lie in runs/NAME/explain, with a page; the run's
+report gets a section.
 """
 
 from absl import flags
@@ -71,7 +72,7 @@ def define_flags() -> None:
     flags.DEFINE_list(
         "methods",
         [],
-        "some of gradient, input_x_gradient, smoothgrad, integrated_gradients, grad_cam, grad_cam_plus_plus and "
+        "some of gradient, input_x_gradient, smoothgrad, integrated_gradients, cam, grad_cam, grad_cam_plus_plus and "
         "occlusion (default: all that the network allows)",
     )
     flags.DEFINE_string("layer", "", "the feature map that Grad-CAM reads (default: the last one)")

@@ -33,6 +33,7 @@ PLAIN: Final[dict[str, Callable[[RunConfig], Model]]] = {
     "cnn_released": lambda config: cnn.model(blocks=cnn_released.BLOCKS, bn_momentum=config.bn_momentum, fused=False),
 }
 
+LINEAR_HEADS: Final = ("linear", "svm")
 TOLERANCE: Final = 0.05  # of logits; bfloat16 and features kept in half precision differ by a hundredth
 
 Images = Float[np.ndarray, "n side side 3"]
@@ -48,12 +49,14 @@ class Explained:
         variables: of the model, on the device.
         normalize: what it is fed.
         layer: the feature map that Grad-CAM reads ("backbone/layer4_2"); "" where the network has none.
+        linear: whether the logit is linear in the average of that map, after the batch norm of a head.
     """
 
     model: Model
     variables: Variables
     normalize: Normalize
     layer: str
+    linear: bool = False
 
     def fed(self, images: UInt8[np.ndarray, "n side side 3"]) -> Images:
         """What the network is fed of images, of which a run that preprocesses them gives `Classifier.seen`."""
@@ -127,8 +130,10 @@ def explain_classifier(classifier: Classifier, *, layer: str = "") -> Explained:
     if layer and layer not in maps:
         have = f"its maps are {', '.join(maps[-12:])}" if maps else "it has no feature map at all"
         raise UserError(f"--layer={layer}: the network of the run {classifier.origin.run} has no such map; {have}")
-    on_device = jax.tree.map(jnp.asarray, variables)
-    return Explained(model, on_device, normalizer(classifier.inputs), layer or (maps[-1] if maps else ""))
+    read = layer or (maps[-1] if maps else "")
+    averaged = backbone is not None and config.levels == "last" and read == maps[-1]
+    linear = averaged and config.head in LINEAR_HEADS and not config.diagnosis_weight
+    return Explained(model, jax.tree.map(jnp.asarray, variables), normalizer(classifier.inputs), read, linear)
 
 
 def some_at_a_time(

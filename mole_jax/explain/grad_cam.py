@@ -1,4 +1,4 @@
-"""Grad-CAM and Grad-CAM++: the channels of one feature map, weighted by what they do to the logit."""
+"""CAM, Grad-CAM and Grad-CAM++: the channels of one feature map, weighted by what they do to the logit."""
 
 import functools
 from collections.abc import Callable
@@ -14,7 +14,20 @@ from mole_jax.explain.modules import with_change
 from mole_jax.models.base import Model, Variables
 
 Map = Float[Array, "n rows columns channels"]
-Weights = Float[Array, "n channels"]
+Seen = Float[Array, "n rows columns"]
+
+
+def class_activation(explained: Explained, fed: Images) -> Maps:
+    """The log odds that an image would have if it looked everywhere as it does at one place, less those of the average
+    training image; below zero, the place speaks against melanoma.
+
+    Nothing is left out: the mean of a map is the logit less that of the average training image. So it is where the
+    logit is linear in the average of the feature map; elsewhere this method is not offered.
+
+    Source: Zhou et al. 2016, arXiv:1512.04150, equations 1 and 2, with the batch norm of the head worked into the
+    weights: its mean is what an average image has. Enlarged bilinearly.
+    """
+    return _enlarged(explained, fed, _beyond_the_mean)
 
 
 def grad_cam(explained: Explained, fed: Images) -> Maps:
@@ -22,7 +35,7 @@ def grad_cam(explained: Explained, fed: Images) -> Maps:
 
     Source: Selvaraju et al. 2017, arXiv:1610.02391, equations 1 and 2; enlarged bilinearly.
     """
-    return _weighted(explained, fed, mean_derivative)
+    return _enlarged(explained, fed, _by_mean_derivative)
 
 
 def grad_cam_plus_plus(explained: Explained, fed: Images) -> Maps:
@@ -30,32 +43,38 @@ def grad_cam_plus_plus(explained: Explained, fed: Images) -> Maps:
 
     Source: Chattopadhyay et al. 2018, arXiv:1710.11063, equations 10 to 13 and 19.
     """
-    return _weighted(explained, fed, weighted_derivative)
+    return _enlarged(explained, fed, _by_weighted_derivative)
 
 
-def mean_derivative(features: Map, derivative: Map) -> Weights:
-    """Grad-CAM's weight of each channel."""
-    del features
-    return derivative.mean(axis=(1, 2))
+def _beyond_the_mean(variables: Variables, features: Map, derivative: Map) -> Seen:
+    average = variables["batch_stats"]["head"]["bn"]["mean"].astype(features.dtype)
+    return ((features - average[None, None, None]) * derivative.sum(axis=(1, 2), keepdims=True)).sum(axis=-1)
 
 
-def weighted_derivative(features: Map, derivative: Map) -> Weights:
-    """Grad-CAM++'s weight of each channel, for the exponential of the logit, whose own factor cancels."""
+def _by_mean_derivative(variables: Variables, features: Map, derivative: Map) -> Seen:
+    del variables
+    return jax.nn.relu((features * derivative.mean(axis=(1, 2), keepdims=True)).sum(axis=-1))
+
+
+def _by_weighted_derivative(variables: Variables, features: Map, derivative: Map) -> Seen:
+    """The weights are for the exponential of the logit, whose own factor cancels."""
+    del variables
     square = derivative**2
     below = 2 * square + features.sum(axis=(1, 2), keepdims=True) * derivative * square
     share = jnp.where(below == 0, 0, square / jnp.where(below == 0, 1, below))
-    return (share * jax.nn.relu(derivative)).sum(axis=(1, 2))
+    weights = (share * jax.nn.relu(derivative)).sum(axis=(1, 2), keepdims=True)
+    return jax.nn.relu((features * weights).sum(axis=-1))
 
 
-def _weighted(explained: Explained, fed: Images, weigh: Callable[[Map, Map], Weights]) -> Maps:
+def _enlarged(explained: Explained, fed: Images, see: Callable[[Variables, Map, Map], Seen]) -> Maps:
     assert explained.layer, "the network has no feature map"
-    compute = _compiled(explained.model, explained.layer, weigh)
+    compute = _compiled(explained.model, explained.layer, see)
     (maps,) = some_at_a_time(lambda some: (compute(explained.variables, some),), fed)
     return np.asarray(maps)
 
 
 @functools.lru_cache(maxsize=16)
-def _compiled(model: Model, layer: str, weigh: Callable[[Map, Map], Weights]) -> Any:
+def _compiled(model: Model, layer: str, see: Callable[[Variables, Map, Map], Seen]) -> Any:
     def maps(variables: Variables, fed: Float[Array, "n side side 3"]) -> Float[Array, "n side side"]:
         shape = jax.eval_shape(lambda: with_change(model, variables, fed, layer, lambda features: features)[1])
 
@@ -64,7 +83,6 @@ def _compiled(model: Model, layer: str, weigh: Callable[[Map, Map], Weights]) ->
             return logits.sum(), features
 
         derivative, features = jax.grad(score, has_aux=True)(jnp.zeros(shape.shape, shape.dtype))
-        seen = jax.nn.relu((features * weigh(features, derivative)[:, None, None, :]).sum(axis=-1))
-        return jax.image.resize(seen, fed.shape[:3], "linear")
+        return jax.image.resize(see(variables, features, derivative), fed.shape[:3], "linear")
 
     return jax.jit(maps)

@@ -8,7 +8,7 @@ from jaxtyping import UInt8
 
 from mole_jax.errors import UserError
 from mole_jax.explain.explained import Explained, Images, Maps
-from mole_jax.explain.grad_cam import grad_cam, grad_cam_plus_plus
+from mole_jax.explain.grad_cam import class_activation, grad_cam, grad_cam_plus_plus
 from mole_jax.explain.gradients import gradient, input_x_gradient, integrated_gradients, smooth_grad
 from mole_jax.explain.occlusion import occlusion
 
@@ -20,10 +20,12 @@ class Method(NamedTuple):
         maps: (classifier, what its network is fed) -> maps, as large as the images; one image's map does not depend on
             the images beside it.
         of_a_layer: whether it reads a feature map, which some networks lack.
+        of_linear_heads: whether the logit must be linear in the average of that map.
     """
 
     maps: Callable[[Explained, Images], Maps]
     of_a_layer: bool = False
+    of_linear_heads: bool = False
 
 
 METHODS: Final[dict[str, Method]] = {
@@ -31,6 +33,7 @@ METHODS: Final[dict[str, Method]] = {
     "input_x_gradient": Method(input_x_gradient),
     "smoothgrad": Method(smooth_grad),
     "integrated_gradients": Method(integrated_gradients),
+    "cam": Method(class_activation, of_a_layer=True, of_linear_heads=True),
     "grad_cam": Method(grad_cam, of_a_layer=True),
     "grad_cam_plus_plus": Method(grad_cam_plus_plus, of_a_layer=True),
     "occlusion": Method(occlusion),
@@ -49,8 +52,12 @@ def saliency(explained: Explained, images: UInt8[np.ndarray, "n side side 3"], m
 
 
 def offered(explained: Explained) -> list[str]:
-    """The methods that this network allows: Grad-CAM and Grad-CAM++ need a feature map."""
-    return [name for name, method in METHODS.items() if explained.layer or not method.of_a_layer]
+    """The methods that this network allows: Grad-CAM and Grad-CAM++ need a feature map, CAM a linear head on it."""
+    return [
+        name
+        for name, method in METHODS.items()
+        if (explained.layer or not method.of_a_layer) and (explained.linear or not method.of_linear_heads)
+    ]
 
 
 def chosen(explained: Explained, names: list[str]) -> list[str]:
@@ -63,6 +70,11 @@ def chosen(explained: Explained, names: list[str]) -> list[str]:
     for name in names:
         if name not in METHODS:
             raise UserError(f"--methods={name}: there is no such method; give some of {', '.join(have)}")
+        if name not in have and explained.layer:
+            raise UserError(
+                f"--methods={name} needs a score that is linear in the average of the last feature map, as with "
+                f"--head=linear, and this network's is not; give some of {', '.join(have)}"
+            )
         if name not in have:
             raise UserError(
                 f"--methods={name} reads a feature map, and this network has none: its first layer takes all pixels at "

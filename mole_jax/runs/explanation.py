@@ -17,11 +17,12 @@ TITLES: Final = {
     "input_x_gradient": "input × gradient",
     "smoothgrad": "SmoothGrad",
     "integrated_gradients": "integrated gradients",
+    "cam": "CAM",
     "grad_cam": "Grad-CAM",
     "grad_cam_plus_plus": "Grad-CAM++",
     "occlusion": "occlusion",
 }
-SIGNED: Final = ("input_x_gradient", "integrated_gradients", "occlusion")  # below zero: against melanoma
+SIGNED: Final = ("input_x_gradient", "integrated_gradients", "cam", "occlusion")  # below zero: against melanoma
 
 
 @dataclass(frozen=True)

@@ -45,11 +45,21 @@ def test_grad_cam_reads_the_last_map_of_the_backbone_or_the_named_one(make_class
 
 def test_a_network_without_maps_is_offered_no_grad_cam(make_classifier):
     explained = explain_classifier(make_classifier(model="logistic"))
-    assert [name for name in METHODS if name not in offered(explained)] == ["grad_cam", "grad_cam_plus_plus"]
+    assert [name for name in METHODS if name not in offered(explained)] == ["cam", "grad_cam", "grad_cam_plus_plus"]
     with pytest.raises(UserError, match=r"--methods=grad_cam reads a feature map, and this network has none"):
         chosen(explained, ["gradient", "grad_cam"])
     with pytest.raises(UserError, match=r"--methods=lime: there is no such method; give some of gradient, "):
         chosen(explained, ["lime"])
+    pooled = explain_classifier(make_classifier(model="transfer", head="pooled"))
+    assert [name for name in METHODS if name not in offered(pooled)] == ["cam"]
+    with pytest.raises(
+        UserError, match=r"--methods=cam needs a score that is linear in the average of the last feature map, as with -"
+    ):
+        chosen(pooled, ["cam"])
+    all_levels = explain_classifier(make_classifier(model="transfer", head="linear", levels="all", stage="head"))
+    other_map = explain_classifier(make_classifier(model="transfer", head="linear"), layer="backbone/layer2_0")
+    diagnoses = explain_classifier(make_classifier(model="transfer", head="linear", diagnosis_weight=0.3))
+    assert not any(each.linear for each in (all_levels, other_map, diagnoses))
     assert chosen(explained, ["occlusion", "gradient"]) == ["gradient", "occlusion"]
     with pytest.raises(UserError, match=r"--layer=fc1: .* it has no feature map at all"):
         explain_classifier(make_classifier(model="logistic"), layer="fc1")

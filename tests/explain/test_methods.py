@@ -1,12 +1,13 @@
 """Each method against the same network worked out by hand, in NumPy and SciPy."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from mole_jax.explain import gradients
 from mole_jax.explain.explained import Explained, explain_classifier
-from mole_jax.explain.grad_cam import grad_cam, grad_cam_plus_plus
+from mole_jax.explain.grad_cam import class_activation, grad_cam, grad_cam_plus_plus
 from mole_jax.explain.gradients import (
     completeness_gap,
     flat,
@@ -17,9 +18,11 @@ from mole_jax.explain.gradients import (
     smooth_grad,
 )
 from mole_jax.explain.methods import METHODS, saliency
+from mole_jax.explain.modules import with_change
 from mole_jax.explain.occlusion import SQUARE, occlusion
 from mole_jax.inputs.normalize import Inputs, normalizer
 from mole_jax.models import cnn
+from mole_jax.models.transfer import BN_EPSILON
 
 CLOSE = {"rtol": 2e-4, "atol": 1e-7}
 
@@ -122,6 +125,24 @@ def test_grad_cam_and_its_sequel(small):
         np.testing.assert_allclose(
             sequel, enlarged(np.maximum(features @ weights, 0), len(image)), rtol=1e-4, atol=1e-8
         )
+
+
+@pytest.mark.parametrize("kind", ["linear", "svm"])
+def test_a_class_activation_map_leaves_nothing_out(make_classifier, drawn, kind):
+    explained = explain_classifier(make_classifier(model="transfer", head=kind, stage="head"))
+    fed = explained.fed(np.stack(drawn[:3]))
+    maps = class_activation(explained, fed)
+    head, statistics = explained.variables["params"]["head"], explained.variables["batch_stats"]["head"]["bn"]
+    average_image = np.asarray(head["bn"]["bias"] @ head["fc1"]["kernel"][:, 0] + head["fc1"]["bias"][0])
+    logits = explained.logits(fed)
+    np.testing.assert_allclose(maps.mean(axis=(1, 2)), logits - average_image, rtol=1e-4, atol=1e-6)
+    assert np.abs(logits - average_image).min() > 1e-4
+    weights = head["fc1"]["kernel"][:, 0] * head["bn"]["scale"] / np.sqrt(statistics["var"] + BN_EPSILON)
+    for image, found in zip(fed, maps, strict=True):
+        given = (explained.model, explained.variables, jnp.asarray(image[None]), explained.layer)
+        _, features = with_change(*given, lambda features: features)
+        expected = (np.asarray(features[0]) - np.asarray(statistics["mean"])) @ np.asarray(weights)
+        np.testing.assert_allclose(found, enlarged(expected, len(image)), rtol=1e-3, atol=1e-5)
 
 
 def test_occlusion_is_what_the_logit_loses(small):

@@ -185,13 +185,13 @@ def _colours(run: Run, found: Saliency) -> Part:
         panels.append(_bar(f"{name}-plain", "magma", ("nothing", "most"), plain))
     if signed:
         panels.append(_bar(f"{name}-signed", "RdBu_r", ("against melanoma", "for melanoma"), signed))
-    grad_cam = f" Grad-CAM reads {found.layer}." if found.layer else " The network has no feature map for Grad-CAM."
+    layer = f" CAM and Grad-CAM read {found.layer}." if found.layer else " There is no feature map for Grad-CAM."
     views = (
         "" if found.views == 1 else f" The run's scores are means over {found.views} positions; maps are of the first."
     )
     caption = (
         "Each map is drawn over the photograph in grey, at full strength from the 99th of 100 of its pixels on: "
-        f"strengths of two maps cannot be compared.{grad_cam}{views}"
+        f"strengths of two maps cannot be compared.{layer}{views}"
     )
     numbers: dict[str, list[Any]] = {"method": methods, "signed": [method in SIGNED for method in methods]}
     return Part(name, "What the colours mean", caption, panels, numbers=numbers)
