@@ -22,6 +22,7 @@ from experiments.console import steady_streams, visible
 from mole_jax.errors import TRY_AGAIN, UserError, means_full_disk
 
 WIDTH = 100
+INTERRUPTIONS = (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)
 DEBUG = flags.DEFINE_bool("debug", False, "show where in the code an error arose")
 DEBUG_HINT = "--debug shows where in the code"
 NOT_A_DEVICE = "Research software, not a medical device: it says nothing about anybody's skin."
@@ -57,7 +58,7 @@ def main(
         interrupted.append(number)
         raise KeyboardInterrupt
 
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM):
+    for number in INTERRUPTIONS:
         signal.signal(number, interrupt)
     sys.unraisablehook = _interrupt_again
     _log_to_screen()
@@ -121,8 +122,8 @@ def _arose_in(error: BaseException, file: str) -> bool:
 
 
 def _say_interrupted(number: int, goes_on: bool) -> int:
-    for signal_number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM):
-        signal.signal(signal_number, signal.SIG_IGN)  # it is heard
+    for another in INTERRUPTIONS:
+        signal.signal(another, signal.SIG_IGN)  # it is heard
     again = "; the same command goes on where it stopped" if goes_on else "; nothing is half-written"
     if number == signal.SIGINT:
         print(f"interrupted{again}", file=sys.stderr)

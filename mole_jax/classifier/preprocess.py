@@ -4,7 +4,7 @@ import functools
 import logging
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -106,11 +106,9 @@ def load_preprocessor(config: RunConfig) -> Preprocessor | None:
     """
     if config.preprocess == "none":
         return None
-    if config.masks == "kmeans":
-        return Preprocessor(config.preprocess, "kmeans")
     if config.masks == "given":
         return Preprocessor(config.preprocess, "given")
-    return Preprocessor(config.preprocess, "segmenter", open_segmenter(config.masks))
+    return replace(lesion_finder(config.masks), how=config.preprocess)
 
 
 def lesion_finder(masks: str | os.PathLike[str]) -> Preprocessor:
