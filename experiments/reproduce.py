@@ -47,7 +47,7 @@ MODEL_NAMES = flags.DEFINE_list("models", _MODELS, f"of {', '.join(_MODELS)}")
 SCALE = flags.DEFINE_enum(
     "scale", "short", list(SCALES), "smoke: a test; short: all images, few epochs; full: the paper's epochs"
 )
-WEIGHTS = flags.DEFINE_string("weights", None, "transfer: auto (downloaded), random or a file; default: auto")
+WEIGHTS = flags.DEFINE_string("weights", None, "ResNet50's: auto (downloaded), random or a file; default: auto")
 DATA_DIR = flags.DEFINE_string("data_dir", "data", "where prepared datasets lie")
 RUNS_DIR = flags.DEFINE_string("runs_dir", "runs", "where run directories lie")
 OUT = flags.DEFINE_string("out", None, "folder of the page; default: RUNS_DIR/reproduction-<dataset>-<scale>")
@@ -121,7 +121,7 @@ def _print_plan(runs: list[PlannedRun], facts: dict[str, DatasetFacts | None], d
             seconds.append(None)
             continue
         unseen: set[str] = set()
-        if run.config.model == "transfer":
+        if run.config.model == "transfer" and run.config.feature_cache == "auto":
             directory = dataset_directory(data_dir, run.config.dataset)
             unseen = {row.image_id for row in read_manifest(directory)} - passed
             passed |= unseen

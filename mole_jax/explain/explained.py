@@ -1,11 +1,11 @@
 """A trained classifier as one differentiable function of what its network is fed: all that a map is made from.
 
-Maps are of the images as they are: a run whose scores are means over several positions is explained in the first.
+Where a run's scores are means over several positions of an image, so are its maps, turned back.
 """
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -21,7 +21,7 @@ from mole_jax.classifier.scoring import padded
 from mole_jax.config import RunConfig
 from mole_jax.errors import UserError
 from mole_jax.explain.modules import map_layers
-from mole_jax.inputs.augment import position
+from mole_jax.inputs.augment import position, turned_back
 from mole_jax.inputs.normalize import Normalize, normalizer
 from mole_jax.models import cnn, cnn_released
 from mole_jax.models.base import Model, Variables
@@ -50,6 +50,7 @@ class Explained:
         normalize: what it is fed.
         layer: the feature map that Grad-CAM reads ("backbone/layer4_2"); "" where the network has none.
         linear: whether the logit is linear in the average of that map, after the batch norm of a head.
+        views: of how many positions of an image the logit is the mean, 1 to 8.
     """
 
     model: Model
@@ -57,6 +58,7 @@ class Explained:
     normalize: Normalize
     layer: str
     linear: bool = False
+    views: int = 1
 
     def fed(self, images: UInt8[np.ndarray, "n side side 3"]) -> Images:
         """What the network is fed of images, of which a run that preprocesses them gives `Classifier.seen`."""
@@ -65,28 +67,51 @@ class Explained:
     def logits(self, fed: Images) -> Float[np.ndarray, " n"]:
         """The log odds of melanoma, of what the network is fed."""
         score = _compiled(_logits, self.model)
-        (logits,) = some_at_a_time(lambda some: (score(self.variables, some),), fed)
-        return logits
+
+        def one(turned: Images) -> Float[np.ndarray, " n"]:
+            return some_at_a_time(lambda some: (score(self.variables, some),), turned)[0]
+
+        return self._mean(one(turned) for _, turned in self._positions(fed))
 
     def gradients(self, fed: Images) -> Images:
         """How each logit rises with each number that the network is fed."""
         differentiate = _compiled(_gradients, self.model)
-        (gradients,) = some_at_a_time(lambda some: (differentiate(self.variables, some),), fed)
-        return gradients
+        return self.over_positions(lambda some: differentiate(self.variables, some), fed)
 
-    def refuse_other_scores(self, fed: Images, logits: Float[np.ndarray, " n"], *, views: int) -> None:
+    def over_positions(
+        self, maps: Callable[[Float[Array, "n side side 3"]], Float[Array, "n side side *rest"]], fed: Images
+    ) -> Float[np.ndarray, "n side side *rest"]:
+        """The mean of the maps of the images in each position that is scored, turned back to the images as they are.
+
+        Args:
+            maps: from a few images to what is as large as they are; treats each alone.
+            fed: what the network is fed of the images.
+        """
+        return self._mean(
+            turned_back(some_at_a_time(lambda some: (maps(some),), turned)[0], which)
+            for which, turned in self._positions(fed)
+        )
+
+    def _positions(self, fed: Images) -> Iterator[tuple[int, Images]]:
+        return ((which, np.asarray(position(jnp.asarray(fed), which))) for which in range(self.views))
+
+    def _mean(self, of_positions: Iterator[Float[np.ndarray, "..."]]) -> Float[np.ndarray, "..."]:
+        total = next(of_positions)
+        for other in of_positions:
+            total = total + other
+        return total / self.views if self.views > 1 else total
+
+    def refuse_other_scores(self, fed: Images, logits: Float[np.ndarray, " n"]) -> None:
         """Compares what is explained with what was scored, so that no map is of another network without a word.
 
         Args:
             fed: what the network is fed of images.
             logits: of these images by the run.
-            views: of how many positions they are the mean.
 
         Raises:
             UserError: they differ by more than rounding to half precision does.
         """
-        turned = [np.asarray(position(jnp.asarray(fed), which)) for which in range(views)]
-        found = np.mean([self.logits(each) for each in turned], axis=0)
+        found = self.logits(fed)
         worst = int(np.abs(found - logits).argmax())
         if not np.allclose(found, logits, rtol=TOLERANCE, atol=TOLERANCE):
             raise UserError(
@@ -133,7 +158,9 @@ def explain_classifier(classifier: Classifier, *, layer: str = "") -> Explained:
     read = layer or (maps[-1] if maps else "")
     averaged = backbone is not None and config.levels == "last" and read == maps[-1]
     linear = averaged and config.head in LINEAR_HEADS and not config.diagnosis_weight
-    return Explained(model, jax.tree.map(jnp.asarray, variables), normalizer(classifier.inputs), read, linear)
+    return Explained(
+        model, jax.tree.map(jnp.asarray, variables), normalizer(classifier.inputs), read, linear, config.views
+    )
 
 
 def some_at_a_time(

@@ -6,10 +6,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
-from mole_jax.explain.explained import Explained, Images, Maps, some_at_a_time
+from mole_jax.explain.explained import Explained, Images, Maps
 from mole_jax.explain.modules import with_change
 from mole_jax.models.base import Model, Variables
 
@@ -69,8 +68,7 @@ def _by_weighted_derivative(variables: Variables, features: Map, derivative: Map
 def _enlarged(explained: Explained, fed: Images, see: Callable[[Variables, Map, Map], Seen]) -> Maps:
     assert explained.layer, "the network has no feature map"
     compute = _compiled(explained.model, explained.layer, see)
-    (maps,) = some_at_a_time(lambda some: (compute(explained.variables, some),), fed)
-    return np.asarray(maps)
+    return explained.over_positions(lambda some: compute(explained.variables, some), fed)
 
 
 @functools.lru_cache(maxsize=16)

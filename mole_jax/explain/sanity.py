@@ -30,7 +30,7 @@ from mole_jax.explain.hiding import Curves, curves, gain, order_of, random_curve
 from mole_jax.explain.methods import METHODS
 from mole_jax.explain.pointing import Masks, pointing
 from mole_jax.explain.randomise import cascade, random_variables
-from mole_jax.inputs.augment import position
+from mole_jax.inputs.augment import position, turned_back
 from mole_jax.runs.explanation import MethodResult
 
 LARGE: Final = 0.5
@@ -145,13 +145,6 @@ def _over_positions(
         for which in range(1, 8)
     ]
     return _mean(np.stack(found))
-
-
-def turned_back(maps: Maps, which: int) -> Maps:
-    """The maps of images in one of the square's eight positions (`inputs/augment.py: position`), as of the images."""
-    maps = maps.swapaxes(1, 2) if which & 4 else maps
-    maps = maps[:, ::-1] if which & 2 else maps
-    return maps[:, :, ::-1] if which & 1 else maps
 
 
 def _mean(values: np.ndarray) -> float:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int, Shaped, UInt8
 
 from mole_jax.augmentation import Augmentation
@@ -123,6 +124,13 @@ def position(images: Shaped[Array, "*batch side side 3"], which: int) -> Shaped[
     images = images[..., ::-1, :] if which & 1 else images
     images = images[..., ::-1, :, :] if which & 2 else images
     return images.swapaxes(-3, -2) if which & 4 else images
+
+
+def turned_back(turned: Shaped[np.ndarray, "n side side *rest"], which: int) -> Shaped[np.ndarray, "n side side *rest"]:
+    """Maps, or images, of images in one of the eight positions (`position`), as of the images as they were."""
+    turned = turned.swapaxes(1, 2) if which & 4 else turned
+    turned = turned[:, ::-1] if which & 2 else turned
+    return turned[:, :, ::-1] if which & 1 else turned
 
 
 def dihedral(images: Shaped[Array, "batch side side c"], key: jax.Array) -> Shaped[Array, "batch side side c"]:

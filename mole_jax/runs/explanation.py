@@ -117,7 +117,7 @@ class Saliency:
         dataset: whose test images were used.
         tested: ids of the images of the tests.
         layer: the feature map that Grad-CAM reads; "": none.
-        views: of how many positions the run's scores are means; maps are of the first.
+        views: of how many positions of an image the run's scores, and maps, are means.
         steps: of the cascade, in words.
         random_deletion: mean logit after each step of hiding places in random order.
         random_insertion: of showing them.

@@ -139,7 +139,7 @@ def _write_saliency(
         masks, lesions = lesion_masks(dataset, [str(run.test.image_id[i]) for i in tested], finder)
     images = _images(run, dataset, tested)
     assert run.test.logit is not None, "a run writes its logits"
-    explained.refuse_other_scores(explained.fed(images), run.test.logit[list(tested)], views=classifier.config.views)
+    explained.refuse_other_scores(explained.fed(images), run.test.logit[list(tested)])
     bench = set_up(
         explained,
         images,

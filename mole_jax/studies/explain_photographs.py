@@ -65,7 +65,7 @@ def explain_photographs(
         photographed = np.stack([load_image(path).image for path in some])
         images = classifier.seen(photographed)
         fed = explained.fed(images)
-        explained.refuse_other_scores(fed, classifier.logits(photographed), views=classifier.config.views)
+        explained.refuse_other_scores(fed, classifier.logits(photographed))
         maps = {method: METHODS[method].maps(explained, fed) for method in verdicts}
         for place, (path, image) in enumerate(zip(some, images, strict=True)):
             panels = {"the photograph\nas the network sees it": image} | {

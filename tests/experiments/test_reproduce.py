@@ -16,7 +16,8 @@ from mole_jax.data.prepare.protocols import PROTOCOLS
 from mole_jax.data.versions import dataset_directory
 from mole_jax.errors import UserError
 from mole_jax.report.tables import PAPER_MODELS
-from mole_jax.studies.reproduction import SCALES, describe_plan, estimate, plan_runs, state_of
+from mole_jax.studies.recipes import resolve
+from mole_jax.studies.reproduction import SCALES, TUNED, describe_plan, estimate, plan_runs, state_of
 from tests.commands import command
 
 ROOT = Path(__file__).parents[2]
@@ -69,9 +70,22 @@ def test_weights_are_for_transfer_alone(tmp_path):
     assert not any(flag.startswith("--weights") for flag in runs["cnn"].flags)
 
 
+def test_tuned_recipes_are_run_on_honest_data_alone(tmp_path):
+    tuned = [run for run in planned(tmp_path, weights="file.safetensors") if run.variant.recipe == "tuned"]
+    assert [(run.variant.label, run.protocol) for run in tuned] == [
+        (f"{model}, tuned", "grouped") for model in ("logistic", "mlp", "cnn", "transfer")
+    ]
+    assert {"--recipe=tuned", "--seeds=1"} <= set(tuned[-1].flags)
+    assert tuned[-1].config.weights == "auto"  # the file is of another network
+    assert tuned[-1].config.chosen == resolve({"model": "transfer", "dataset": "ham"}, "tuned").chosen
+    (drawn,) = (run for run in planned(tmp_path, models=("transfer",), weights="random") if run.variant in TUNED)
+    assert drawn.config.weights == "random" and "--weights=random" in drawn.flags
+    assert not any(run.variant in TUNED for run in planned(tmp_path, protocols=("paper", "paper_by_lesion")))
+
+
 def test_the_state_of_a_run_is_read_from_its_directory(tmp_path):
     facts = prepare("synthetic", examples=20, data_dir=tmp_path, workers=1).facts
-    (run,) = planned(tmp_path, models=("cnn",), protocols=("grouped",))
+    run, _ = planned(tmp_path, models=("cnn",), protocols=("grouped",))
     assert state_of(run, facts) == "to do"
     run.run_dir.mkdir(parents=True)
     environment = run.run_dir / "environment.json"
@@ -85,6 +99,12 @@ def test_the_state_of_a_run_is_read_from_its_directory(tmp_path):
     assert state_of(run, facts) == "done"
     (run.run_dir / "config.json").write_text(json.dumps(longer | {"epochs": 0}))
     assert state_of(run, facts) == "begun"
+    (tuned,) = (run for run in planned(tmp_path, models=("transfer",), protocols=("grouped",)) if run.variant in TUNED)
+    tuned.run_dir.mkdir()
+    for name in ("environment.json", "metrics.json"):
+        (tuned.run_dir / name).write_text(json.dumps({"dataset_fingerprint": facts.fingerprint}))
+    (tuned.run_dir / "config.json").write_text(json.dumps(tuned.config.to_dict() | {"finetune_epochs": 1}))
+    assert state_of(tuned, facts) == "begun"  # of twelve epochs of fine-tuning
     environment.write_text(json.dumps({"dataset_fingerprint": "0" * 64}))
     with pytest.raises(UserError, match=r"holds a run on another dataset 'synthetic' .* move it away, or give another"):
         state_of(run, facts)
@@ -97,6 +117,8 @@ def test_hours_add_up(tmp_path):
     # 20 s to start; 10 epochs of 11 training and 5 validation images, 20 predictions.
     assert estimate(logistic, facts, unseen=0) == pytest.approx(20 + 10 * (11 * 0.0003 + 5 * 0.0003) + 20 * 0.0003)
     assert estimate(grid, facts, unseen=0) == pytest.approx(2.5 * 0.054)
+    tuned = runs["transfer, tuned"]  # 13 epochs on the images, nothing stored
+    assert estimate(tuned, facts, unseen=9) == pytest.approx(20 + 13 * (11 * 0.056 + 5 * 0.013) + 20 * 0.013)
     assert estimate(transfer, facts, unseen=9) - estimate(transfer, facts, unseen=0) == pytest.approx(9 * 0.026)
     *_, last = describe_plan([logistic, transfer, transfer], ["to do", "done", "to do"], [7200.0, 0.0, None])
     assert last.startswith(

@@ -93,10 +93,10 @@ def test_maps_of_another_network_than_the_one_that_scored_are_refused(make_class
     explained = explain_classifier(make_classifier(model="logistic"))
     fed = explained.fed(np.stack(drawn[:3]))
     logits = explained.logits(fed)
-    explained.refuse_other_scores(fed, logits, views=1)
+    explained.refuse_other_scores(fed, logits)
     turned = np.mean([explained.logits(each) for each in (fed, fed[:, :, ::-1])], axis=0)
-    explained.refuse_other_scores(fed, turned, views=2)
+    explain_classifier(make_classifier(model="logistic", views=2)).refuse_other_scores(fed, turned)
     with pytest.raises(
         UserError, match=r"the run gives an image the logit .* so that maps would explain something else"
     ):
-        explained.refuse_other_scores(fed, logits + 1, views=1)
+        explained.refuse_other_scores(fed, logits + 1)

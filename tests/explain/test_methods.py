@@ -1,5 +1,7 @@
 """Each method against the same network worked out by hand, in NumPy and SciPy."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -20,6 +22,7 @@ from mole_jax.explain.gradients import (
 from mole_jax.explain.methods import METHODS, saliency
 from mole_jax.explain.modules import with_change
 from mole_jax.explain.occlusion import SQUARE, occlusion
+from mole_jax.inputs.augment import position, turned_back
 from mole_jax.inputs.normalize import Inputs, normalizer
 from mole_jax.models import cnn
 from mole_jax.models.transfer import BN_EPSILON
@@ -36,6 +39,24 @@ def test_logits_and_gradient(small):
     np.testing.assert_allclose(
         input_x_gradient(explained, images), (expected * images).sum(axis=-1), rtol=1e-3, atol=1e-7
     )
+
+
+@pytest.mark.parametrize("views", [2, 8])
+def test_of_several_positions_logits_and_maps_are_means(small, views):
+    explained, by_hand, images = small
+    several = replace(explained, views=views)
+    turned = [np.asarray(position(jnp.asarray(images), which)) for which in range(views)]
+    expected = np.mean([[by_hand.logit(image) for image in each] for each in turned], axis=0)
+    np.testing.assert_allclose(several.logits(images), expected, rtol=1e-5, atol=1e-6)
+    derivatives = [np.stack([by_hand.gradient(image) for image in each]) for each in turned]
+    back = np.mean([turned_back(each, which) for which, each in enumerate(derivatives)], axis=0)
+    np.testing.assert_allclose(several.gradients(images), back, rtol=1e-4, atol=1e-7)
+    cams = [turned_back(grad_cam(explained, each), which) for which, each in enumerate(turned)]
+    np.testing.assert_allclose(grad_cam(several, images), np.mean(cams, axis=0), rtol=1e-5, atol=1e-7)
+    if views == 8:  # so a turned image has the turned map
+        np.testing.assert_allclose(
+            turned_back(several.gradients(turned[5]), 5), several.gradients(images), rtol=1e-4, atol=1e-7
+        )
 
 
 def test_smooth_grad_is_the_mean_gradient_of_noisy_copies(small, monkeypatch):
@@ -137,6 +158,9 @@ def test_a_class_activation_map_leaves_nothing_out(make_classifier, drawn, kind)
     logits = explained.logits(fed)
     np.testing.assert_allclose(maps.mean(axis=(1, 2)), logits - average_image, rtol=1e-4, atol=1e-6)
     assert np.abs(logits - average_image).min() > 1e-4
+    several = replace(explained, views=8)
+    means = class_activation(several, fed).mean(axis=(1, 2))
+    np.testing.assert_allclose(means, several.logits(fed) - average_image, rtol=1e-4, atol=1e-6)
     weights = head["fc1"]["kernel"][:, 0] * head["bn"]["scale"] / np.sqrt(statistics["var"] + BN_EPSILON)
     for image, found in zip(fed, maps, strict=True):
         given = (explained.model, explained.variables, jnp.asarray(image[None]), explained.layer)

@@ -17,7 +17,6 @@ from mole_jax.explain.methods import METHODS, Method
 from mole_jax.explain.modules import parameter_layers
 from mole_jax.explain.pointing import centre_hits, pointing
 from mole_jax.explain.randomise import cascade, random_variables
-from mole_jax.inputs.augment import position
 from mole_jax.runs.explanation import Gain, MethodResult
 
 
@@ -110,13 +109,6 @@ def test_pointing_where_the_truth_is_known():
     assert found.inside == pytest.approx(np.mean(inside))
     assert pointing(-maps, masks).inside == 0
     assert centre_hits(masks) == 0.5
-
-
-@pytest.mark.parametrize("which", range(8))
-def test_maps_are_turned_back(which):
-    images = np.random.default_rng(0).normal(size=(2, 6, 6, 3)).astype(np.float32)
-    turned = np.asarray(position(jax.numpy.asarray(images), which))
-    np.testing.assert_array_equal(sanity.turned_back(turned[..., 0], which), images[..., 0])
 
 
 GOOD = MethodResult(

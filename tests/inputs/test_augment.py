@@ -11,7 +11,7 @@ from PIL import Image, ImageEnhance
 from scipy import ndimage
 
 from mole_jax.augmentation import Augmentation, parse
-from mole_jax.inputs.augment import augmented, augmented_pairs, draw
+from mole_jax.inputs.augment import augmented, augmented_pairs, draw, position, turned_back
 from mole_jax.inputs.color import Color, recolored
 from mole_jax.inputs.geometry import Affine, resample
 from mole_jax.inputs.hide import blurred, cut_out
@@ -216,3 +216,10 @@ def test_a_mask_is_moved_as_its_image_and_nothing_else(words):
     assert np.abs(moved[..., :3].astype(int) - alone).max() <= 1
     if not how.moves and not how.dihedral:
         np.testing.assert_array_equal(moved[..., 3:], mask)
+
+
+@pytest.mark.parametrize("which", range(8))
+def test_maps_of_a_position_are_turned_back(which):
+    turned = np.asarray(position(jnp.asarray(BYTES), which))
+    np.testing.assert_array_equal(turned_back(turned, which), BYTES)
+    np.testing.assert_array_equal(turned_back(turned[..., 0], which), BYTES[..., 0])

@@ -187,7 +187,7 @@ def _colours(run: Run, found: Saliency) -> Part:
         panels.append(_bar(f"{name}-signed", "RdBu_r", ("against melanoma", "for melanoma"), signed))
     layer = f" CAM and Grad-CAM read {found.layer}." if found.layer else " There is no feature map for Grad-CAM."
     views = (
-        "" if found.views == 1 else f" The run's scores are means over {found.views} positions; maps are of the first."
+        "" if found.views == 1 else f" The run's scores are means over {found.views} positions, and so are the maps."
     )
     caption = (
         "Each map is drawn over the photograph in grey, at full strength from the 99th of 100 of its pixels on: "

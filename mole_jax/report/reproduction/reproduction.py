@@ -130,9 +130,9 @@ def grid_parts(comparison: Comparison) -> list[Part]:
     return parts
 
 
-def epochs_of(line: Line) -> str:
-    """For how many epochs the line's run was trained, "" for the paper's."""
-    return "" if line.run is None else str(line.run.config["epochs"])
+def epochs_of(line: Line) -> int | None:
+    """For how many epochs the line's run was to be trained, fine-tuning included; None for the paper's."""
+    return None if line.run is None else line.run.config["epochs"] + line.run.config.get("finetune_epochs", 0)
 
 
 def _paper(label: str, model: str, reading: Reading) -> Line:

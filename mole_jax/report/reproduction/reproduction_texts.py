@@ -43,7 +43,9 @@ def format_markdown(comparison: Comparison) -> str:
             found = [estimate_text(line.figures.get(key)) for key in COLUMNS.values()]
             cells = found if line.figures else [line.missing]
             cells += [""] * (len(COLUMNS) - len(cells))
-            lines.append("| " + " | ".join([label if not i else "", line.name, epochs_of(line), *cells]) + " |")
+            lines.append(
+                "| " + " | ".join([label if not i else "", line.name, str(epochs_of(line) or ""), *cells]) + " |"
+            )
     for part in grid_parts(comparison):
         if part.table is not None:
             heads = [part.title, *part.table.heads[1:]]
@@ -78,7 +80,7 @@ def to_json(comparison: Comparison) -> dict[str, Any]:
                 "source": line.source,
                 "missing": line.missing,
                 "run": None if line.run is None else line.run.path.name,
-                "epochs": None if line.run is None else line.run.config["epochs"],
+                "epochs": epochs_of(line),
                 "figures": line.figures,
             }
             for line in comparison.lines
