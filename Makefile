@@ -14,7 +14,7 @@ run: $(VENV)/.installed ## Prepare the embedded synthetic dataset, train the CNN
 	$(BIN)/python -m experiments.run --model=cnn --dataset=synthetic --batch_size=32 --epochs=5 --bn_momentum=0.9
 
 test: $(VENV)/.installed-dev ## Run every test
-	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist loadfile
+	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/.installed-dev ## Check format, lint and types
 	$(BIN)/ruff format --check .

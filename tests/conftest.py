@@ -2,8 +2,14 @@
 
 import os
 import tempfile
+from collections import Counter
 from pathlib import Path
 
+from mole_jax import xla
+
+xla.configure()  # as the commands do, and before JAX is imported: so convolutions here are those that people run
+
+# ruff: noqa: E402
 import jax
 import pytest
 from absl import flags
@@ -41,6 +47,12 @@ jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 # Grain keeps its options in absl flags, which raise when read before parsing.
 flags.FLAGS.mark_as_parsed()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests come first, so that no worker is left with one of them at the end."""
+    slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+    items.sort(key=lambda item: -slow[item.path])
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 import mole_jax
@@ -14,6 +15,7 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_its_python_trains_a_run_and_scores_a_photograph(tmp_path):
     score, train = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
     pixels = np.random.default_rng(0).integers(0, 256, (450, 600, 3), dtype=np.uint8)

@@ -15,6 +15,7 @@ from jaxtyping import Array, Bool, Float, Shaped
 
 from mole_jax.augmentation import Augmentation
 from mole_jax.backbones.weights import Pretrained
+from mole_jax.chunks import on_cpu
 from mole_jax.config import RunConfig
 from mole_jax.data.image_file import IMAGE_SHAPE
 from mole_jax.inputs.augment import position
@@ -29,6 +30,7 @@ FEATURE_DTYPES: Final[dict[Level, str]] = {"maps": "float16", "pooled": "float32
 # Images to a step of inference. Found by trial on a CPU: with 64 rows no product depends on a row's place, so that a
 # score does not depend on what stands beside it; with 37 or 100 rows some do.
 BATCH_SIZE: Final = 64
+FEW: Final = 8
 POSITIONS: Final = 8  # of a square that is turned and mirrored
 # A network whose backbone is fine-tuned takes images, whatever it began as.
 Stage = Literal["head", "images"]
@@ -124,11 +126,10 @@ def build_network(
         stage: "head" for the head of a frozen backbone, "images" for everything else.
         unfreeze: share of the backbone's layers that is trained, counted from its output; at stage "images" alone.
     """
-    # Where a score depends on its batch, the batch is the one that training had.
-    size = config.batch_size if inputs.normalize == "batch" else BATCH_SIZE
     if backbone is None:
         assert stage == "images", stage
-        return Network(MODELS[config.model](config), normalizer(inputs), None, IMAGE_SHAPE, size)
+        model = MODELS[config.model](config)
+        return Network(model, normalizer(inputs), None, IMAGE_SHAPE, _batch_size(config, inputs, model))
     settings: dict[str, Any] = {
         "dropout": config.dropout,
         "bn_momentum": config.bn_momentum,
@@ -138,11 +139,24 @@ def build_network(
     if stage == "head":
         frozen = Frozen(backbone, inputs, features_of(config.head, config.levels), config.compute_dtype)
         shape = _feature_shape(frozen)
-        return Network(on_features(config.head, **settings), _as_float32, frozen, shape, size)
+        return Network(on_features(config.head, **settings), _as_float32, frozen, shape, BATCH_SIZE)
     settings["levels"] = config.levels
     settings["train_bn"] = config.backbone_bn == "trained" and unfreeze > 0
     model = on_images(backbone.config, config.head, unfreeze=unfreeze, backbone=backbone.variables or None, **settings)
-    return Network(model, normalizer(inputs), None, IMAGE_SHAPE, size)
+    return Network(model, normalizer(inputs), None, IMAGE_SHAPE, _batch_size(config, inputs, model))
+
+
+def image_batch_size() -> int:
+    """Images to a step of inference by a network that goes through a few at a time on a CPU (`chunks.py`), on one
+    device. There few, since a split's last batch, and a single photograph's, is filled up with nothing.
+    """
+    return FEW if on_cpu() else BATCH_SIZE
+
+
+def _batch_size(config: RunConfig, inputs: Inputs, model: Model) -> int:
+    if inputs.normalize == "batch":  # a score depends on its batch: it is to be like training's
+        return config.batch_size
+    return image_batch_size() if model.chunked else BATCH_SIZE
 
 
 def first_stage(config: RunConfig) -> Stage:

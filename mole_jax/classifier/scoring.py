@@ -13,21 +13,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Shaped, UInt8
 
-from mole_jax.chunks import on_cpu
-from mole_jax.classifier.network import BATCH_SIZE, Network
+from mole_jax.classifier.network import Network, image_batch_size
 from mole_jax.inputs.augment import position
 from mole_jax.inputs.normalize import Normalize
 from mole_jax.models.base import DeviceBatch, Model, Variables
 from mole_jax.placement import one_device
 
 EvaluationStep = Callable[[Any, DeviceBatch], Float[Array, " batch"]]
-
-
-def feature_batch_size() -> int:
-    """Images to a pass of a frozen backbone, on one device. On a CPU, which goes through a few at a time anyway
-    (`chunks.py`), few, since a split's last batch is filled up with nothing.
-    """
-    return 8 if on_cpu() else BATCH_SIZE
 
 
 def evaluation_step(model: Model, normalize: Normalize, *, views: int = 1, stored: bool = False) -> EvaluationStep:
@@ -56,7 +48,7 @@ def evaluation_step(model: Model, normalize: Normalize, *, views: int = 1, store
 def scorer(
     network: Network, variables: Variables, *, views: int = 1
 ) -> Callable[[UInt8[np.ndarray, "n h w 3"]], Float[np.ndarray, " n"]]:
-    """Gives the function from up to `network.batch_size` images to their logits, float32; compiled at its first call.
+    """Gives the function from any number of images to their logits, float32; compiled at its first call.
 
     On one device, wherever the variables were trained.
 
@@ -70,10 +62,15 @@ def scorer(
     features = frozen_features(network, views=views) if stored else None
     on_device = placement.everywhere(variables)
 
-    def score(images: UInt8[np.ndarray, "n h w 3"]) -> Float[np.ndarray, " n"]:
+    def of_batch(images: UInt8[np.ndarray, "n h w 3"]) -> Float[np.ndarray, " n"]:
         inputs = images if features is None else features(images)
         batch, mask = padded(inputs, network.batch_size)
         return np.asarray(step(on_device, placement.batch({"image": batch, "mask": mask})))[mask]
+
+    def score(images: UInt8[np.ndarray, "n h w 3"]) -> Float[np.ndarray, " n"]:
+        size = network.batch_size
+        parts = [of_batch(images[start : start + size]) for start in range(0, len(images), size)]
+        return np.concatenate(parts) if parts else np.zeros(0, np.float32)
 
     return score
 
@@ -89,7 +86,7 @@ def frozen_features(
     assert frozen is not None, "the model takes images"
     placement = one_device()
     steps = [placement.jit(frozen._replace(position=which).features) for which in range(views)]
-    variables, size = placement.everywhere(frozen.backbone.variables), feature_batch_size()
+    variables, size = placement.everywhere(frozen.backbone.variables), image_batch_size()
 
     def features(images: UInt8[np.ndarray, "n h w 3"]) -> Shaped[np.ndarray, "n ..."]:
         parts = []

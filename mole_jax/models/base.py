@@ -66,13 +66,14 @@ class Scores(Protocol):
 class Model(NamedTuple):
     """A classifier of images: label 1 is melanoma, label 0 everything else. Pure functions.
 
-    `apply` gives `melanoma_logits` of `scores`.
+    `apply` gives `melanoma_logits` of `scores`. `chunked`: whether a CPU infers a few images at a time (`in_chunks`).
     """
 
     init: Init
     apply: Apply
     trainable: Trainable
     scores: Scores
+    chunked: bool = False
 
 
 def melanoma_logits(scores: Float[Array, "batch classes"]) -> Float[Array, " batch"]:
@@ -112,7 +113,7 @@ def from_linen(module: nn.Module, *, trainable: Trainable = all_trainable, chunk
         found, updated = module.apply(variables, images, train=True, rngs=rngs, mutable=["batch_stats"])
         return found, updated.get("batch_stats", {})
 
-    return Model(init, logits_of(scores), trainable, scores)
+    return Model(init, logits_of(scores), trainable, scores, chunked)
 
 
 def logits_of(scores: Scores) -> Apply:

@@ -188,7 +188,9 @@ def on_images(
 
         return jax.tree_util.tree_map_with_path(is_trained, params)
 
-    plain = from_linen(_OnImages(architecture, settings, level, train_bn), trainable=trainable)
+    # The paper's head has 1.6 GB of weights, which each chunk would read.
+    chunked = head != "paper"
+    plain = from_linen(_OnImages(architecture, settings, level, train_bn), trainable=trainable, chunked=chunked)
 
     def init(key: jax.Array, *, input_shape: Sequence[int]) -> Variables:
         if backbone is None:
@@ -210,7 +212,7 @@ def on_images(
         )
         return plain.scores({**variables, "params": params}, images, train=train, key=key)
 
-    return Model(init, logits_of(scores), trainable, scores)
+    return Model(init, logits_of(scores), trainable, scores, chunked)
 
 
 def extract(

@@ -7,7 +7,7 @@ from typing import Any, Final
 from mole_jax.evaluation.statistics.intervals import Estimate
 from mole_jax.runs.findings import read_finding
 
-SCHEMA: Final = 2
+SCHEMA: Final = 3
 FOLDER: Final = "explain"  # in the run's directory, and the kind of what lies in it
 SALIENCY: Final = "saliency.json"
 COMPONENTS: Final = "components.json"

@@ -15,8 +15,7 @@ import numpy as np
 from jaxtyping import Shaped
 from tqdm import tqdm
 
-from mole_jax.classifier.network import FEATURE_DTYPES, Frozen
-from mole_jax.classifier.scoring import feature_batch_size
+from mole_jax.classifier.network import FEATURE_DTYPES, Frozen, image_batch_size
 from mole_jax.data.dataset import Dataset
 from mole_jax.data.loader import evaluation_batches
 from mole_jax.data.records import Split
@@ -100,7 +99,7 @@ class FeatureStore:
         step, variables = placement.jit(self._frozen.features), placement.everywhere(self._frozen.backbone.variables)
         self._check_space(variables, levels, len(missing))
         digests, places = list(missing), list(missing.values())
-        size, began, done = feature_batch_size() * placement.shares, time.perf_counter(), 0
+        size, began, done = image_batch_size() * placement.shares, time.perf_counter(), 0
         with tqdm(total=len(digests), unit=" images", desc="features", disable=None) as bar:
             for start in range(0, len(digests), BLOCK):
                 records = Chosen([(dataset.splits[split], row) for split, row in places[start : start + BLOCK]])

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from mole_jax.classifier.network import BATCH_SIZE, build_network
+from mole_jax.classifier.network import BATCH_SIZE, build_network, image_batch_size
 from mole_jax.classifier.scoring import frozen_features, padded, scorer
 from mole_jax.config import RunConfig
 from mole_jax.inputs.normalize import Inputs
@@ -27,6 +27,7 @@ def scorer_of(config, trained, tiny):
     return network, scorer(network, trained.variables)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "config",
     [
@@ -85,3 +86,10 @@ def test_a_network_that_reads_its_batch_is_scored_in_batches_of_its_training():
     for normalize, size in (("image", BATCH_SIZE), ("batch", 10)):
         config = dataclasses.replace(PLAIN, normalize=normalize)
         assert build_network(config, Inputs(normalize), None, stage="images").batch_size == size
+
+
+def test_what_goes_through_a_few_images_at_a_time_is_not_filled_up_with_many(tiny):
+    for config, backbone in ((CNN, None), (FINETUNED, tiny)):
+        network = build_network(config, Inputs("torchvision"), backbone, stage="images")
+        assert network.batch_size == image_batch_size() < BATCH_SIZE
+    assert build_network(TRANSFER, Inputs("torchvision"), tiny, stage="head").batch_size == BATCH_SIZE

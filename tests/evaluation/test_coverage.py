@@ -48,6 +48,7 @@ def found():
     return coverage(DESIGN, sets=SETS, resamples=150)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_intervals_cover(found, name):
     assert found[name].given > 0.9 * SETS

@@ -73,6 +73,7 @@ def whole(data_dir, tmp_path_factory):
     return run_dir, finish(data_dir, run_dir, *FLAGS)
 
 
+@pytest.mark.slow
 def test_the_run_directory_is_whole(whole):
     run_dir, out = whole
     for name in ("config.json", "environment.json", "metrics.jsonl", "metrics.json", "checkpoints"):
@@ -138,6 +139,7 @@ def test_a_model_without_that_recipe_is_told_so(data_dir, tmp_path):
     assert done.returncode == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2])
 def test_killed_at_a_random_moment_it_goes_on_bit_for_bit(whole, data_dir, tmp_path, seed):
     choose = random.Random(seed)

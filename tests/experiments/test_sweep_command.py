@@ -8,6 +8,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from mole_jax.data.prepare.prepare import prepare
 
 ROOT = Path(__file__).parents[2]
@@ -22,6 +24,7 @@ def start(folder, *flags):
     )
 
 
+@pytest.mark.slow
 def test_a_grid_in_one_pass_and_alone_and_the_best_as_a_run_of_its_own(tmp_path):
     prepare("synthetic", examples=50, data_dir=tmp_path, workers=1)
     sweep = tmp_path / "sweep"
@@ -55,6 +58,7 @@ def test_two_ways_through_a_grid_are_refused(tmp_path):
     assert process.returncode == 2
 
 
+@pytest.mark.slow
 def test_stopped_in_the_middle_it_saves_and_goes_on(tmp_path):
     prepare("synthetic", examples=50, data_dir=tmp_path, workers=1)
     sweep = tmp_path / "sweep"

@@ -104,6 +104,7 @@ def close_trees(ours, theirs, what):
             close(ours[name], layer, f"{what} {name}", scale=max(float(np.abs(leaf).max()) for leaf in theirs.values()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PAIRS)
 def test_same_weights_same_numbers(name):
     build, build_keras, l2 = PAIRS[name]

@@ -68,6 +68,7 @@ def test_the_batches_are_those_of_the_loader(dataset, monkeypatch, balance, star
             np.testing.assert_array_equal(state.params[name][step], values)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("config", [LOGISTIC, CNN], ids=["logistic", "cnn"])
 def test_a_run_is_the_same_up_to_rounding(config, dataset, tmp_path):
     a = train(dataclasses.replace(config, data_on_device="off"), dataset, tmp_path / "off")

@@ -107,6 +107,7 @@ def test_it_begins_from_the_best_head_and_keeps_the_better_of_both_phases(datase
     same(best.variables["params"]["head"], begun[0])
 
 
+@pytest.mark.slow
 def test_killed_in_mid_fine_tuning_with_everything_on_it_goes_on_bit_for_bit(
     dataset, tiny, tmp_path, monkeypatch, last_is_best
 ):

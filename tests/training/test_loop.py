@@ -39,6 +39,7 @@ def test_logistic_regression_learns_the_training_split(dataset, tmp_path):
     assert losses[-1] < 0.8 * losses[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("config", [CNN, LOGISTIC], ids=["cnn", "logistic"])
 def test_two_halves_are_the_whole_bit_for_bit(config, dataset, tmp_path):
     whole = train(dataclasses.replace(config, epochs=2 * config.epochs), dataset, tmp_path / "whole")

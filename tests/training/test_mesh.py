@@ -51,6 +51,7 @@ def same(a, b):
     jax.tree.map(np.testing.assert_array_equal, a, b)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 def test_twenty_steps_have_the_same_losses_on_every_mesh(found, name):
     """On one device the chunks of a CPU, on several what an accelerator computes; batch statistics of the whole."""
