@@ -67,10 +67,10 @@ RECIPES: Final[dict[RecipeName, dict[str, Recipe]]] = {
     },
     "tuned": {
         "logistic": Recipe(
-            {"optimizer": "sgd", "learning_rate": 1e-3, "batch_size": 500, "epochs": 20},
-            "A rate at which it converges.",
-            ".688 (.640-.736)",
-            "161 s",
+            {"optimizer": "sgd", "learning_rate": 1e-2, "batch_size": 200, "epochs": 20},
+            "The best on validation of the paper's rates and batch sizes.",
+            ".726 (.684-.766)",
+            "2 min beside other work",
             seeds=3,
         ),
         "mlp": Recipe(
