@@ -136,12 +136,16 @@ def reproduced(tmp_path_factory):
 def test_datasets_are_prepared_runs_started_and_one_page_written(reproduced):
     folder, ran = reproduced
     assert ran.returncode == 0, ran.stderr
-    assert "4 runs, 0 done, 4 to go" in ran.stdout
+    assert "5 runs, 0 done, 5 to go" in ran.stdout
     assert "ours, paper (leaky)" in ran.stdout and "ours, grouped" in ran.stdout
     out = folder / "runs" / "reproduction-synthetic-smoke"
     assert {path.name for path in out.iterdir()} >= {"report.html", "reproduction.json", "reproduction.md", "logs"}
     lines = json.loads((out / "reproduction.json").read_text())["lines"]
-    assert [line["source"] for line in lines] == ["printed", "corrected", "paper", "grouped"]
+    assert [(line["model"], line["source"]) for line in lines] == [
+        *(("logistic, smoke", source) for source in ("printed", "corrected", "paper", "grouped")),
+        *(("logistic, tuned, smoke", source) for source in ("printed", "corrected", "grouped")),
+    ]
+    ours = [line for line in lines if line["source"] in PROTOCOLS]
     runs = plan_runs(
         "synthetic",
         scale="smoke",
@@ -154,7 +158,7 @@ def test_datasets_are_prepared_runs_started_and_one_page_written(reproduced):
     grids = [run.run_dir / "sweep.json" for run in runs if run.program == "sweep"]
     assert [json.loads(path.read_text())["leaky"] for path in grids] == [True, False]
     assert (out / "report.html").read_text().count("<h3>Learning rate and batch size, ") == 2
-    for run, line in zip((run for run in runs if run.program == "run"), lines[2:], strict=True):
+    for run, line in zip((run for run in runs if run.program == "run"), ours, strict=True):
         assert RunConfig.from_dict(json.loads((run.run_dir / "config.json").read_text())) == run.config
         metrics = json.loads((run.run_dir / "metrics.json").read_text())
         assert line["figures"]["auroc"] == metrics["splits"]["test"]["auroc"]
@@ -166,7 +170,7 @@ def test_what_is_done_is_skipped_and_what_is_missing_shown(reproduced):
     before = {path: path.stat().st_mtime_ns for path in (folder / "runs").glob("*/*.json")}
     again = reproduce(folder, "--models=logistic", "--protocols=paper,grouped")
     assert again.returncode == 0
-    assert "4 runs, 4 done, 0 to go" in again.stdout
+    assert "5 runs, 5 done, 0 to go" in again.stdout
     rewritten = {folder / "runs" / "reproduction-synthetic-smoke" / "reproduction.json"}
     assert {path for path, time in before.items() if path.stat().st_mtime_ns != time} == rewritten
     plan = reproduce(folder, "--models=logistic,cnn", "--protocols=paper,paper_clean", "--plan")
