@@ -1,10 +1,12 @@
 """Can a method's maps be believed for this network? The tests, and the rule that decides.
 
-The rule was fixed before any run was looked at. A method fails where one of these holds:
+The rule was fixed before any run was looked at, and made stricter once: what it says of signed maps was added when one
+passed by luck. A method fails where one of these holds:
 
 - blank: more than half of its maps are the same everywhere;
 - the network does not matter: its maps agree with those of the network with all layers random, a mean rank correlation
-  of .5 or more (what Cohen 1988, "Statistical power analysis for the behavioral sciences", calls large);
+  of .5 or more (what Cohen 1988, "Statistical power analysis for the behavioral sciences", calls large), or of signed
+  maps -.5 or less: a random network's logit may as well be its negative, and its map with it;
 - the labels do not matter: so with the maps of a network trained on shuffled labels, where there is one;
 - it does not hold still: maps of turned and mirrored images, turned back, agree less than that;
 - it does not tell what counts: hiding its strongest places first does not lower the logit by more than random orders
@@ -31,7 +33,7 @@ from mole_jax.explain.methods import METHODS
 from mole_jax.explain.pointing import Masks, pointing
 from mole_jax.explain.randomise import cascade, random_variables
 from mole_jax.inputs.augment import position, turned_back
-from mole_jax.runs.explanation import MethodResult
+from mole_jax.runs.explanation import SIGNED, MethodResult
 
 LARGE: Final = 0.5
 BLANK: Final = 0.5
@@ -123,17 +125,27 @@ def judge(bench: Bench, method: str) -> MethodResult:
 
 def with_verdict(result: MethodResult) -> MethodResult:
     """The result with the reasons that the rule above gives."""
-    random, shuffled, gap = result.cascade[-1], result.shuffled_labels, result.completeness
+    random, shuffled, gap = result.cascade[-1], result.shuffled_labels or 0, result.completeness
+
+    def agrees(correlation: float) -> bool:
+        return (abs(correlation) if result.method in SIGNED else correlation) >= LARGE
+
     failed = {
         f"{result.blank:.0%} of its maps are blank": result.blank > BLANK,
-        f"a random network gives much the same map: rank correlation {random:.2f}": random >= LARGE,
-        f"a network trained on shuffled labels does: rank correlation {shuffled or 0:.2f}": (shuffled or 0) >= LARGE,
+        f"a random network gives much the same map{_up_to_sign(random)}: rank correlation {random:.2f}": agrees(random),
+        f"a network trained on shuffled labels does{_up_to_sign(shuffled)}: rank correlation {shuffled:.2f}": agrees(
+            shuffled
+        ),
         f"it changes when the image is turned: rank correlation {result.positions:.2f}": result.positions < LARGE,
         "hiding its strongest places lowers the score no more than hiding any": result.deletion.low <= 0,
         "showing its strongest places raises the score no more than showing any": result.insertion.low <= 0,
         f"its sum misses the change of the logit by {gap or 0:.0%}, with {STEPS} steps": (gap or 0) > INCOMPLETE,
     }
     return replace(result, reasons=tuple(reason for reason, holds in failed.items() if holds))
+
+
+def _up_to_sign(correlation: float) -> str:
+    return ", but for its sign" if correlation < 0 else ""
 
 
 def _over_positions(

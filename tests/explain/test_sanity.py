@@ -133,6 +133,15 @@ def test_the_rule(change, reason):
     assert sanity.with_verdict(dataclasses.replace(GOOD, **change)).reasons == (reason,)
 
 
+def test_a_signed_map_is_a_random_network_s_in_either_direction():
+    opposite = dataclasses.replace(GOOD, cascade=(0.1, -0.6), shuffled_labels=-0.5)
+    assert sanity.with_verdict(opposite).reasons == ()  # strengths have no sign
+    assert sanity.with_verdict(dataclasses.replace(opposite, method="cam")).reasons == (
+        "a random network gives much the same map, but for its sign: rank correlation -0.60",
+        "a network trained on shuffled labels does, but for its sign: rank correlation -0.50",
+    )
+
+
 def darkness(explained, fed):
     """A map of the image alone."""
     del explained
