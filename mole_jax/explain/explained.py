@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, UInt8
 
-from mole_jax.chunks import on_cpu
+from mole_jax.chunks import CHUNK, on_cpu
 from mole_jax.classifier.classifier import Classifier
 from mole_jax.classifier.network import build_network, with_backbone
 from mole_jax.classifier.scoring import padded
@@ -172,7 +172,7 @@ def some_at_a_time(
         function: treats each row alone; from arrays [rows, ...] to a tuple of such.
         arrays: of the same number of rows, at least one.
     """
-    size = 4 if on_cpu() else 64
+    size = CHUNK if on_cpu() else 64  # of one chunk a network's layers can be seen
     parts = []
     for start in range(0, len(arrays[0]), size):
         given = [padded(array[start : start + size], size) for array in arrays]

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from mole_jax.chunks import in_chunks
 from mole_jax.data.image_file import IMAGE_SHAPE
 from mole_jax.models.base import Model, Variables
 
@@ -83,7 +84,7 @@ def with_change(
     Args:
         model: of images.
         variables: of it.
-        images: normalised.
+        images: normalised; on a CPU at most CHUNK.
         layer: the module's name; it is called once.
         change: of what it gives.
     """
@@ -111,17 +112,24 @@ def given_to(model: Model, variables: Variables, images: Float[Array, "n ..."], 
         images: what it takes.
         layer: the module's name; it is called once.
     """
-    seen: list[Array] = []
 
-    def note(name: str, argument: Any, result: Any) -> Any:
-        if name == layer:
-            seen.append(argument)
-        return result
+    def of_some(images: Array) -> Array:
+        seen: list[Array] = []
 
-    with _seen(note):
-        model.apply(variables, images, train=False)
-    (one,) = seen
-    return one
+        def note(name: str, argument: Any, result: Any) -> Any:
+            if name == layer:
+                seen.append(argument)
+            return result
+
+        with _seen(note):
+            model.apply(variables, images, train=False)
+        (one,) = seen
+        return one
+
+    # A network that goes through chunks by itself would call the module inside of its loop, where nothing can be taken
+    # out; of one chunk it calls it as it is.
+    found: Array = in_chunks(of_some, images) if model.chunked else of_some(images)
+    return found
 
 
 def _seen(look: Callable[[str, Any, Any], Any]) -> AbstractContextManager[Any]:

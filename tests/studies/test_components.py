@@ -1,6 +1,7 @@
 """Features of a head on stored features, and labels that are dealt out anew."""
 
 import numpy as np
+import pytest
 
 from mole_jax.classifier.scoring import frozen_features
 from mole_jax.classifier.storage import open_run
@@ -30,6 +31,29 @@ def test_features_are_what_the_last_layer_is_given(data_dir, dataset, tiny, tmp_
         features["test"], (pooled - mean) / np.sqrt(var + BN_EPSILON) * scale + bias, rtol=1e-3, atol=1e-4
     )
     last = classifier.variables["params"]["head"]["fc1"]
+    np.testing.assert_allclose(
+        features["test"] @ last["kernel"][:, 0] + last["bias"], classifier.logits(images), rtol=1e-3, atol=1e-4
+    )
+
+
+@pytest.mark.parametrize("kind", ["fine-tuned", "cnn_nasr"])
+def test_features_of_a_network_that_goes_through_a_few_images_at_a_time(
+    data_dir, dataset, tiny, tmp_path, monkeypatch, kind
+):
+    monkeypatch.setattr(experiment, "load_backbone", lambda config: tiny if config.model == "transfer" else None)
+    on_images = {"model": "transfer", "head": "linear", "normalize": "weights", "feature_cache": "off"}
+    settings = on_images if kind == "fine-tuned" else {"model": "cnn_nasr"}
+    config = RunConfig(
+        **settings, batch_size=10, epochs=1, bn_momentum=0.9, data_dir=str(data_dir), run_dir=str(tmp_path / "run")
+    )
+    run_experiment(config, report=False)
+    classifier = open_run(tmp_path / "run")
+    assert classifier.network.model.chunked
+    features, why_not = features_of(classifier, dataset)
+    head = classifier.variables["params"]["head"]
+    last = head[max(name for name in head if name.startswith("fc"))]
+    assert why_not == ""
+    images = np.stack([dataset.splits["test"][i]["image"] for i in range(len(dataset.rows["test"]))])
     np.testing.assert_allclose(
         features["test"] @ last["kernel"][:, 0] + last["bias"], classifier.logits(images), rtol=1e-3, atol=1e-4
     )
