@@ -121,7 +121,7 @@ def _print_plan(runs: list[PlannedRun], facts: dict[str, DatasetFacts | None], d
             seconds.append(None)
             continue
         unseen: set[str] = set()
-        if run.config.model == "transfer" and run.config.feature_cache == "auto":
+        if run.stores_features:
             directory = dataset_directory(data_dir, run.config.dataset)
             unseen = {row.image_id for row in read_manifest(directory)} - passed
             passed |= unseen

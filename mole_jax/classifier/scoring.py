@@ -1,8 +1,8 @@
 """Logits of images, each exactly once and the same whatever stands beside it in its batch.
 
-A batch has one size here, in training and after it. The order in which a product is summed up depends on the size of
-its arrays and, at this one, on nothing else: so a photograph gets the same logit, to the last bit, alone, among others
-or among the images of its own split (`tests/classifier/` keeps it; on the same device).
+A network's batch has one size here, in training and after it. The order in which a product is summed up depends on the
+size of its arrays and, at this one, on nothing else: so a photograph gets the same logit, to the last bit, alone, among
+others or among the images of its own split (`tests/classifier/` keeps it; on the same device).
 """
 
 from collections.abc import Callable

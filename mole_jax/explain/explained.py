@@ -71,7 +71,7 @@ class Explained:
         def one(turned: Images) -> Float[np.ndarray, " n"]:
             return some_at_a_time(lambda some: (score(self.variables, some),), turned)[0]
 
-        return self._mean(one(turned) for _, turned in self._positions(fed))
+        return np.mean([one(turned) for _, turned in self._positions(fed)], axis=0)
 
     def gradients(self, fed: Images) -> Images:
         """How each logit rises with each number that the network is fed."""
@@ -87,19 +87,14 @@ class Explained:
             maps: from a few images to what is as large as they are; treats each alone.
             fed: what the network is fed of the images.
         """
-        return self._mean(
+        found = [
             turned_back(some_at_a_time(lambda some: (maps(some),), turned)[0], which)
             for which, turned in self._positions(fed)
-        )
+        ]
+        return np.mean(found, axis=0)
 
     def _positions(self, fed: Images) -> Iterator[tuple[int, Images]]:
         return ((which, np.asarray(position(jnp.asarray(fed), which))) for which in range(self.views))
-
-    def _mean(self, of_positions: Iterator[Float[np.ndarray, "..."]]) -> Float[np.ndarray, "..."]:
-        total = next(of_positions)
-        for other in of_positions:
-            total = total + other
-        return total / self.views if self.views > 1 else total
 
     def refuse_other_scores(self, fed: Images, logits: Float[np.ndarray, " n"]) -> None:
         """Compares what is explained with what was scored, so that no map is of another network without a word.

@@ -17,6 +17,10 @@ from mole_jax.sweeps.space import parse_space, sweep_name
 State = Literal["done", "begun", "to do"]
 
 
+# The protocol whose figures can be believed.
+HONEST: Final = "grouped"
+
+
 @dataclass(frozen=True)
 class Variant:
     """One line of the comparison.
@@ -46,7 +50,6 @@ class Variant:
         return self.recipe == "paper" or protocol == HONEST
 
 
-HONEST: Final = "grouped"
 # The paper's, of its logistic regression (section "Methods").
 GRID: Final = "learning_rate=1,0.1,0.01,0.001,0.0001 batch_size=20,100,200,500"
 # The small head at ten epochs, short or full: it costs next to nothing once the features are stored.
@@ -129,6 +132,11 @@ class PlannedRun:
     def run_dir(self) -> Path:
         """Where it writes."""
         return Path(self.config.run_dir)
+
+    @property
+    def stores_features(self) -> bool:
+        """Whether its images pass once through a frozen network."""
+        return self.config.model == "transfer" and self.config.feature_cache == "auto"
 
     @property
     def program(self) -> str:
@@ -230,13 +238,12 @@ def estimate(run: PlannedRun, facts: DatasetFacts, *, unseen: int) -> float:
     train, predict = SECONDS[run.variant.model]
     if run.config.model == "transfer" and run.config.head == "paper":
         train, predict = PAPER_HEAD
-    stored = run.config.model == "transfer" and run.config.feature_cache == "auto"
-    if run.config.model == "transfer" and not stored:
+    if run.config.model == "transfer" and not run.stores_features:
         train, predict = FINE_TUNED
     epochs = run.config.epochs + run.config.finetune_epochs
     images = {split: sum(counts) for split, counts in facts.counts.items()}
     steps = images["train"] * train + images["validation"] * predict
-    frozen = unseen * FROZEN_PASS if stored else 0.0
+    frozen = unseen * FROZEN_PASS if run.stores_features else 0.0
     if run.variant.grid:
         return GRID_FACTOR * (epochs * steps + facts.images * predict)
     return START + epochs * steps + facts.images * predict * run.config.views + frozen

@@ -77,7 +77,7 @@ def test_preparing_again_over_damage_says_so(tmp_path):
 
 @pytest.mark.slow
 def test_mixed_damage_kills_and_reruns():
-    command = [sys.executable, str(SOAK), "--mixed", "--rounds=1", "--seed=7"]
+    command = [sys.executable, str(SOAK), "--mixed", "--rounds=2", "--seed=7"]
     result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 0, result.stdout + result.stderr
     assert "nothing lost, nothing wrong without a word" in result.stdout
