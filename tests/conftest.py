@@ -7,6 +7,8 @@ from pathlib import Path
 
 from mole_jax import xla
 
+# The same programs are compiled again and again: once is enough for all tests, workers and commands of a machine.
+os.environ["JAX_COMPILATION_CACHE_DIR"] = str(Path(tempfile.gettempdir()) / f"mole_jax-tests-{os.getuid()}")
 xla.configure()  # as the commands do, and before JAX is imported: so convolutions here are those that people run
 
 # ruff: noqa: E402
@@ -40,9 +42,6 @@ install_import_hook(PACKAGES, "beartype.beartype(conf=beartype.BeartypeConf(is_p
 
 os.environ["KERAS_BACKEND"] = "jax"  # before any test imports Keras
 jax.config.update("jax_platforms", "cpu")
-# The same small programs are compiled again and again: once is enough for all tests and workers of a machine.
-jax.config.update("jax_compilation_cache_dir", str(Path(tempfile.gettempdir()) / f"mole_jax-tests-{os.getuid()}"))
-jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 # Grain keeps its options in absl flags, which raise when read before parsing.
