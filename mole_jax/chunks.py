@@ -10,6 +10,7 @@ from jaxtyping import Array, Float
 # Images. Their activations stay in a CPU's caches and in memory that the process keeps; those of a whole batch are
 # written to fresh pages and read back from them. Two and eight are within 4 % of it (RESULTS.md, "How fast is it?").
 CHUNK = 4
+TRAINING_CHUNK = 2  # likewise, where the backward pass goes by chunks; 4, 8 and 16 are slower (RESULTS.md)
 
 
 def on_cpu() -> bool:
@@ -33,6 +34,25 @@ def in_chunks(function: Callable[[Any], Any], batch: Any, *, most: int = CHUNK) 
     return jax.tree.map(lambda r: r.reshape(-1, *r.shape[2:]), by_chunk(function, batch, most=most))
 
 
+def in_training_chunks(function: Callable[[Any], Any], batch: Any) -> Any:
+    """As `in_chunks`, and differentiable: the backward pass goes by chunks, too, and computes each again, which is less
+    work than to write and read all that it needs of a batch.
+
+    For functions without `lax`'s convolution: in a loop XLA's CPU compiler is 25 times as slow with its gradient.
+
+    Args:
+        function: treats each image alone; from and to a pytree of arrays [batch, ...].
+        batch: a pytree of arrays [batch, ...], such as images.
+    """
+    count = jax.tree.leaves(batch)[0].shape[0]
+    size = _chunk_size(count, TRAINING_CHUNK)
+    if size == count:
+        return function(batch)
+    chunks = jax.tree.map(lambda x: x.reshape(count // size, size, *x.shape[1:]), batch)
+    results = jax.lax.map(jax.checkpoint(function), chunks)
+    return jax.tree.map(lambda r: r.reshape(-1, *r.shape[2:]), results)
+
+
 def by_chunk(function: Callable[[Any], Any], batch: Any, *, most: int = CHUNK) -> Any:
     """What `function` gives for each chunk: a pytree of arrays [chunks, ...].
 
@@ -44,7 +64,7 @@ def by_chunk(function: Callable[[Any], Any], batch: Any, *, most: int = CHUNK) -
         most: images a chunk.
     """
     count = jax.tree.leaves(batch)[0].shape[0]
-    size = max(d for d in range(1, most + 1) if count % d == 0) if on_cpu() else count
+    size = _chunk_size(count, most)
     if size == count:
         return jax.tree.map(lambda r: r[None], function(batch))
     chunks = jax.tree.map(lambda x: x.reshape(count // size, size, *x.shape[1:]), batch)
@@ -62,6 +82,19 @@ def by_chunk(function: Callable[[Any], Any], batch: Any, *, most: int = CHUNK) -
         return jax.tree.map(lambda r, d: jax.lax.dynamic_update_index_in_dim(r, d, i, 0), results, done)
 
     return jax.lax.fori_loop(0, count // size, fill_in, results)
+
+
+def _chunk_size(count: int, most: int) -> int:
+    return max(d for d in range(1, most + 1) if count % d == 0) if on_cpu() else count
+
+
+def channel_sum(array: Float[Array, "batch height width channels"]) -> Float[Array, " channels"]:
+    """The sum over all but the channels of an array that is needed for itself, too."""
+    if not on_cpu():
+        return array.sum(axis=(0, 1, 2))
+    # As a product with ones, which XLA's CPU compiler does at the speed of memory.
+    rows = array.reshape(-1, array.shape[-1])
+    return jnp.ones((len(rows),), array.dtype) @ rows
 
 
 def channel_sums(*arrays: Float[Array, "batch height width channels"]) -> tuple[Float[Array, " channels"], ...]:

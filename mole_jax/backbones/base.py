@@ -80,6 +80,11 @@ class Architecture(Protocol):
         ...
 
     @property
+    def trains_by_chunks(self) -> bool:
+        """Whether all its gradients are fast in a loop on a CPU (`chunks.py: in_training_chunks`)."""
+        ...
+
+    @property
     def names(self) -> NameTable:
         """What its weights are called elsewhere."""
         ...

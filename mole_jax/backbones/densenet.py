@@ -67,6 +67,11 @@ class DenseNetConfig:
         return (*names, "last_bn")
 
     @property
+    def trains_by_chunks(self) -> bool:
+        """No: of 3x3 convolutions they are not."""
+        return False
+
+    @property
     def names(self) -> NameTable:
         """Keras', torchvision's and timm's."""
         return NAMES

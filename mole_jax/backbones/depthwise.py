@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from mole_jax.chunks import by_chunk, channel_sums, on_cpu
+from mole_jax.chunks import by_chunk, on_cpu
 
 Images = Float[Array, "batch _ _ channels"]  # height and width: of different sizes before and after
 Kernel = Float[Array, "size size 1 channels"]
@@ -35,10 +35,11 @@ class DepthwiseConv(nn.Module):
     dtype: DTypeLike
 
     @nn.compact
-    def __call__(self, x: Images) -> Images:
-        """Convolves."""
+    def __call__(self, x: Images, slope: Float[Array, " channels"] | None = None) -> Images:
+        """Convolves, with the kernel times a slope by channel where one is given."""
         shape = (self.size, self.size, 1, x.shape[-1])
         kernel = self.param("kernel", nn.initializers.variance_scaling(2.0, "fan_in", "normal"), shape, jnp.float32)
+        kernel = kernel if slope is None else kernel * slope[None, None, None]
         return depthwise_conv(x.astype(self.dtype), kernel.astype(self.dtype), self.stride)
 
 
@@ -59,6 +60,15 @@ def grouped(x: Images, kernel: Kernel, stride: int) -> Images:
     )
 
 
+def products(
+    x: Float[Array, "batch _ _ channels"], kernel: Float[Array, "size size channels out"], stride: int
+) -> Float[Array, "batch _ _ out"]:
+    """A convolution of all channels with all, padded so too, as one product of matrices; for few channels on CPUs."""
+    pixels = jnp.concatenate(_taps(x, kernel.shape[0], stride), axis=-1).astype(x.dtype)
+    flat = pixels.reshape(-1, pixels.shape[-1]) @ kernel.reshape(-1, kernel.shape[-1])
+    return flat.reshape(*pixels.shape[:-1], kernel.shape[-1])
+
+
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
 def shifted(x: Images, kernel: Kernel, stride: int) -> Images:
     """The convolution as a sum of shifted images, in float32; for CPUs."""
@@ -77,8 +87,7 @@ def _forward(x: Images, kernel: Kernel, stride: int) -> tuple[Images, tuple[Imag
 def _backward(stride: int, saved: tuple[Images, Kernel], d_y: Images) -> tuple[Images, Kernel]:
     x, kernel = saved
     wide = d_y.astype(jnp.float32)
-    sums = channel_sums(*(tap * wide for tap in _taps(x, kernel.shape[0], stride)))
-    d_kernel = jnp.stack(sums).reshape(kernel.shape).astype(kernel.dtype)
+    d_kernel = _kernel_gradient(x.astype(jnp.float32), wide, kernel.shape[0], stride).astype(kernel.dtype)
     return _image_gradient(kernel.astype(jnp.float32), wide, x.shape, stride).astype(x.dtype), d_kernel
 
 
@@ -99,15 +108,42 @@ def _side(length: int, size: int, stride: int) -> _Side:
     return _Side(out, padding // 2, padding - padding // 2)
 
 
+def _padded(x: Images, size: int, stride: int) -> Images:
+    rows, columns = (_side(length, size, stride) for length in x.shape[1:3])
+    return jnp.pad(x, ((0, 0), (rows.low, rows.high), (columns.low, columns.high), (0, 0)))
+
+
 def _taps(x: Images, size: int, stride: int) -> list[Images]:
     """For each of the kernel's numbers, row by row, the pixels that it is multiplied with, as float32."""
     rows, columns = (_side(length, size, stride) for length in x.shape[1:3])
-    padded = jnp.pad(x, ((0, 0), (rows.low, rows.high), (columns.low, columns.high), (0, 0))).astype(jnp.float32)
+    padded = _padded(x, size, stride).astype(jnp.float32)
     return [
         padded[:, i : i + (rows.out - 1) * stride + 1 : stride, j : j + (columns.out - 1) * stride + 1 : stride]
         for i in range(size)
         for j in range(size)
     ]
+
+
+def _kernel_gradient(x: Images, d_y: Images, size: int, stride: int) -> Kernel:
+    """The gradient for the kernel: for each of its numbers the sum of pixels times gradients, row by row of the result,
+    so that both rows, and the sums, stay in a CPU's caches.
+    """
+    batch, height, width, channels = d_y.shape
+    padded = _padded(x, size, stride)
+    places = [(i, j) for i in range(size) for j in range(size)]
+
+    def add_row(n: jax.Array, sums: tuple[Array, ...]) -> tuple[Array, ...]:
+        image, row = n // height, n % height
+        gradients = jax.lax.dynamic_slice(d_y, (image, row, 0, 0), (1, 1, width, channels))[0, 0]
+        pixels = jax.lax.dynamic_slice(padded, (image, row * stride, 0, 0), (1, size, padded.shape[2], channels))[0]
+        return tuple(
+            total + pixels[i, j : j + (width - 1) * stride + 1 : stride] * gradients
+            for total, (i, j) in zip(sums, places, strict=True)
+        )
+
+    zeros = tuple(jnp.zeros((width, channels), jnp.float32) for _ in places)
+    sums = jax.lax.fori_loop(0, batch * height, add_row, zeros)
+    return jnp.stack([one.sum(axis=0) for one in sums]).reshape(size, size, 1, channels)
 
 
 def _image_gradient(kernel: Kernel, d_y: Images, shape: tuple[int, ...], stride: int) -> Images:

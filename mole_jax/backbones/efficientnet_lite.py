@@ -6,19 +6,22 @@ last stage are not scaled. Padding is TensorFlow's "SAME", which is XLA's too.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from mole_jax.backbones.base import NameTable, outputs
-from mole_jax.backbones.depthwise import DepthwiseConv
+from mole_jax.backbones.depthwise import DepthwiseConv, products
 from mole_jax.backbones.efficientnet_lite_names import name_table
-from mole_jax.backbones.norm import NONE, RELU6, BatchNorm
+from mole_jax.backbones.norm import NONE, RELU6, BatchNorm, Bounds, MovingNorm, bounded
 from mole_jax.backbones.pointwise import PointwiseConv
+from mole_jax.chunks import on_cpu
 
 STEM, HEAD = 32, 1280  # channels of the first and the last convolution
 EPSILON = 1e-3  # of all batch norms
@@ -96,6 +99,11 @@ class EfficientNetLiteConfig:
         return (*names, "head_conv", "head_bn")
 
     @property
+    def trains_by_chunks(self) -> bool:
+        """Yes: its convolutions are products and sums of shifted images."""
+        return True
+
+    @property
     def names(self) -> NameTable:
         """The authors' PyTorch port's, and timm's."""
         return name_table([block for block, _ in self.blocks])
@@ -136,17 +144,58 @@ class EfficientNetLite(nn.Module):
         Returns:
             As `Architecture.network` says.
         """
-        x = nn.Conv(STEM, (3, 3), strides=(2, 2), padding="SAME", use_bias=False, dtype=self.dtype, name="stem_conv")(
-            images
-        )
-        x = BatchNorm(RELU6, self.bn_momentum, EPSILON, name="stem_bn")(x, train=train)
+        norm = _Norm(self.bn_momentum, train)
+        x = norm("stem_bn", RELU6, _StemConv(self.dtype, name="stem_conv"), STEM, images)
         named = {"stem": x}
         for name, stage in self.config.blocks:
-            x = _Block(stage, self.dtype, self.bn_momentum, name=name)(x, train=train)
+            x = _Block(stage, self.dtype, norm, name=name)(x)
             named[name.partition("_")[0]] = x  # the stage's last block stays
-        x = PointwiseConv(HEAD, self.dtype, name="head_conv")(x)
-        x = BatchNorm(RELU6, self.bn_momentum, EPSILON, name="head_bn")(x, train=train)
+        x = norm("head_bn", RELU6, PointwiseConv(HEAD, self.dtype, name="head_conv"), HEAD, x)
         return outputs(x, named, self.config.classes)
+
+
+@dataclass(frozen=True)
+class _Norm:
+    """A convolution, and batch norm and activation after it.
+
+    Attributes:
+        momentum: share of the old moving statistics that an update keeps, 0..1.
+        train: normalises by the batch's statistics; else by the moving ones, whose factor goes into the kernel.
+    """
+
+    momentum: float
+    train: bool
+
+    def __call__(
+        self, name: str, bounds: Bounds, conv: Callable[..., Array], channels: int, x: Float[Array, "b h w c"]
+    ) -> Float[Array, "b h2 w2 c2"]:
+        """Applies them; `channels`: that the convolution gives."""
+        if self.train:
+            return BatchNorm(bounds, self.momentum, EPSILON, name=name)(conv(x), train=True)
+        slope, offset = MovingNorm(EPSILON, name=name)(channels)
+        return bounded(conv(x, slope), offset, bounds)
+
+
+class _StemConv(nn.Module):
+    """3x3, stride 2, without bias, its kernel named and shaped as `nn.Conv` does."""
+
+    dtype: DTypeLike
+
+    @nn.compact
+    def __call__(
+        self, images: Float[Array, "b h w 3"], slope: Float[Array, " channels"] | None = None
+    ) -> Float[Array, "b h2 w2 channels"]:
+        kernel = self.param("kernel", nn.initializers.lecun_normal(), (3, 3, 3, STEM), jnp.float32)
+        kernel = kernel if slope is None else kernel * slope[None, None, None]
+        if on_cpu():  # as a product, since in a loop XLA's CPU compiler is fifty times as slow with the gradient
+            return products(images.astype(self.dtype), kernel.astype(self.dtype), 2)
+        return jax.lax.conv_general_dilated(
+            images.astype(self.dtype),
+            kernel.astype(self.dtype),
+            (2, 2),
+            "SAME",
+            dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        )
 
 
 class _Block(nn.Module):
@@ -154,17 +203,14 @@ class _Block(nn.Module):
 
     stage: _Stage
     dtype: DTypeLike
-    bn_momentum: float
+    norm: _Norm
 
     @nn.compact
-    def __call__(self, x: Float[Array, "b h w c"], *, train: bool) -> Float[Array, "b h2 w2 c2"]:
+    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c2"]:
         kernel, stride, expansion, channels, _ = self.stage
-        y = x
+        y, inner, norm = x, expansion * x.shape[-1], self.norm
         if expansion != 1:
-            y = PointwiseConv(expansion * x.shape[-1], self.dtype, name="expand_conv")(y)
-            y = BatchNorm(RELU6, self.bn_momentum, EPSILON, name="expand_bn")(y, train=train)
-        y = DepthwiseConv(kernel, stride, self.dtype, name="depthwise_conv")(y)
-        y = BatchNorm(RELU6, self.bn_momentum, EPSILON, name="depthwise_bn")(y, train=train)
-        y = PointwiseConv(channels, self.dtype, name="project_conv")(y)
-        y = BatchNorm(NONE, self.bn_momentum, EPSILON, name="project_bn")(y, train=train)
+            y = norm("expand_bn", RELU6, PointwiseConv(inner, self.dtype, name="expand_conv"), inner, y)
+        y = norm("depthwise_bn", RELU6, DepthwiseConv(kernel, stride, self.dtype, name="depthwise_conv"), inner, y)
+        y = norm("project_bn", NONE, PointwiseConv(channels, self.dtype, name="project_conv"), channels, y)
         return x + y if stride == 1 and x.shape[-1] == channels else y

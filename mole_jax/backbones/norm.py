@@ -1,7 +1,9 @@
 """Batch norm and the activation after it as one step, with a gradient that a CPU computes fast too.
 
 XLA's CPU compiler makes a slow tree of each sum over all pixels, of which autodiff of a batch norm asks for two. Here
-they are one pass by stages (`chunks.py: channel_sums`).
+they are one pass by stages (`chunks.py: channel_sums`). Where moving statistics normalise, less is to be done: the
+convolution before takes the factor into its kernel, and what remains is an offset (`MovingNorm`, `bounded`), whose
+gradient is one sum.
 """
 
 import math
@@ -14,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from mole_jax.chunks import channel_sums
+from mole_jax.chunks import channel_sum, channel_sums
 
 Images = Float[Array, "batch height width channels"]
 Channels = Float[Array, " channels"]
@@ -54,6 +56,23 @@ class BatchNorm(nn.Module):
         return normalised(x, *_affine_of(self, (x,), self.momentum, self.epsilon, train), self.bounds)
 
 
+class MovingNorm(nn.Module):
+    """The variables of `BatchNorm`, and what it does when its moving statistics normalise.
+
+    Attributes:
+        epsilon: number added to the variance.
+    """
+
+    epsilon: float
+
+    @nn.compact
+    def __call__(self, channels: int) -> tuple[Channels, Channels]:
+        """Gives (the factor, what is added then), by channel."""
+        scale, bias, mean, var = _variables(self, channels)
+        slope = scale * jax.lax.rsqrt(var.value + self.epsilon)
+        return slope, bias - mean.value * slope
+
+
 class BatchNormOfParts(nn.Module):
     """The variables of a batch norm over images that lie in parts, which the caller normalises.
 
@@ -78,11 +97,7 @@ def _affine_of(
     epsilon: float,
     train: bool,
 ) -> Affine:
-    shape = (sum(part.shape[-1] for part in parts),)
-    scale = module.param("scale", nn.initializers.ones, shape, jnp.float32)
-    bias = module.param("bias", nn.initializers.zeros, shape, jnp.float32)
-    moving_mean = module.variable("batch_stats", "mean", jnp.zeros, shape, jnp.float32)
-    moving_var = module.variable("batch_stats", "var", jnp.ones, shape, jnp.float32)
+    scale, bias, moving_mean, moving_var = _variables(module, sum(part.shape[-1] for part in parts))
     mean, var = moving_mean.value, moving_var.value
     if train:
         mean, var = (jnp.concatenate(of_parts) for of_parts in zip(*map(moments, parts), strict=True))
@@ -90,6 +105,36 @@ def _affine_of(
         moving_mean.value = momentum * moving_mean.value + (1 - momentum) * mean
         moving_var.value = momentum * moving_var.value + (1 - momentum) * var
     return Affine(mean, scale * jax.lax.rsqrt(var + epsilon), bias)
+
+
+def _variables(module: nn.Module, channels: int) -> tuple[Any, Any, nn.Variable[Any], nn.Variable[Any]]:
+    """A batch norm's scale, bias, moving mean and moving variance."""
+    return (
+        module.param("scale", nn.initializers.ones, (channels,), jnp.float32),
+        module.param("bias", nn.initializers.zeros, (channels,), jnp.float32),
+        module.variable("batch_stats", "mean", jnp.zeros, (channels,), jnp.float32),
+        module.variable("batch_stats", "var", jnp.ones, (channels,), jnp.float32),
+    )
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2,))
+def bounded(x: Images, offset: Channels, bounds: Bounds) -> Images:
+    """`x + offset`, by channel, cut off at the bounds."""
+    return jnp.clip(x.astype(jnp.float32) + row(offset), *bounds).astype(x.dtype)
+
+
+def _bounded_forward(x: Images, offset: Channels, bounds: Bounds) -> tuple[Images, Images | None]:
+    y = bounded(x, offset, bounds)
+    return y, None if bounds == NONE else y
+
+
+def _bounded_backward(bounds: Bounds, y: Images | None, d_y: Images) -> tuple[Images, Channels]:
+    if y is not None:
+        d_y = jnp.where((y > bounds[0]) & (y < bounds[1]), d_y, jnp.zeros((), d_y.dtype))
+    return d_y, channel_sum(d_y.astype(jnp.float32))
+
+
+bounded.defvjp(_bounded_forward, _bounded_backward)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(4,))

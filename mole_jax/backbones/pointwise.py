@@ -20,9 +20,12 @@ class PointwiseConv(nn.Module):
     dtype: DTypeLike
 
     @nn.compact
-    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h w channels"]:
-        """Multiplies."""
-        kernel = pointwise_kernel(self, x.shape[-1], self.channels).astype(self.dtype)
+    def __call__(
+        self, x: Float[Array, "b h w c"], slope: Float[Array, " channels"] | None = None
+    ) -> Float[Array, "b h w channels"]:
+        """Multiplies, with the kernel times a slope by output channel where one is given."""
+        kernel = pointwise_kernel(self, x.shape[-1], self.channels)
+        kernel = (kernel if slope is None else kernel * slope[None]).astype(self.dtype)
         # Of two axes, so that the kernel's gradient sums over one; for three a CPU would turn the image round first.
         return (x.astype(self.dtype).reshape(-1, x.shape[-1]) @ kernel).reshape(*x.shape[:-1], self.channels)
 

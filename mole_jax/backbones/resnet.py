@@ -76,6 +76,11 @@ class ResNetConfig:
         return tuple(names)
 
     @property
+    def trains_by_chunks(self) -> bool:
+        """No: of 3x3 convolutions they are not."""
+        return False
+
+    @property
     def names(self) -> NameTable:
         """Keras', torchvision's, timm's and Hugging Face's."""
         return NAMES

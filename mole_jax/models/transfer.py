@@ -16,7 +16,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from mole_jax.backbones.base import Architecture
-from mole_jax.chunks import in_chunks
+from mole_jax.chunks import in_chunks, in_training_chunks
 from mole_jax.models.base import Model, Variables, from_linen, logits_of
 from mole_jax.models.layers import Dense
 
@@ -34,6 +34,9 @@ WIDTHS: dict[HeadKind, tuple[int, ...]] = {
 BN_EPSILON = 1e-3  # Keras' default
 FOURIER = 4096  # random features of the RBF kernel: it is met to about one in the root of this, .016
 BACKBONE = "backbone"
+# Share of the backbone's layers: where more are trained, a CPU goes backwards by chunks, which computes each chunk
+# again; where fewer are, that would cost more than it saves.
+MOST = 0.5
 
 
 def features_of(head: HeadKind, levels: Literal["last", "all"] = "last") -> Level:
@@ -190,6 +193,9 @@ def on_images(
 
     # The paper's head has 1.6 GB of weights, which each chunk would read.
     chunked = head != "paper"
+    # Where batch norm does not look at the batch each image goes through the backbone alone.
+    by_chunks = architecture.trains_by_chunks and unfreeze > MOST and not train_bn
+    head_alone = on_features(head, dropout=dropout, bn_momentum=bn_momentum, dtype=dtype, classes=classes)
     plain = from_linen(_OnImages(architecture, settings, level, train_bn), trainable=trainable, chunked=chunked)
 
     def init(key: jax.Array, *, input_shape: Sequence[int]) -> Variables:
@@ -198,7 +204,7 @@ def on_images(
         # Compiling the draws of 53 kernels takes long, and their numbers would be thrown away.
         images = jax.ShapeDtypeStruct(tuple(input_shape), jnp.float32)
         features = jax.eval_shape(lambda x: extract(architecture, backbone, x, level, dtype=dtype), images)[level]
-        of_head = on_features(head, dtype=dtype, classes=classes).init(key, input_shape=features.shape)
+        of_head = head_alone.init(key, input_shape=features.shape)
         return {kind: {BACKBONE: jax.tree.map(jnp.asarray, backbone[kind]), **of_head[kind]} for kind in of_head}
 
     def scores(
@@ -210,7 +216,18 @@ def on_images(
             variables["params"],
             trainable(variables["params"]),
         )
-        return plain.scores({**variables, "params": params}, images, train=train, key=key)
+        if not (train and by_chunks):
+            return plain.scores({**variables, "params": params}, images, train=train, key=key)
+        stats = variables["batch_stats"]
+        frozen_bn = {"params": params[BACKBONE], "batch_stats": stats[BACKBONE]}
+
+        def features(images: Array) -> Array:
+            _, named = architecture.network(dtype=dtype).apply(frozen_bn, images, train=False)
+            return _taken(named, architecture, level)
+
+        of_head = {"params": {"head": params["head"]}, "batch_stats": {"head": stats["head"]}}
+        found, moved = head_alone.scores(of_head, in_training_chunks(features, images), train=True, key=key)
+        return found, {**stats, **moved}
 
     return Model(init, logits_of(scores), trainable, scores, chunked)
 

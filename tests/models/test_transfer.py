@@ -9,6 +9,7 @@ import optax
 import pytest
 
 from mole_jax.backbones import BACKBONES
+from mole_jax.backbones.efficientnet_lite import EfficientNetLiteConfig
 from mole_jax.backbones.load import load_pretrained
 from mole_jax.backbones.resnet import ResNet, ResNetConfig
 from mole_jax.config import RunConfig
@@ -225,3 +226,46 @@ def test_weight_decay_is_adamw_on_kernels_only():
     with jax.numpy_dtype_promotion("standard"):
         expected, _ = reference.update(gradients, reference.init(params), params)
     jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-4), b, expected)
+
+
+def test_fine_tuning_by_chunks_has_the_batchs_scores_statistics_and_gradients(monkeypatch):
+    """What a CPU does with all of an EfficientNet-Lite, against what an accelerator does: the batch at once."""
+    lite = EfficientNetLiteConfig(width=0.1, depth=0.3)
+    variables = jax.tree.map(jnp.asarray, load_pretrained("random", architecture=lite).variables)
+    model = on_images(lite, "pooled", unfreeze=1.0, backbone=variables, levels="all", dropout=0.3)
+    given = model.init(jax.random.key(0), input_shape=SHAPE)
+    weights = jnp.arange(1.0, 7.0)
+
+    def run():
+        @jax.jit
+        def objective(params):
+            state = {"params": params, "batch_stats": given["batch_stats"]}
+            scores, stats = model.scores(state, images(6), train=True, key=jax.random.key(1))
+            return (scores[:, 0] * weights).sum(), (scores, stats)
+
+        (_, found), gradients = jax.value_and_grad(objective, has_aux=True)(given["params"])
+        return found, gradients, str(jax.make_jaxpr(objective)(given["params"]))
+
+    *chunked, program = run()
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    *whole, program_of_gpus = run()
+    assert "conv_general_dilated" in program_of_gpus and "conv_general_dilated" not in program
+    assert "remat" in program and "remat" not in program_of_gpus
+
+    def close(a, b):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4 * max(1.0, float(jnp.abs(b).max())))
+
+    jax.tree.map(close, chunked, whole)
+    assert all(float(jnp.abs(leaf).max()) > 0 for leaf in jax.tree.leaves(chunked[1]["backbone"]))
+
+
+@pytest.mark.parametrize(
+    "settings", [{"unfreeze": 0.1}, {"unfreeze": 1.0, "train_bn": True}], ids=["few layers", "batch norm trained"]
+)
+def test_other_fine_tuning_takes_the_batch_at_once(settings):
+    """Few layers want few maps, and batch norm that is trained looks at the batch."""
+    lite = EfficientNetLiteConfig(width=0.1, depth=0.3)
+    variables = jax.tree.map(jnp.asarray, load_pretrained("random", architecture=lite).variables)
+    model = on_images(lite, "linear", backbone=variables, **settings)
+    given = model.init(jax.random.key(0), input_shape=SHAPE)
+    assert "remat" not in str(jax.make_jaxpr(lambda: model.scores(given, images(4), train=True))())
