@@ -119,7 +119,7 @@ def test_hours_add_up(tmp_path):
     assert estimate(logistic, facts, unseen=0) == pytest.approx(20 + 10 * (11 * 0.0003 + 5 * 0.0003) + 20 * 0.0003)
     assert estimate(grid, facts, unseen=0) == pytest.approx(2.5 * 0.054)
     tuned = runs["transfer, tuned"]  # 13 epochs on the images, nothing stored
-    assert estimate(tuned, facts, unseen=9) == pytest.approx(20 + 13 * (11 * 0.056 + 5 * 0.013) + 20 * 0.013)
+    assert estimate(tuned, facts, unseen=9) == pytest.approx(20 + 13 * (11 * 0.027 + 5 * 0.013) + 20 * 0.013)
     assert estimate(transfer, facts, unseen=9) - estimate(transfer, facts, unseen=0) == pytest.approx(9 * 0.026)
     *_, last = describe_plan([logistic, transfer, transfer], ["to do", "done", "to do"], [7200.0, 0.0, None])
     assert last.startswith(
