@@ -81,10 +81,14 @@ RECIPES: Final[dict[RecipeName, dict[str, Recipe]]] = {
             seeds=3,
         ),
         "cnn": Recipe(
-            {"batch_size": 64, "epochs": 4, "bn_momentum": 0.9, "augment": "dihedral"},
-            "Moving statistics that follow within an epoch, and each image in eight positions.",
-            ".828 (.792-.862)",
-            "50 min beside other work",
+            {
+                **{"batch_size": 32, "bn_momentum": 0.9, "epochs": 8},
+                **{"schedule": "cosine", "warmup_epochs": 0.5, "ema": 0.995, "weight_decay": 0.01, "clip_norm": 1.0},
+                **{"augment": "dihedral rotate=180 crop=.7 color=.15"},
+            },
+            "Twice the epochs at a falling rate, a moving average, images that are turned, cropped and recoloured.",
+            ".838 (.803-.869)",
+            "85 min on one core",
             seeds=3,
         ),
         "transfer": Recipe(
