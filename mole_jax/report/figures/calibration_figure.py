@@ -5,7 +5,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
-from mole_jax.report.figures.drawing import BLUE, GREEN, GREY, VERMILLION, draw
+from mole_jax.report.figures.drawing import BLUE, GREEN, GREY, VERMILLION, band, draw
 from mole_jax.report.parts import Panel, Part, Row, Table, estimate_columns, estimate_text, interval_text
 from mole_jax.runs.read import Run
 
@@ -86,8 +86,7 @@ def calibration_panel(name: str, calibration: Mapping[str, Any], *, label: str) 
             axes.plot(
                 [row["score"] for row in smooth], [row["observed"]["value"] for row in smooth], dashes, color=color
             )
-            low, high = ([row["observed"][end] for row in smooth] for end in ("low", "high"))
-            axes.fill_between([row["score"] for row in smooth], low, high, color=color, alpha=0.12, lw=0)
+            band(axes, [row["score"] for row in smooth], [row["observed"] for row in smooth], color=color, alpha=0.12)
             for row in curve["bins"]:
                 low, high = row["observed"]["low"], row["observed"]["high"]
                 if low is not None:

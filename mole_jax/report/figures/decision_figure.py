@@ -5,7 +5,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
-from mole_jax.report.figures.drawing import INK, draw, series, shortened
+from mole_jax.report.figures.drawing import INK, band, draw, series, shortened
 from mole_jax.report.parts import Panel, Part, estimate_columns
 from mole_jax.runs.read import Run
 
@@ -27,9 +27,7 @@ def decision_figure(runs: Sequence[Run]) -> Part:
             risks = [row["risk"] for row in curve["rows"]]
             values = [row["model"]["value"] for row in curve["rows"]]
             axes.plot(risks, values, linestyle=look.linestyle, color=look.color, label=shortened(run.name, 44))
-            if curve["rows"][0]["model"]["low"] is not None:
-                low, high = ([row["model"][end] for row in curve["rows"]] for end in ("low", "high"))
-                axes.fill_between(risks, low, high, color=look.color, alpha=0.15, lw=0)
+            band(axes, risks, [row["model"] for row in curve["rows"]], color=look.color, alpha=0.15)
         for i, curve in enumerate(curves):
             # The same line for runs on the same images.
             if [row["treat_all"] for row in curve["rows"]] not in [

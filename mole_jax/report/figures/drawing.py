@@ -2,8 +2,9 @@
 
 import io
 import itertools
+import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import matplotlib
@@ -79,6 +80,14 @@ def draw(name: str, plot: Callable[[Axes], Any], *, size: tuple[float, float] = 
         text = io.StringIO()
         figure.savefig(text, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
     return _clean(text.getvalue()).encode()
+
+
+def band(
+    axes: Axes, across: Sequence[float], estimates: Sequence[Mapping[str, Any]], *, color: str, alpha: float
+) -> None:
+    """The area between the ends of intervals; a gap where an estimate has none, as at the edge of what is known."""
+    low, high = ([math.nan if one[end] is None else one[end] for one in estimates] for end in ("low", "high"))
+    axes.fill_between(across, low, high, color=color, alpha=alpha, lw=0)
 
 
 def shortened(name: str, length: int = 30) -> str:
