@@ -31,7 +31,7 @@ def in_chunks(function: Callable[[Any], Any], batch: Any, *, most: int = CHUNK) 
         batch: a pytree of arrays [batch, ...], such as images.
         most: images a chunk.
     """
-    return jax.tree.map(lambda r: r.reshape(-1, *r.shape[2:]), by_chunk(function, batch, most=most))
+    return _joined(by_chunk(function, batch, most=most))
 
 
 def in_training_chunks(function: Callable[[Any], Any], batch: Any) -> Any:
@@ -48,9 +48,7 @@ def in_training_chunks(function: Callable[[Any], Any], batch: Any) -> Any:
     size = _chunk_size(count, TRAINING_CHUNK)
     if size == count:
         return function(batch)
-    chunks = jax.tree.map(lambda x: x.reshape(count // size, size, *x.shape[1:]), batch)
-    results = jax.lax.map(jax.checkpoint(function), chunks)
-    return jax.tree.map(lambda r: r.reshape(-1, *r.shape[2:]), results)
+    return _joined(jax.lax.map(jax.checkpoint(function), _parted(batch, size)))
 
 
 def by_chunk(function: Callable[[Any], Any], batch: Any, *, most: int = CHUNK) -> Any:
@@ -67,7 +65,7 @@ def by_chunk(function: Callable[[Any], Any], batch: Any, *, most: int = CHUNK) -
     size = _chunk_size(count, most)
     if size == count:
         return jax.tree.map(lambda r: r[None], function(batch))
-    chunks = jax.tree.map(lambda x: x.reshape(count // size, size, *x.shape[1:]), batch)
+    chunks = _parted(batch, size)
     # What the loop fills in begins as a number of the batch's last array, which in a backward pass is the gradient. Of
     # loops that begin with zeros, as `lax.map` does, XLA makes one array, keeps it for the whole step and copies it.
     start = jax.tree.leaves(batch)[-1].reshape(-1)[0]
@@ -86,6 +84,14 @@ def by_chunk(function: Callable[[Any], Any], batch: Any, *, most: int = CHUNK) -
 
 def _chunk_size(count: int, most: int) -> int:
     return max(d for d in range(1, most + 1) if count % d == 0) if on_cpu() else count
+
+
+def _parted(batch: Any, size: int) -> Any:
+    return jax.tree.map(lambda x: x.reshape(len(x) // size, size, *x.shape[1:]), batch)
+
+
+def _joined(chunks: Any) -> Any:
+    return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), chunks)
 
 
 def channel_sum(array: Float[Array, "batch height width channels"]) -> Float[Array, " channels"]:
