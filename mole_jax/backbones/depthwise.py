@@ -7,7 +7,6 @@ Accelerators and meshes have the grouped convolution and its own gradient.
 """
 
 from functools import partial
-from typing import NamedTuple
 
 import flax.linen as nn
 import jax
@@ -15,9 +14,9 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from mole_jax.backbones.shifts import Images, padded_same, side_of, taps
 from mole_jax.chunks import by_chunk, on_cpu
 
-Images = Float[Array, "batch _ _ channels"]  # height and width: of different sizes before and after
 Kernel = Float[Array, "size size 1 channels"]
 
 
@@ -60,21 +59,12 @@ def grouped(x: Images, kernel: Kernel, stride: int) -> Images:
     )
 
 
-def products(
-    x: Float[Array, "batch _ _ channels"], kernel: Float[Array, "size size channels out"], stride: int
-) -> Float[Array, "batch _ _ out"]:
-    """A convolution of all channels with all, padded so too, as one product of matrices; for few channels on CPUs."""
-    pixels = jnp.concatenate(_taps(x, kernel.shape[0], stride), axis=-1).astype(x.dtype)
-    flat = pixels.reshape(-1, pixels.shape[-1]) @ kernel.reshape(-1, kernel.shape[-1])
-    return flat.reshape(*pixels.shape[:-1], kernel.shape[-1])
-
-
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
 def shifted(x: Images, kernel: Kernel, stride: int) -> Images:
     """The convolution as a sum of shifted images, in float32; for CPUs."""
-    taps = _taps(x, kernel.shape[0], stride)
+    pixels = taps(x, kernel.shape[0], stride)
     weights = kernel.astype(jnp.float32).reshape(-1, 1, 1, 1, kernel.shape[-1])
-    return sum((tap * weights[i] for i, tap in enumerate(taps[1:], start=1)), taps[0] * weights[0]).astype(x.dtype)
+    return sum((tap * weights[i] for i, tap in enumerate(pixels[1:], start=1)), pixels[0] * weights[0]).astype(x.dtype)
 
 
 def _forward(x: Images, kernel: Kernel, stride: int) -> tuple[Images, tuple[Images, Kernel]]:
@@ -94,42 +84,12 @@ def _backward(stride: int, saved: tuple[Images, Kernel], d_y: Images) -> tuple[I
 shifted.defvjp(_forward, _backward)
 
 
-class _Side(NamedTuple):
-    """One axis of the image: pixels after the convolution, and zeros before and after it."""
-
-    out: int
-    low: int
-    high: int
-
-
-def _side(length: int, size: int, stride: int) -> _Side:
-    out = -(-length // stride)
-    padding = max((out - 1) * stride + size - length, 0)
-    return _Side(out, padding // 2, padding - padding // 2)
-
-
-def _padded(x: Images, size: int, stride: int) -> Images:
-    rows, columns = (_side(length, size, stride) for length in x.shape[1:3])
-    return jnp.pad(x, ((0, 0), (rows.low, rows.high), (columns.low, columns.high), (0, 0)))
-
-
-def _taps(x: Images, size: int, stride: int) -> list[Images]:
-    """For each of the kernel's numbers, row by row, the pixels that it is multiplied with, as float32."""
-    rows, columns = (_side(length, size, stride) for length in x.shape[1:3])
-    padded = _padded(x, size, stride).astype(jnp.float32)
-    return [
-        padded[:, i : i + (rows.out - 1) * stride + 1 : stride, j : j + (columns.out - 1) * stride + 1 : stride]
-        for i in range(size)
-        for j in range(size)
-    ]
-
-
 def _kernel_gradient(x: Images, d_y: Images, size: int, stride: int) -> Kernel:
     """The gradient for the kernel: for each of its numbers the sum of pixels times gradients, row by row of the result,
     so that both rows, and the sums, stay in a CPU's caches.
     """
     batch, height, width, channels = d_y.shape
-    padded = _padded(x, size, stride)
+    padded = padded_same(x, size, stride)
     places = [(i, j) for i in range(size) for j in range(size)]
 
     def add_row(n: jax.Array, sums: tuple[Array, ...]) -> tuple[Array, ...]:
@@ -149,7 +109,7 @@ def _kernel_gradient(x: Images, d_y: Images, size: int, stride: int) -> Kernel:
 def _image_gradient(kernel: Kernel, d_y: Images, shape: tuple[int, ...], stride: int) -> Images:
     """The gradient for the image: each pixel (by its place within a stride) has its own share of the kernel."""
     size = kernel.shape[0]
-    rows, columns = (_side(length, size, stride) for length in shape[1:3])
+    rows, columns = (side_of(length, size, stride) for length in shape[1:3])
     # Of the padded image, in strides; and how far back the kernel reaches.
     height, width = (
         -(-(length + side.low) // stride) for length, side in zip(shape[1:3], (rows, columns), strict=True)

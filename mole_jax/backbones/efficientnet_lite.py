@@ -11,17 +11,16 @@ from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from mole_jax.backbones.base import NameTable, outputs
-from mole_jax.backbones.depthwise import DepthwiseConv, products
+from mole_jax.backbones.depthwise import DepthwiseConv
 from mole_jax.backbones.efficientnet_lite_names import name_table
 from mole_jax.backbones.norm import NONE, RELU6, BatchNorm, Bounds, MovingNorm, bounded
 from mole_jax.backbones.pointwise import PointwiseConv
-from mole_jax.chunks import on_cpu
+from mole_jax.backbones.stem import StemConv
 
 STEM, HEAD = 32, 1280  # channels of the first and the last convolution
 EPSILON = 1e-3  # of all batch norms
@@ -145,7 +144,7 @@ class EfficientNetLite(nn.Module):
             As `Architecture.network` says.
         """
         norm = _Norm(self.bn_momentum, train)
-        x = norm("stem_bn", RELU6, _StemConv(self.dtype, name="stem_conv"), STEM, images)
+        x = norm("stem_bn", RELU6, StemConv(STEM, self.dtype, name="stem_conv"), STEM, images)
         named = {"stem": x}
         for name, stage in self.config.blocks:
             x = _Block(stage, self.dtype, norm, name=name)(x)
@@ -174,28 +173,6 @@ class _Norm:
             return BatchNorm(bounds, self.momentum, EPSILON, name=name)(conv(x), train=True)
         slope, offset = MovingNorm(EPSILON, name=name)(channels)
         return bounded(conv(x, slope), offset, bounds)
-
-
-class _StemConv(nn.Module):
-    """3x3, stride 2, without bias, its kernel named and shaped as `nn.Conv` does."""
-
-    dtype: DTypeLike
-
-    @nn.compact
-    def __call__(
-        self, images: Float[Array, "b h w 3"], slope: Float[Array, " channels"] | None = None
-    ) -> Float[Array, "b h2 w2 channels"]:
-        kernel = self.param("kernel", nn.initializers.lecun_normal(), (3, 3, 3, STEM), jnp.float32)
-        kernel = kernel if slope is None else kernel * slope[None, None, None]
-        if on_cpu():  # as a product, since in a loop XLA's CPU compiler is fifty times as slow with the gradient
-            return products(images.astype(self.dtype), kernel.astype(self.dtype), 2)
-        return jax.lax.conv_general_dilated(
-            images.astype(self.dtype),
-            kernel.astype(self.dtype),
-            (2, 2),
-            "SAME",
-            dimension_numbers=("NHWC", "HWIO", "NHWC"),
-        )
 
 
 class _Block(nn.Module):

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mole_jax.backbones.depthwise import DepthwiseConv, depthwise_conv, grouped, products, shifted
+from mole_jax.backbones.depthwise import DepthwiseConv, depthwise_conv, grouped, shifted
 
 # Sides even and odd, kernels of EfficientNet, one larger than the image.
 CASES = [(8, 3, 2), (9, 3, 2), (8, 5, 2), (9, 5, 2), (3, 5, 1), (7, 4, 3)]
@@ -30,19 +30,6 @@ def test_values_and_gradients_are_those_of_the_grouped_convolution(side, size, s
 
     results = [both(convolve, x, kernel, 3.0) for convolve in (shifted, grouped)]
     jax.tree.map(lambda ours, theirs: np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5), *results)
-
-
-@pytest.mark.parametrize(("side", "size", "stride"), CASES)
-def test_a_product_of_matrices_is_laxs_convolution(side, size, stride):
-    x, _ = arrays(side, size)
-    kernel = jnp.asarray(np.random.default_rng(1).normal(size=(size, size, 5, 3)), jnp.float32)
-
-    def lax(x, kernel):
-        return jax.lax.conv_general_dilated(
-            x, kernel, (stride, stride), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
-        )
-
-    np.testing.assert_allclose(products(x, kernel, stride), lax(x, kernel), rtol=1e-4, atol=1e-4)
 
 
 def test_by_hand():
