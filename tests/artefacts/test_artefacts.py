@@ -3,18 +3,20 @@
 import csv
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from drawn_skins import LESION, skin_of
 from sklearn.metrics import roc_auc_score
 
+from mole_jax.artefacts.bubbles import ringlike
 from mole_jax.artefacts.hair import hair_mask, hairiness, with_hair, without_hair
 from mole_jax.artefacts.kinds import ARTEFACTS
 from mole_jax.data.image_file import load_image
 
 SKINS = [skin_of(angle, rng=np.random.default_rng(i)) for i, angle in enumerate((15, 25, 35, 45, 55, 60))]
-# AUROC at least on the labelled hundred; ink is in one of them, and bubbles are not told from pores and vessels.
-REACHED = {"hair": 0.9, "corners": 0.99, "ruler": 0.95}
+# AUROC at least on the labelled images; ink is in one of them.
+REACHED = {"hair": 0.9, "corners": 0.99, "ruler": 0.95, "bubbles": 0.8}
 
 
 @pytest.mark.parametrize("kind", ARTEFACTS)
@@ -33,7 +35,7 @@ def test_kinds_are_not_mistaken_for_each_other():
         for i, image in enumerate(SKINS):
             drawn = artefact.into(image, np.random.default_rng(i))
             mistaken = {other for other, of in ARTEFACTS.items() if other != name and of.found(drawn, LESION)}
-            # A scale's ticks are thin, dark and long as hairs are, and round ends of strokes make rings.
+            # A scale's ticks are thin, dark and long as hairs are, and hairs that cross close rings.
             assert not mistaken - {"hair", "bubbles"}, (name, mistaken)
 
 
@@ -54,8 +56,20 @@ def test_blue_in_the_lesion_is_no_ink():
     assert ARTEFACTS["ink"].found(image, np.zeros((224, 224), bool))
 
 
+def test_a_ring_is_a_line_all_around_and_neither_an_edge_nor_a_spot():
+    def drawn(radius, thickness, shade=1.15, arc=360):
+        pen = np.zeros((224, 224), np.uint8)
+        cv2.ellipse(pen, (60, 60), (radius, radius), 0, 0, arc, 255, thickness, cv2.LINE_AA)
+        return np.round(SKINS[2] * (1 + (shade - 1) * pen[..., None] / 255)).clip(0, 255).astype(np.uint8)
+
+    rings = [ringlike(drawn(radius, 1, shade)) for radius in range(3, 13) for shade in (0.85, 1.15)]
+    others = [ringlike(drawn(radius, cv2.FILLED, shade)) for radius in (2, 6, 9) for shade in (0.5, 0.85, 1.15)]
+    others += [ringlike(SKINS[2]), *(ringlike(drawn(9, 1, arc=half)) for half in (90, 180))]
+    assert min(rings) > ARTEFACTS["bubbles"].least > max(others)
+
+
 def test_labelled_images_of_ham10000(test_data):
-    """What RESULTS.md says of the hundred: labels of one person, from 224x224 pixels."""
+    """What RESULTS.md says: a hundred labelled for all kinds, 300 more for bubbles, by one person."""
     rows = list(csv.DictReader(Path(__file__).with_name("labelled.csv").read_text().splitlines()))
     files = {path.stem: path for path in (test_data / "data" / "ham10000_256").rglob("*.jp*g")}
     if missing := [row["image_id"] for row in rows if row["image_id"] not in files]:
