@@ -141,7 +141,7 @@ def test_a_segmenter_finds_the_lesions(probed, monkeypatch, tmp_path):
 def test_probes_of_an_earlier_classifier_are_not_shown(probed, tmp_path):
     path = probed[1] / "probes.json"
     found = json.loads(path.read_text())
-    assert found["schema"] == 2
+    assert found["schema"] == 3
     assert read_probes(tmp_path) is None
 
 
