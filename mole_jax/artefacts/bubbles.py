@@ -1,12 +1,12 @@
 """Bubbles in the gel between skin and dermatoscope: thin rings, lighter or darker than what lies in and around them."""
 
-from typing import Any
-
 import cv2
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 
 from mole_jax.artefacts.image import Image224
+
+Plane = Float[np.ndarray, "side side"]
 
 LARGER = 1.5  # times, in which rings of a few pixels are looked for
 RADII = range(4, 21)  # pixels of the enlarged image, 2.7 to 13.3 of the given one
@@ -25,8 +25,9 @@ def ringlike(image: Image224) -> float:
     pigment network and cracked skin have many. In red, in which glass and gel are seen as well as in the other colours,
     pigment and vessels less. The numbers are ours (RESULTS.md has what it finds).
     """
-    red = cv2.resize(image[..., 0].astype(np.float32) / 255, None, fx=LARGER, fy=LARGER, interpolation=cv2.INTER_CUBIC)
-    red = cv2.GaussianBlur(red, (0, 0), 0.7)
+    red = image[..., 0].astype(np.float32) / 255
+    red = np.asarray(cv2.resize(red, None, fx=LARGER, fy=LARGER, interpolation=cv2.INTER_CUBIC))
+    red = np.asarray(cv2.GaussianBlur(red, (0, 0), 0.7))
     light, dark = [], []
     for angle in _angles()[: DIRECTIONS // 2]:  # a line is the same from both of its sides
         sides = [_moved(red, ACROSS * sign * np.cos(angle), ACROSS * sign * np.sin(angle)) for sign in (1, -1)]
@@ -36,7 +37,7 @@ def ringlike(image: Image224) -> float:
     return max(_best([np.minimum(line / full, 1) for line in lines]) for lines in (light, dark))
 
 
-def _best(lines: list[Any]) -> float:
+def _best(lines: list[Plane]) -> float:
     """The largest mean of lines around a point, over points and radii, from the lines across each direction."""
     side, edge = len(lines[0]), max(RADII)
     lines = [np.pad(line, edge) for line in lines]
@@ -50,14 +51,15 @@ def _best(lines: list[Any]) -> float:
     return best
 
 
-def _angles() -> Any:
+def _angles() -> Float[np.ndarray, " directions"]:
     return 2 * np.pi * np.arange(DIRECTIONS) / DIRECTIONS
 
 
-def _moved(image: Any, right: float, down: float) -> Any:
+def _moved(image: Plane, right: float, down: float) -> Plane:
     """Gives each pixel what lies so far to its right and below it, mirrored at the edges."""
     shift = np.array([[1, 0, -right], [0, 1, -down]], np.float32)
-    return cv2.warpAffine(image, shift, image.shape[::-1], flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+    size = image.shape[::-1]
+    return np.asarray(cv2.warpAffine(image, shift, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT))
 
 
 def with_bubbles(image: Image224, rng: np.random.Generator) -> UInt8[np.ndarray, "224 224 3"]:
