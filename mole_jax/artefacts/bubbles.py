@@ -11,6 +11,7 @@ Plane = Float[np.ndarray, "side side"]
 LARGER = 1.5  # times, in which rings of a few pixels are looked for
 RADII = range(4, 21)  # pixels of the enlarged image, 2.7 to 13.3 of the given one
 DIRECTIONS = 12  # in which a ring is looked at from its middle
+ANGLES = 2 * np.pi * np.arange(DIRECTIONS) / DIRECTIONS
 ACROSS = 2  # pixels from a line to what it is compared with, on either side
 ABOUT = 49  # pixels: the side of the square whose lines are the measure of a line
 FULL = 4  # times that measure, at which a line counts in full
@@ -29,7 +30,7 @@ def ringlike(image: Image224) -> float:
     red = np.asarray(cv2.resize(red, None, fx=LARGER, fy=LARGER, interpolation=cv2.INTER_CUBIC))
     red = np.asarray(cv2.GaussianBlur(red, (0, 0), 0.7))
     light, dark = [], []
-    for angle in _angles()[: DIRECTIONS // 2]:  # a line is the same from both of its sides
+    for angle in ANGLES[: DIRECTIONS // 2]:  # a line is the same from both of its sides
         sides = [_moved(red, ACROSS * sign * np.cos(angle), ACROSS * sign * np.sin(angle)) for sign in (1, -1)]
         light.append(np.maximum(red - np.maximum(*sides), 0))
         dark.append(np.maximum(np.minimum(*sides) - red, 0))
@@ -44,15 +45,11 @@ def _best(lines: list[Plane]) -> float:
     best = 0.0
     for radius in RADII:
         total = np.zeros((side, side), np.float32)
-        for k, angle in enumerate(_angles()):
+        for k, angle in enumerate(ANGLES):
             top, left = edge + round(radius * np.sin(angle)), edge + round(radius * np.cos(angle))
             total += lines[k % len(lines)][top : top + side, left : left + side]
         best = max(best, float(total.max()) / DIRECTIONS)
     return best
-
-
-def _angles() -> Float[np.ndarray, " directions"]:
-    return 2 * np.pi * np.arange(DIRECTIONS) / DIRECTIONS
 
 
 def _moved(image: Plane, right: float, down: float) -> Plane:

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from mole_jax.backbones.norm import with_factor
 from mole_jax.backbones.shifts import Images, padded_same, side_of, taps
 from mole_jax.chunks import by_chunk, on_cpu
 
@@ -38,8 +39,7 @@ class DepthwiseConv(nn.Module):
         """Convolves, with the kernel times a slope by channel where one is given."""
         shape = (self.size, self.size, 1, x.shape[-1])
         kernel = self.param("kernel", nn.initializers.variance_scaling(2.0, "fan_in", "normal"), shape, jnp.float32)
-        kernel = kernel if slope is None else kernel * slope[None, None, None]
-        return depthwise_conv(x.astype(self.dtype), kernel.astype(self.dtype), self.stride)
+        return depthwise_conv(x.astype(self.dtype), with_factor(kernel, slope, self.dtype), self.stride)
 
 
 def depthwise_conv(x: Images, kernel: Kernel, stride: int) -> Images:

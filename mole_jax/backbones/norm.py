@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from mole_jax.chunks import channel_sum, channel_sums
@@ -71,6 +72,15 @@ class MovingNorm(nn.Module):
         scale, bias, mean, var = _variables(self, channels)
         slope = scale * jax.lax.rsqrt(var.value + self.epsilon)
         return slope, bias - mean.value * slope
+
+
+def with_factor(kernel: Float[Array, "..."], factor: Channels | None, dtype: DTypeLike) -> Float[Array, "..."]:
+    """A convolution's kernel, whose last axis is the output's channels, times `MovingNorm`'s factor where there is one;
+    of the type in which it computes.
+    """
+    if factor is not None:
+        kernel = kernel * factor.reshape((1,) * (kernel.ndim - 1) + (-1,))
+    return kernel.astype(dtype)
 
 
 class BatchNormOfParts(nn.Module):

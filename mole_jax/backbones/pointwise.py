@@ -5,6 +5,8 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from mole_jax.backbones.norm import with_factor
+
 
 class PointwiseConv(nn.Module):
     """A 1x1 convolution without bias, its kernel named and shaped as `nn.Conv` does.
@@ -24,8 +26,7 @@ class PointwiseConv(nn.Module):
         self, x: Float[Array, "b h w c"], slope: Float[Array, " channels"] | None = None
     ) -> Float[Array, "b h w channels"]:
         """Multiplies, with the kernel times a slope by output channel where one is given."""
-        kernel = pointwise_kernel(self, x.shape[-1], self.channels)
-        kernel = (kernel if slope is None else kernel * slope[None]).astype(self.dtype)
+        kernel = with_factor(pointwise_kernel(self, x.shape[-1], self.channels), slope, self.dtype)
         # Of two axes, so that the kernel's gradient sums over one; for three a CPU would turn the image round first.
         return (x.astype(self.dtype).reshape(-1, x.shape[-1]) @ kernel).reshape(*x.shape[:-1], self.channels)
 

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from mole_jax.backbones.norm import with_factor
 from mole_jax.backbones.shifts import taps
 from mole_jax.chunks import on_cpu
 
@@ -30,8 +31,7 @@ class StemConv(nn.Module):
         """Convolves, with the kernel times a slope by output channel where one is given."""
         shape = (SIZE, SIZE, images.shape[-1], self.channels)
         kernel = self.param("kernel", nn.initializers.lecun_normal(), shape, jnp.float32)
-        kernel = kernel if slope is None else kernel * slope[None, None, None]
-        images, kernel = images.astype(self.dtype), kernel.astype(self.dtype)
+        images, kernel = images.astype(self.dtype), with_factor(kernel, slope, self.dtype)
         if on_cpu():  # as a product, since in a loop XLA's CPU compiler is fifty times as slow with the gradient
             return products(images, kernel, STRIDE)
         return jax.lax.conv_general_dilated(
