@@ -14,18 +14,22 @@ PRESETS = ("dihedral", "pham", "strong")
 
 def question(setting: Setting) -> Question:
     """The question."""
-    batch = 8 if setting.quick else 32
+    on_cpu = setting.machine.platform == "cpu"
+    batch, steps = ((8 if setting.quick else 32) if on_cpu else 256), (2 if on_cpu else 50)
     names = {OURS: "none", **{f"{OURS}, {preset}": preset for preset in PRESETS}}
     train = Measure("train", f"CNN training step, batch {batch}", "images/s")
     return Question(
         "What do random changes to the images cost beside a training step of the CNN?",
-        [Contestant(name, "benchmarks.augmentation:ours", {"batch": batch, "augment": a}) for name, a in names.items()],
+        [
+            Contestant(name, "benchmarks.augmentation:ours", {"batch": batch, "steps": steps, "augment": augment})
+            for name, augment in names.items()
+        ],
         [train],
         [Ratio(train, (OURS,), "images as they are", 0.9, ours=name) for name in names if name != OURS],
     )
 
 
-def ours(*, batch: int, augment: str) -> Turn:
+def ours(*, batch: int, steps: int, augment: str) -> Turn:
     """Steps on a batch that stays in memory."""
     from mole_jax import xla
 
@@ -42,4 +46,4 @@ def ours(*, batch: int, augment: str) -> Turn:
             state, loss = made.step(state, images)
         loss.block_until_ready()
 
-    return lambda: {"train": rate(train, batch, steps=2)}
+    return lambda: {"train": rate(train, batch, steps=steps)}

@@ -3,10 +3,10 @@
 Fair: the same network for all (the peers build it from plain layers), random weights (they do not change the speed),
 the same number of random images, as many threads as there are cores, timed after one round that compiles. A training
 step is forwards, backwards and Adam over all layers with a linear head; batch norm normalises by its moving
-statistics, as this project fine-tunes. ONNX Runtime has the forward pass alone, of the graph that PyTorch exports.
-This project is given bytes and preprocesses them, the others are given floats that are ready. PyTorch runs eagerly, in
-both layouts; Keras goes through `train_on_batch` and `predict_on_batch`. What lax's grouped convolution, which is what
-accelerators use, would do on this CPU is `grouped`.
+statistics, as this project fine-tunes. ONNX Runtime, on a CPU, has the forward pass alone, of the graph that PyTorch
+exports. This project is given bytes and preprocesses them, the others are given floats that are ready. PyTorch runs
+eagerly, in both layouts; Keras goes through `train_on_batch` and `predict_on_batch`. What lax's grouped convolution,
+which is what accelerators use, would do on this CPU is `grouped`.
 """
 
 from typing import Any
@@ -32,21 +32,17 @@ def question(setting: Setting) -> Question:
     infer = Measure("infer", f"EfficientNet-Lite0 features, float32, batch {batch}", "images/s")
     build = "benchmarks.efficientnet_step"
     ours = [Contestant(OURS, f"{build}:ours", common)]
+    rivals = peers(build, common, setting.machine)
+    targets = [Ratio(train, TORCH, "PyTorch's best layout", 1.0), Ratio(train, (KERAS_TF, KERAS_JAX), "Keras", 1.0)]
     if on_cpu:
         ours.append(Contestant(GROUPED, f"{build}:ours", common | {"grouped": True}))
+        rivals.append(Contestant(ONNX, f"{build}:onnx", common | {"cores": setting.machine.cores}))
+        targets.append(Ratio(infer, (ONNX,), ONNX, 0.6))
     return Question(
         "How many images a second does EfficientNet-Lite0 turn into features, and fine-tune on?",
-        [
-            *ours,
-            *peers(build, common, setting.machine),
-            Contestant(ONNX, f"{build}:onnx", common | {"cores": setting.machine.cores}),
-        ],
+        [*ours, *rivals],
         [train, infer],
-        [
-            Ratio(train, TORCH, "PyTorch's best layout", 1.0),
-            Ratio(train, (KERAS_TF, KERAS_JAX), "Keras", 1.0),
-            Ratio(infer, (ONNX,), ONNX, 0.6),
-        ],
+        targets,
         rounds=5,
     )
 
