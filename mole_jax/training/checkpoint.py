@@ -7,12 +7,14 @@ position. The newest is kept, from which a run resumes, and the best by validati
 import gc
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import takewhile
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import orbax.checkpoint as ocp
 
 from mole_jax.config import RunConfig
@@ -50,18 +52,24 @@ class Checkpoint(NamedTuple):
 class Checkpoints:
     """The checkpoints of one run directory; a context manager."""
 
-    def __init__(self, directory: Path, identity: str = "", *, best_by: str = "validation_auroc") -> None:
+    def __init__(
+        self, directory: Path, identity: str = "", *, best_by: str = "validation_auroc", beside: bool = False
+    ) -> None:
         """Opens a directory, and makes it if it is missing.
 
         Args:
             directory: an absolute path.
             identity: of the run (`Identity.digest`); a checkpoint of another one is refused.
             best_by: the metric whose highest value is the best checkpoint's.
+            beside: whether a copy of the state is written while the caller goes on, as `writes_beside` advises; what
+                asks for a checkpoint waits until it is whole, and what goes wrong is raised there.
 
         Raises:
             UserError: orbax cannot read what lies there.
         """
         self._identity, self._best_by = identity, best_by
+        self._writer = ThreadPoolExecutor(1, "checkpoint") if beside else None
+        self._writing: Future[None] | None = None
         try:
             self._manager = self._open(directory, best_by)
         except Exception as error:  # whatever orbax makes of a file that is damaged
@@ -90,7 +98,7 @@ class Checkpoints:
                 ),
                 best_fn=lambda metrics: metrics[best_by],
                 # The state's buffers are donated to the next step, which may overwrite them while an asynchronous
-                # save still reads.
+                # save still reads; and a checkpoint is sealed when it is whole. `save` has a way of its own.
                 enable_async_checkpointing=False,
                 # What is removed goes there first, in one move: a kill leaves no half of a checkpoint in its place.
                 todelete_subdir=REMOVED,
@@ -102,17 +110,30 @@ class Checkpoints:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Closes the manager."""
-        self._manager.close()
+        """Closes the manager, once all is written."""
+        try:
+            self._wait()
+        finally:
+            if self._writer:
+                self._writer.shutdown()
+            self._manager.close()
+
+    def _wait(self) -> None:
+        """Until the checkpoint that is being written beside the caller is whole; raises what stopped it."""
+        if self._writing:
+            writing, self._writing = self._writing, None
+            writing.result()
 
     @property
     def latest_step(self) -> int | None:
         """The newest checkpoint's step; None where there is none."""
+        self._wait()
         return self._manager.latest_step()
 
     @property
     def best_step(self) -> int:
         """The step of the checkpoint with the highest validation AUROC, or whatever tells the best."""
+        self._wait()
         return self._manager.best_step()
 
     def remove_unfinished(self) -> None:
@@ -135,8 +156,16 @@ class Checkpoints:
         """Writes a checkpoint; it appears whole or not at all.
 
         Raises:
-            UserError: the disk is too full.
+            UserError: the disk is too full, for this one or the one before.
         """
+        self._wait()
+        if self._writer:
+            copied = checkpoint._replace(state=jax.tree.map(np.array, checkpoint.state))
+            self._writing = self._writer.submit(self._write, copied, config)
+        else:
+            self._write(checkpoint, config)
+
+    def _write(self, checkpoint: Checkpoint, config: RunConfig) -> None:
         folder = Path(self._manager.directory)
         remedy = "make room and give the same command again, which goes on from the checkpoint before"
         needed = sum(leaf.nbytes for leaf in jax.tree.leaves(checkpoint.state)) if is_first() else 0
@@ -183,6 +212,7 @@ class Checkpoints:
             UserError: the checkpoint is another run's, or holds other leaves, shapes or types; the differences are
                 listed.
         """
+        self._wait()
         state = self._read(step, _kept(like))
         about = self._manager.restore(step, args=ocp.args.Composite(about=ocp.args.JsonRestore())).about
         if about["identity"] != self._identity:
@@ -198,6 +228,7 @@ class Checkpoints:
         Raises:
             UserError: as for `restore`.
         """
+        self._wait()
         if like.average:
             averaged: Variables = self._read(step, {"average": like.average})["average"]
             return averaged
@@ -233,6 +264,13 @@ class Checkpoints:
 def _kept(state: TrainState) -> dict[str, Any]:
     """What is saved: all but an average that there is not, which runs of older releases have no place for."""
     return {name: value for name, value in state._asdict().items() if name != "average" or value}
+
+
+def writes_beside() -> bool:
+    """Whether checkpoints had better be written beside the next steps: where a device other than the CPU computes them,
+    which else would wait. A CPU has neither cores nor memory for a copy to spare, and several processes write together.
+    """
+    return jax.default_backend() != "cpu" and jax.process_count() == 1
 
 
 def remove_damaged(directory: Path) -> list[str]:

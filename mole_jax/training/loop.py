@@ -28,7 +28,7 @@ from mole_jax.processes import is_first, preempted, several, wait_for_all
 from mole_jax.runs.directory import CHECKPOINTS, TIMING
 from mole_jax.runs.identity import Identity
 from mole_jax.runs.log import Log, Unwritten
-from mole_jax.training.checkpoint import Checkpoint, Checkpoints, latest_step, remove_damaged
+from mole_jax.training.checkpoint import Checkpoint, Checkpoints, latest_step, remove_damaged, writes_beside
 from mole_jax.training.clock import Clock
 from mole_jax.training.epoch_metrics import Losses, Progress, epoch_metrics, out_of_patience
 from mole_jax.training.phases import Phase, ends, plan
@@ -106,7 +106,7 @@ def train(
     identity = Identity(config, dataset.facts.fingerprint, pretrained.describe() if pretrained else None).digest()
     faults = remove_damaged(run_dir.absolute() / CHECKPOINTS) if is_first() else []
     wait_for_all("damaged checkpoints are removed")
-    with Checkpoints(run_dir.absolute() / CHECKPOINTS, identity) as checkpoints:
+    with Checkpoints(run_dir.absolute() / CHECKPOINTS, identity, beside=writes_beside()) as checkpoints:
         # A run resumes from its newest checkpoint, or starts from the seed. The best checkpoint is only for
         # predictions, and for the head from which fine-tuning begins.
         checkpoints.remove_unfinished()

@@ -16,7 +16,7 @@ from mole_jax.models.base import Variables
 from mole_jax.placement import Placement, one_device
 from mole_jax.runs.directory import CHECKPOINTS
 from mole_jax.runs.log import Log
-from mole_jax.training.checkpoint import Checkpoint, Checkpoints, remove_damaged
+from mole_jax.training.checkpoint import Checkpoint, Checkpoints, remove_damaged, writes_beside
 from mole_jax.training.epoch_metrics import Losses
 from mole_jax.training.loop import Interrupted, stop_signals
 from mole_jax.training.optimizer import build_optimizer
@@ -63,7 +63,10 @@ def train_unet(config: SegmentConfig, pairs: Pairs, run_dir: Path, identity: str
     logits_of = placement.jit(lambda variables, batch: mask_logits(model, variables, batch))
     directory = run_dir.absolute() / CHECKPOINTS
     faults = remove_damaged(directory)
-    with Checkpoints(directory, identity, best_by=BEST_BY) as checkpoints, ExitStack() as stack:
+    with (
+        Checkpoints(directory, identity, best_by=BEST_BY, beside=writes_beside()) as checkpoints,
+        ExitStack() as stack,
+    ):
         checkpoints.remove_unfinished()
         start = checkpoints.latest_step or 0
         log = stack.enter_context(Log(run_dir, training, resume_step=start))

@@ -3,7 +3,9 @@
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +14,7 @@ import pytest
 
 from mole_jax.config import RunConfig
 from mole_jax.errors import UserError
+from mole_jax.files.changes import is_ours
 from mole_jax.training import checkpoint
 from mole_jax.training.checkpoint import Checkpoint, Checkpoints, remove_damaged
 from mole_jax.training.state import TrainState, no_sums
@@ -27,12 +30,13 @@ def figures(step, auroc):
     return {"step": step, "validation_auroc": auroc}
 
 
+@pytest.mark.parametrize("beside", [False, True])
 @pytest.mark.parametrize(("chunk", "in_flight"), [(checkpoint.CHUNK_BYTES, checkpoint.IN_FLIGHT_GB), (32, 2e-7)])
-def test_state_figures_and_variables_come_back(tmp_path, monkeypatch, chunk, in_flight):
+def test_state_figures_and_variables_come_back(tmp_path, monkeypatch, chunk, in_flight, beside):
     monkeypatch.setattr(checkpoint, "CHUNK_BYTES", chunk)
     monkeypatch.setattr(checkpoint, "IN_FLIGHT_GB", in_flight)
     before = state()
-    with Checkpoints(tmp_path) as checkpoints:
+    with Checkpoints(tmp_path, beside=beside) as checkpoints:
         checkpoints.save(Checkpoint(before, figures(3, 0.75)), RunConfig())
         after = checkpoints.restore(3, jax.eval_shape(state))
         variables = checkpoints.restore_variables(3, jax.eval_shape(state))
@@ -41,8 +45,48 @@ def test_state_figures_and_variables_come_back(tmp_path, monkeypatch, chunk, in_
     jax.tree.map(np.testing.assert_array_equal, variables, {"params": before.params, "batch_stats": before.batch_stats})
 
 
-def test_the_newest_and_the_best_are_kept(tmp_path):
-    with Checkpoints(tmp_path) as checkpoints:
+def test_the_step_goes_on_while_a_copy_is_written(tmp_path, monkeypatch):
+    went_on, write = threading.Event(), Checkpoints._write
+
+    def late(self, *args):
+        assert went_on.wait(60)
+        write(self, *args)
+
+    monkeypatch.setattr(Checkpoints, "_write", late)
+    given, expected = state(), jax.tree.map(np.array, state())
+    half = jax.jit(lambda tree: jax.tree.map(lambda leaf: leaf // 2, tree), donate_argnums=0)
+    with Checkpoints(tmp_path, beside=True) as checkpoints:
+        checkpoints.save(Checkpoint(given, figures(3, 0.75)), RunConfig())
+        assert not folders(tmp_path)
+        jax.block_until_ready(half(given))  # its buffers are the next step's now
+        went_on.set()
+        assert checkpoints.latest_step == 3
+        assert is_ours(tmp_path / "3"), "it has its digests"
+        after = checkpoints.restore(3, jax.eval_shape(state)).state
+    jax.tree.map(np.testing.assert_array_equal, after, expected)
+
+
+def test_a_disk_that_is_full_meanwhile_is_told_of_at_the_next_save(tmp_path, monkeypatch):
+    with Checkpoints(tmp_path, beside=True) as checkpoints:
+        monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=0))
+        checkpoints.save(Checkpoint(state(3), figures(3, 0.75)), RunConfig())
+        with pytest.raises(UserError, match=r"a checkpoint needs .* free: make room"):
+            checkpoints.save(Checkpoint(state(4), figures(4, 0.75)), RunConfig())
+
+
+def test_a_disk_that_is_full_at_the_last_is_told_of_at_the_end(tmp_path, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=0))
+    with pytest.raises(UserError, match="make room"), Checkpoints(tmp_path, beside=True) as checkpoints:
+        checkpoints.save(Checkpoint(state(3), figures(3, 0.75)), RunConfig())
+
+
+def test_a_cpu_waits_for_its_checkpoints():
+    assert not checkpoint.writes_beside()
+
+
+@pytest.mark.parametrize("beside", [False, True])
+def test_the_newest_and_the_best_are_kept(tmp_path, beside):
+    with Checkpoints(tmp_path, beside=beside) as checkpoints:
         for step, auroc in ((1, 0.5), (2, 0.9), (3, 0.6), (4, 0.7)):
             checkpoints.save(Checkpoint(state(step), figures(step, auroc)), RunConfig())
         checkpoints.save(Checkpoint(state(5), figures(4, 0.99)), RunConfig())  # within an epoch: not validated

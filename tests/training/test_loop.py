@@ -49,11 +49,15 @@ def test_two_halves_are_the_whole_bit_for_bit(config, dataset, tmp_path):
     assert lines(tmp_path / "whole") == lines(tmp_path / "halves")
 
 
-@pytest.mark.parametrize(
-    "settings", [{}, {"optimizer": "adam", "schedule": "cosine", "warmup_epochs": 1, "ema": 0.9, "clip_norm": 1.0}]
-)
-def test_sigterm_within_an_epoch_saves_and_the_next_start_goes_on_bit_for_bit(settings, dataset, tmp_path, monkeypatch):
+ADAM = {"optimizer": "adam", "schedule": "cosine", "warmup_epochs": 1, "ema": 0.9, "clip_norm": 1.0}
+
+
+@pytest.mark.parametrize(("settings", "beside"), [({}, False), (ADAM, False), (ADAM, True)])
+def test_sigterm_within_an_epoch_saves_and_the_next_start_goes_on_bit_for_bit(
+    settings, beside, dataset, tmp_path, monkeypatch
+):
     config = dataclasses.replace(LOGISTIC, **settings)
+    monkeypatch.setattr(loop, "writes_beside", lambda: beside)
     whole = train(config, dataset, tmp_path / "whole")
     draw = feed.train_batches
 
