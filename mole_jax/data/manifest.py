@@ -2,7 +2,6 @@
 
 import csv
 import dataclasses
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +31,7 @@ class ManifestRow:
         dx: the diagnosis as the source writes it (HAM10000's short form for ISIC 2018), "" if unknown, as are the
             other texts.
         dx_type: how the diagnosis was made, such as "histo".
-        age: the patient's age in years, NaN if unknown (empty in the file).
+        age: the patient's age in years, None if unknown (empty in the file).
         sex: the patient's sex: "male", "female", "unknown" or "".
         localization: the lesion's site on the body.
         patient_id: the patient whose lesion it is, "" if unknown and in datasets older than this column.
@@ -52,7 +51,7 @@ class ManifestRow:
     augmented_from: str
     dx: str
     dx_type: str
-    age: float
+    age: float | None
     sex: str
     localization: str
     patient_id: str = ""
@@ -104,13 +103,13 @@ def printable(path: str) -> str:
 
 def _cell(value: object) -> str:
     if isinstance(value, float):
-        return "" if math.isnan(value) else f"{value:g}"
-    return str(value)
+        return f"{value:g}"
+    return "" if value is None else str(value)
 
 
 def _parse(text: str, hint: object) -> Any:
     if hint is int:
         return int(text)
-    if hint is float:
-        return float(text) if text else math.nan
+    if hint == float | None:
+        return float(text) if text else None
     return as_it_was(text)

@@ -1,7 +1,6 @@
 """What is known of one image of a source, before and after its pixels are read."""
 
 import dataclasses
-import math
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
@@ -27,7 +26,7 @@ class Record:
         dx: the diagnosis as the source writes it (HAM10000's short form for ISIC 2018), "" if unknown, as are the
             other texts.
         dx_type: how the diagnosis was made, such as "histo".
-        age: the patient's age in years, NaN if unknown.
+        age: the patient's age in years, None if unknown.
         sex: the patient's sex: "male", "female", "unknown" or "".
         localization: the lesion's site on the body.
         patient_id: the patient whose lesion it is, "" if unknown.
@@ -41,7 +40,7 @@ class Record:
     given_split: Split | None = None
     dx: str = ""
     dx_type: str = ""
-    age: float = math.nan
+    age: float | None = None
     sex: str = ""
     localization: str = ""
     patient_id: str = ""

@@ -17,7 +17,7 @@ def to_predictions(rows: list[ManifestRow], logits: Float[np.ndarray, " n"]) -> 
 
     def column(name: str) -> np.ndarray:
         values = [getattr(row, name) for row in rows]
-        return np.array(["" if value != value else f"{value}" for value in values], np.str_)  # NaN: unknown
+        return np.array(["" if value is None else f"{value}" for value in values], np.str_)
 
     wide = logits.astype(np.float64)
     return Predictions(

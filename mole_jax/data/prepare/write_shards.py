@@ -5,6 +5,7 @@ builder, whose shuffler holds a whole split in memory when the order is to be ke
 """
 
 import hashlib
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -175,7 +176,7 @@ def _record(row: ManifestRow, pixels: bytes, mask: bytes | None) -> dict[str, by
     return {
         "image": pixels,
         "label": row.label,
-        "age": row.age,
+        "age": math.nan if row.age is None else row.age,
         **{name: getattr(row, name).encode() for name in texts},
         **({} if mask is None else {"mask": mask}),
     }

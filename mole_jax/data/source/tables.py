@@ -129,7 +129,7 @@ def _check_header(path: Path, header: list[str], required: Collection[str]) -> N
 
 
 def metadata(row: dict[str, str]) -> dict[str, Any]:
-    """The metadata columns of a row as `Record` holds them: age a number (NaN if unknown), the others text.
+    """The metadata columns of a row as `Record` holds them: age a number (None if unknown), the others text.
 
     Where HAM10000's columns are missing, those that the ISIC Archive has in their place are read.
     """
@@ -163,19 +163,22 @@ def _known_or_said_unknown(text: str) -> str:
     return "unknown" if plain(text) == "unknown" else known(text)
 
 
-def _number(text: str) -> float:
-    """A finite number, with a decimal point or comma; NaN for anything else."""
+def _number(text: str) -> float | None:
+    """A finite number, with a decimal point or comma; None for anything else."""
     try:
         value = float(text.replace(",", "."))
     except ValueError:
-        return math.nan
-    return value if math.isfinite(value) else math.nan
+        return None
+    return value if math.isfinite(value) else None
 
 
 def _agree(a: dict[str, str], b: dict[str, str]) -> bool:
-    return all(
-        a[name] == b[name] or _number(a[name]) == _number(b[name]) for name in a if plain(name) not in ROW_NUMBERS
-    )
+    return all(_same(a[name], b[name]) for name in a if plain(name) not in ROW_NUMBERS)
+
+
+def _same(a: str, b: str) -> bool:
+    number = _number(a)
+    return a == b or (number is not None and number == _number(b))
 
 
 def _first_line(text: str) -> str:
