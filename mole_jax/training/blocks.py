@@ -84,6 +84,7 @@ class Blocks:
             for name, array in (("rows", rows), ("digests", digests)):
                 content = io.BytesIO()  # NumPy writes to a file past Python, and a full disk then has no errno
                 np.save(content, array)
+                # Not its buffer: an error would keep that open. No copy is made of the bytes.
                 (folder / f"{name}.npy").write_bytes(content.getvalue())
             write_json(folder / "meta.json", {"identity": self._identity})
             publish(folder, final, self._kind)
