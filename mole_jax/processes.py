@@ -6,9 +6,10 @@ them find each other and tells them of a pre-emption, so that all save at the sa
 
 import os
 import sys
+import threading
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final, NoReturn
 
 import jax
@@ -22,6 +23,9 @@ AUTO: Final = "auto"  # let JAX ask Slurm, Kubernetes, Open MPI or the TPU's env
 HEARTBEAT: Final = 60
 INITIALISE: Final = 300
 SHUTDOWN: Final = 3600  # while the first evaluates and writes, the others wait for it to end
+# Seconds that a process which refuses its task waits for the others to refuse it too: the first holds what the runtime
+# of all needs, and where it left earlier they would be aborted before they have said why.
+REFUSAL: Final = 30
 # How JAX, its collectives and its coordinator say that a peer is gone.
 _GONE: Final = (
     *("Gloo", "Connection reset", "Connection closed", "UNAVAILABLE", "coordination service", "heartbeat"),
@@ -92,8 +96,9 @@ def preempted(step: int) -> bool:
 
 @contextmanager
 def leaving_together(expected: tuple[type[Exception], ...]) -> Iterator[None]:
-    """Ends the process at once where the block fails while there are others: leaving in an orderly way would wait for
-    them, who wait for us. The status is 75 where a peer is gone, which another start mends.
+    """Ends the process where the block fails while there are others: leaving in an orderly way would wait for them, who
+    wait for us. A refusal (UserError, status 2) mostly comes to all and waits for theirs, `REFUSAL` seconds at most;
+    anything else ends at once. The status is 75 where a peer is gone, which another start mends.
 
     Args:
         expected: what all processes raise together, which is handed on.
@@ -104,7 +109,7 @@ def leaving_together(expected: tuple[type[Exception], ...]) -> Iterator[None]:
         if not several() or isinstance(error, expected):
             raise
         if isinstance(error, UserError):
-            _leave(f"error: {error}", 2)
+            _leave(f"error: {error}", 2, after=REFUSAL)
         if any(sign in str(error) for sign in _GONE):
             first_line = str(error).splitlines()[0]
             _leave(
@@ -120,9 +125,14 @@ def leaving_together(expected: tuple[type[Exception], ...]) -> Iterator[None]:
         _leave("interrupted; start all processes again, and they go on from the last checkpoint", 130)
 
 
-def _leave(sentence: str, status: int) -> NoReturn:
+def _leave(sentence: str, status: int, after: float = 0) -> NoReturn:
+    """Says the sentence and ends the process, `after` seconds later at most, or as soon as all leave."""
     if sentence:
         sys.stderr.write(sentence + "\n")
     sys.stdout.flush()
     sys.stderr.flush()
+    if after:
+        threading.Timer(after, os._exit, (status,)).start()
+        with suppress(RuntimeError):  # a peer has gone otherwise
+            jax.distributed.shutdown()
     os._exit(status)

@@ -152,6 +152,35 @@ def test_a_batch_that_they_cannot_share_is_refused_by_all(data_dir, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize(("refusing", "statuses"), [((0, 1), [2, 2]), ((1,), [75, 2])])
+def test_one_that_refuses_waits_a_while_for_the_others_to_refuse(tmp_path, refusing, statuses):
+    program = f"""
+import sys, time
+from mole_jax import processes
+from mole_jax.errors import UserError
+index = int(sys.argv[1])
+processes.join("127.0.0.1:{free_port()}", 2, index)
+processes.REFUSAL = {30 if len(refusing) > 1 else 1}
+with processes.leaving_together(()):
+    processes.wait_for_all("the beginning")
+    time.sleep(3 * index)  # the first, which the other's runtime needs, is ready to leave long before
+    if index in {refusing}:
+        raise UserError("no such thing")
+    processes.wait_for_all("a point that the other never reaches")
+"""
+    command = [sys.executable, "-c", program]
+    pipe = subprocess.PIPE
+    environment = {**os.environ, **ALONE}
+    ended = ends(
+        [
+            subprocess.Popen([*command, str(i)], cwd=tmp_path, env=environment, stdout=pipe, stderr=pipe, text=True)
+            for i in range(2)
+        ]
+    )
+    assert [status for status, _, _ in ended] == statuses, ended
+    assert all("error: no such thing\n" in ended[index][2] for index in refusing)
+
+
 @pytest.mark.parametrize("size", [4, 6])
 def test_each_reads_its_own_rows_and_together_every_image_once(dataset, size):
     source, labels = dataset.splits["validation"], dataset.labels["validation"]
