@@ -208,7 +208,29 @@ def test_a_dataset_of_another_protocol_is_refused(tmp_path):
 
 
 @pytest.mark.slow
-def test_sigterm_is_passed_on_and_the_same_command_goes_on(tmp_path):
+def test_sigterm_is_passed_on(tmp_path):
+    prepare("synthetic", examples=20, data_dir=tmp_path / "data", workers=1)
+    flags = [
+        *("--model=logistic", "--epochs=1000000", "--noreport"),
+        *(f"--data_dir={tmp_path / 'data'}", f"--run_dir={tmp_path / 'run'}"),
+    ]
+    program = f"""
+import sys
+from pathlib import Path
+from experiments.reproduce import _run
+sys.exit(_run("run", {flags}, Path({str(tmp_path / "log")!r})))
+"""
+    process = subprocess.Popen([sys.executable, "-c", program], cwd=ROOT)
+    metrics = tmp_path / "run" / "metrics.jsonl"
+    while not (metrics.exists() and metrics.read_text()):
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait() == 75
+    assert "saved at step " in (tmp_path / "log").read_text()
+
+
+def test_stopped_by_sigterm_the_same_command_goes_on(tmp_path):
     flags = ("--models=cnn", "--protocols=grouped")
     process = subprocess.Popen(
         [sys.executable, "-m", "experiments.reproduce", *given(tmp_path, *flags)],
@@ -224,7 +246,6 @@ def test_sigterm_is_passed_on_and_the_same_command_goes_on(tmp_path):
     _, err = process.communicate()
     assert process.returncode == 75, err
     assert "the same command goes on from here" in err
-    assert not list((tmp_path / "runs").glob("cnn-*/metrics.json"))
     assert reproduce(tmp_path, *flags).returncode == 0
     facts = read_facts(dataset_directory(tmp_path / "data", "synthetic"))
     (metrics,) = (tmp_path / "runs").glob("cnn-*/metrics.json")
