@@ -145,10 +145,9 @@ def _finish(
     report: bool,
 ) -> Outcome:
     """Writes classifier, predictions, metrics and the page of a trained run."""
-    # Imported here, so that training need not wait for what draws figures.
+    # Imported here, so that training need not wait for what judges it.
     from mole_jax.evaluation.summary import evaluate_run, write_metrics
     from mole_jax.explain.weight_picture import save_weight_picture
-    from mole_jax.report.page import write_report
 
     run_dir, facts = Path(config.run_dir), dataset.facts
     predictions = {str(split): to_predictions(dataset.rows[split], trained.logits[split]) for split in dataset.rows}
@@ -181,5 +180,12 @@ def _finish(
     if config.model == "logistic":
         save_weight_picture(run_dir, trained.variables["params"])
     finish(run_dir)
-    page = write_report([run_dir], run_dir / REPORT) if report else None
+    page = page_of(run_dir) if report else None
     return Outcome(config, run_dir, classifier, predictions, metrics, page, trained.timing)
+
+
+def page_of(run_dir: Path) -> Path:
+    """Writes the page of a finished run, or study of seeds; gives its path."""
+    from mole_jax.report.page import write_report  # what draws figures takes a second to import
+
+    return write_report([run_dir], run_dir / REPORT)

@@ -17,11 +17,11 @@ from mole_jax.evaluation.repeats import ensemble, repeats
 from mole_jax.evaluation.schema import Metrics
 from mole_jax.evaluation.summary import evaluate_run, write_metrics
 from mole_jax.processes import is_first, wait_for_all
-from mole_jax.runs.directory import METRICS, REPORT, begin, finish, hold, predictions_file, verify_run
+from mole_jax.runs.directory import METRICS, begin, finish, hold, predictions_file, verify_run
 from mole_jax.runs.identity import Identity, is_finished_as, refuse_another_run, write_identity
 from mole_jax.runs.members import member_dir, refuse_single, write_members
 from mole_jax.runs.predictions import write_splits
-from mole_jax.studies.experiment import identity_of, load_backbone, run_experiment
+from mole_jax.studies.experiment import identity_of, load_backbone, page_of, run_experiment
 
 
 @dataclass(frozen=True)
@@ -118,9 +118,7 @@ def _together(members: Sequence[Mapping[str, Predictions]]) -> dict[str, Predict
 def _written(run_dir: Path, predictions: dict[str, Predictions], metrics: Metrics, *, report: bool) -> Repeated:
     if not is_first():
         return Repeated(run_dir, metrics, None)
-    from mole_jax.report.page import write_report  # draws figures, for which training need not wait
-
     write_splits(run_dir, predictions)
     write_metrics(run_dir / METRICS, metrics)
     finish(run_dir)
-    return Repeated(run_dir, metrics, write_report([run_dir], run_dir / REPORT) if report else None)
+    return Repeated(run_dir, metrics, page_of(run_dir) if report else None)

@@ -95,6 +95,23 @@ def test_the_run_directory_is_whole(whole):
     assert out.rstrip().endswith("not a medical device: it says nothing about anybody's skin.")
 
 
+def test_without_a_page_nothing_that_draws_is_loaded(data_dir, tmp_path):
+    flags = [*QUICK, f"--data_dir={data_dir}", f"--run_dir={tmp_path / 'run'}", "--noreport"]
+    program = f"""
+import runpy, sys
+sys.argv[1:] = {flags}
+try:
+    runpy.run_module("experiments.run", run_name="__main__", alter_sys=True)
+finally:
+    print(sorted({{"matplotlib", "jinja2"}} & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("\n[]\n")
+    assert (tmp_path / "run" / "metrics.json").exists()
+    assert not (tmp_path / "run" / "report.html").exists()
+
+
 def test_a_refused_command_leaves_the_finished_run_as_it_was(quick, data_dir):
     run_dir = quick
     before = {path: path.read_bytes() for path in run_dir.rglob("*") if path.is_file()}

@@ -41,10 +41,6 @@ class Command:
     figures: tuple[str, ...] = ()
 
 
-TRAIN = ("--model=logistic", "--learning_rate=0.001", "--batch_size=6", "--checkpoint_every=4")
-RUN = ("predictions/test.csv", "predictions/validation.csv", "metrics.json", "classifier/variables.safetensors")
-
-
 TRAIN = ("--model=logistic", "--learning_rate=0.001", "--batch_size=6", "--checkpoint_every=4", "--data_dir={w}/data")
 RUN = ("predictions/test.csv", "predictions/validation.csv", "metrics.json", "classifier/variables.safetensors")
 
