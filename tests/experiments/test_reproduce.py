@@ -105,7 +105,7 @@ def test_the_state_of_a_run_is_read_from_its_directory(tmp_path):
     for name in ("environment.json", "metrics.json"):
         (tuned.run_dir / name).write_text(json.dumps({"dataset_fingerprint": facts.fingerprint}))
     (tuned.run_dir / "config.json").write_text(json.dumps(tuned.config.to_dict() | {"finetune_epochs": 1}))
-    assert state_of(tuned, facts) == "begun"  # of twelve epochs of fine-tuning
+    assert state_of(tuned, facts) == "begun"  # of 24 epochs of fine-tuning
     environment.write_text(json.dumps({"dataset_fingerprint": "0" * 64}))
     with pytest.raises(UserError, match=r"holds a run on another dataset 'synthetic' .* move it away, or give another"):
         state_of(run, facts)
@@ -118,8 +118,8 @@ def test_hours_add_up(tmp_path):
     # 20 s to start; 10 epochs of 11 training and 5 validation images, 20 predictions.
     assert estimate(logistic, facts, unseen=0) == pytest.approx(20 + 10 * (11 * 0.0003 + 5 * 0.0003) + 20 * 0.0003)
     assert estimate(grid, facts, unseen=0) == pytest.approx(2.5 * 0.054)
-    tuned = runs["transfer, tuned"]  # 13 epochs on the images, nothing stored
-    assert estimate(tuned, facts, unseen=9) == pytest.approx(20 + 13 * (11 * 0.027 + 5 * 0.013) + 20 * 0.013)
+    tuned = runs["transfer, tuned"]  # 25 epochs on the images, nothing stored
+    assert estimate(tuned, facts, unseen=9) == pytest.approx(20 + 25 * (11 * 0.027 + 5 * 0.013) + 20 * 0.013)
     assert estimate(transfer, facts, unseen=9) - estimate(transfer, facts, unseen=0) == pytest.approx(9 * 0.026)
     *_, last = describe_plan([logistic, transfer, transfer], ["to do", "done", "to do"], [7200.0, 0.0, None])
     assert last.startswith(
