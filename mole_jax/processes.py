@@ -132,7 +132,9 @@ def _leave(sentence: str, status: int, after: float = 0) -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
     if after:
-        threading.Timer(after, os._exit, (status,)).start()
+        patience = threading.Timer(after, os._exit, (status,))
+        patience.start()
         with suppress(RuntimeError):  # a peer has gone otherwise
             jax.distributed.shutdown()
+        patience.cancel()
     os._exit(status)

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import jax
@@ -71,6 +72,9 @@ def test_who_fails_among_others_leaves_at_once(error, status, words, monkeypatch
         raise error
     assert left.value.args == (status,)
     assert words in capsys.readouterr().err
+    for timer in [thread for thread in threading.enumerate() if isinstance(thread, threading.Timer)]:
+        timer.join(5)
+        assert not timer.is_alive(), "it would end a process that has left already"
 
 
 def test_what_all_raise_together_is_handed_on(monkeypatch):

@@ -230,6 +230,7 @@ sys.exit(_run("run", {flags}, Path({str(tmp_path / "log")!r})))
     assert "saved at step " in (tmp_path / "log").read_text()
 
 
+@pytest.mark.slow
 def test_stopped_by_sigterm_the_same_command_goes_on(tmp_path):
     flags = ("--models=cnn", "--protocols=grouped")
     process = subprocess.Popen(
